@@ -1,0 +1,409 @@
+/* wilor: 3D hands from a picture.
+ *
+ * The core library. It needs the C library, threads and (for compressed files) zlib; it decodes
+ * no pictures: wilor_io.h does that. The model is WiLoR's (Potamias et al., "WiLoR: End-to-end
+ * 3D Hand Localization and Reconstruction in-the-wild", CVPR 2025), computed as its PyTorch
+ * code computes it.
+ *
+ *     wilor_error err;
+ *     wilor_model_options mo;
+ *     wilor_model_options_init(&mo, sizeof mo);
+ *     mo.weights = "wilor_final.ckpt";
+ *     wilor_model *model = NULL;
+ *     if (wilor_model_open(&model, &mo, &err) != WILOR_OK) {
+ *         fprintf(stderr, "%s\n", err.text);
+ *         return 1;
+ *     }
+ *     wilor_session *session = NULL;
+ *     wilor_session_create(&session, model, NULL, &err);
+ *
+ *     wilor_picture picture = {pixels, width, height, width * 3, WILOR_RGB8};
+ *     wilor_box box = {{x0, y0, x1, y1}, 1.0f, WILOR_RIGHT};
+ *     const wilor_hands *hands = NULL;
+ *     if (wilor_predict_boxes(session, &picture, &box, 1, NULL, &hands, &err) == WILOR_OK)
+ *         printf("wrist at %g %g %g m\n", hands->keypoints_3d[0], hands->keypoints_3d[1],
+ *                hands->keypoints_3d[2]);
+ *     wilor_session_free(&session);
+ *     wilor_model_free(&model);
+ *
+ * Frames and units, everywhere: metres, radians, pixels. Camera frame: x right, y down, z
+ * forward. Pixel centres are at integers, origin at the top left. Rotations are active and act
+ * on column vectors. 21 keypoints in OpenPose's order: wrist; thumb, index, middle, ring,
+ * little finger, four each from the palm to the tip. docs/conventions.md has drawings and the
+ * usual conversions.
+ *
+ * Errors: every function that can fail returns a wilor_status and fills the caller's
+ * wilor_error (NULL is fine). The library never prints, exits or aborts, and never runs
+ * anything that is in a file. "No hand" is a result, not an error.
+ *
+ * Threads: a model is immutable and may be shared by any number of sessions on any threads. A
+ * session takes one call at a time. Functions without a session are re-entrant. */
+#ifndef WILOR_WILOR_H
+#define WILOR_WILOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(_WIN32)
+#if defined(WILOR_BUILD)
+#define WILOR_API __declspec(dllexport)
+#elif defined(WILOR_STATIC)
+#define WILOR_API
+#else
+#define WILOR_API __declspec(dllimport)
+#endif
+#else
+#define WILOR_API __attribute__((visibility("default")))
+#endif
+
+/* ---------------------------------------------------------------- errors */
+
+/* The numbers never change. */
+typedef enum wilor_status {
+    WILOR_OK = 0,
+    WILOR_ERR_ARG = 1,    /* a call that breaks this header's rules */
+    WILOR_ERR_NOMEM = 2,  /* the system gave no memory */
+    WILOR_ERR_IO = 3,     /* a file could not be opened, read, mapped or written */
+    WILOR_ERR_FORMAT = 4, /* a file is not what it should be, or is damaged */
+    WILOR_ERR_MODEL = 5,  /* a sound file that is not this model: a tensor is missing or has
+                             another shape */
+    WILOR_ERR_MISSING =
+        6, /* weights or hand data were not given and are not in the other files */
+    WILOR_ERR_LIMIT = 7,       /* larger than a limit that the message names */
+    WILOR_ERR_UNSUPPORTED = 8, /* sound, but this build or version cannot do it */
+    WILOR_ERR_CANCELLED = 9,   /* the caller's cancel callback said so */
+    WILOR_ERR_INTERNAL = 10    /* our bug */
+} wilor_status;
+
+/* Caller-owned. text is one line of UTF-8 that names the file or thing, the value and the
+ * limit; control characters of file names are shown escaped. Set to WILOR_OK and "" by a call
+ * that succeeds. */
+typedef struct wilor_error {
+    wilor_status status;
+    char text[508];
+} wilor_error;
+
+/* A short constant text for a status; never NULL. */
+WILOR_API const char *wilor_status_name(wilor_status status);
+
+/* ---------------------------------------------------------------- version and build */
+
+#define WILOR_VERSION_MAJOR 0
+#define WILOR_VERSION_MINOR 1
+#define WILOR_VERSION_PATCH 0
+
+/* "0.1.0"; of the library that runs, not of the header. */
+WILOR_API const char *wilor_version(void);
+
+/* One constant line: version, source revision, compiler, processor family, optional features.
+ */
+WILOR_API const char *wilor_build_info(void);
+
+/* Kernel tiers. Numbers grow with capability within a family. */
+typedef enum wilor_isa {
+    WILOR_ISA_AUTO = 0, /* the best that this processor and operating system allow */
+    WILOR_ISA_C = 1,    /* plain C */
+    WILOR_ISA_AVX2 = 2, /* x86-64 with AVX2 and FMA */
+    WILOR_ISA_AVX512 = 3,
+    WILOR_ISA_NEON = 16 /* AArch64 */
+} wilor_isa;
+
+/* "c", "avx2", "avx512", "neon"; "auto" for WILOR_ISA_AUTO, "unknown" for others. */
+WILOR_API const char *wilor_isa_name(wilor_isa isa);
+
+/* The tier that WILOR_ISA_AUTO means here: the processor's best, capped by the environment
+ * variable WILOR_ISA (one of the names above) when that is set. */
+WILOR_API wilor_isa wilor_isa_best(void);
+
+/* Threads that WILOR uses when asked for 0: physical cores this process may use (affinity mask
+ * and cgroup quota count), at least 1. */
+WILOR_API int wilor_threads_default(void);
+
+/* ---------------------------------------------------------------- callbacks */
+
+typedef enum wilor_log_level { WILOR_LOG_INFO = 1, WILOR_LOG_WARNING = 2 } wilor_log_level;
+
+typedef struct wilor_callbacks {
+    void *user;                                                       /* given back to each */
+    void (*log)(void *user, wilor_log_level level, const char *text); /* one line, no newline */
+    void (*progress)(void *user, const char *what, uint64_t done,
+                     uint64_t total); /* in bytes */
+    int (*cancel)(void *user); /* non-zero: stop with WILOR_ERR_CANCELLED as soon as possible */
+} wilor_callbacks;             /* any may be NULL; called only on the calling thread */
+
+/* ---------------------------------------------------------------- model */
+
+typedef struct wilor_model wilor_model; /* weights: immutable, shared */
+
+typedef struct wilor_model_options {
+    size_t struct_size; /* set by wilor_model_options_init */
+    const char
+        *weights;      /* path, UTF-8: wilor_final.ckpt, a safetensors file, wilor-mlx's too */
+    const char *mano;  /* NULL, or mano.npz, MANO_RIGHT.pkl, or a checkpoint that has mano.* */
+    const char *mean;  /* NULL, or mano_mean_params.npz */
+    int heads;         /* attention heads; 0: from the file, else width / 80 */
+    int threads;       /* for loading; 0: wilor_threads_default() */
+    wilor_isa max_isa; /* WILOR_ISA_AUTO, or the highest tier to use */
+    wilor_callbacks callbacks;
+} wilor_model_options;
+
+/* Fills every field with its default. size is sizeof(wilor_model_options) as the caller knows
+ * it: an older caller's shorter struct is fine. */
+WILOR_API void wilor_model_options_init(wilor_model_options *o, size_t size);
+
+/* Load weights and pack them for this processor.
+ *   out      the model, or NULL on error
+ *   o        read only, not kept; weights must be set
+ *   errors   ERR_IO, ERR_FORMAT, ERR_MODEL (names the tensor and both shapes), ERR_MISSING (no
+ * MANO data anywhere), ERR_LIMIT, ERR_NOMEM, ERR_CANCELLED memory   about the size of the
+ * weights in float32 (2.56 GB at full size), one copy: the files are mapped and given back
+ * tensor by tensor cost     about 1 s of reading and packing per GB on two cores The
+ * checkpoint's own MANO data and mean pose win over o->mano and o->mean, as upstream; with
+ * wilor-mlx's files the ones of o->mano win. */
+WILOR_API wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *o,
+                                        wilor_error *err);
+
+/* Takes NULL and a pointer to NULL; leaves NULL. Free the model's sessions first. */
+WILOR_API void wilor_model_free(wilor_model **model);
+
+typedef struct wilor_model_info {
+    int width;             /* D, 1280 at full size */
+    int depth;             /* transformer blocks */
+    int heads;             /* attention heads */
+    int mlp;               /* hidden width of a block's MLP */
+    int vertices;          /* V, 778 */
+    int faces;             /* 1538 */
+    uint64_t parameters;   /* numbers in the network, without MANO */
+    uint64_t packed_bytes; /* memory that the model holds */
+    double load_seconds;   /* wall time of wilor_model_open */
+    wilor_isa isa;         /* the kernel tier it is packed for */
+    const char *weights;   /* the path it came from; lives as long as the model */
+    const char
+        *label; /* what the file says of itself ("" mostly; "synthetic …" in test files) */
+} wilor_model_info;
+
+/* Fills *info; never fails on a live model. size is sizeof(wilor_model_info) as the caller
+ * knows it. */
+WILOR_API void wilor_model_get_info(const wilor_model *model, wilor_model_info *info,
+                                    size_t size);
+
+typedef enum wilor_side { WILOR_LEFT = 0, WILOR_RIGHT = 1 } wilor_side;
+
+/* Triangles of the mesh: faces × 3 vertex indices, counter-clockwise seen from outside. A left
+ * hand has its vertices mirrored, so its winding is reversed here. Lives as long as the model.
+ */
+WILOR_API const int32_t *wilor_model_faces(const wilor_model *model, wilor_side side);
+
+/* ---------------------------------------------------------------- session */
+
+typedef struct wilor_session wilor_session; /* scratch memory and threads: one call at a time */
+
+typedef struct wilor_session_options {
+    size_t struct_size;
+    int max_hands; /* most hands in one call; 0: 64 */
+    int batch; /* hands computed together; 0: 2. More hands in a call are done in several parts.
+                  About 13 MB each at full size */
+    int threads;   /* 0: wilor_threads_default() */
+    int full_path; /* non-zero: compute every token and the whole feature maps, also where
+                      docs/architecture.md shows that it can change nothing; slower, for
+                      checking */
+} wilor_session_options;
+
+WILOR_API void wilor_session_options_init(wilor_session_options *o, size_t size);
+
+/* Create a session. o may be NULL for the defaults. All memory is taken here; a run takes none.
+ *   errors   ERR_ARG, ERR_NOMEM, ERR_LIMIT (max_hands over 4096, batch over 256, threads over
+ *            1024) */
+WILOR_API wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
+                                            const wilor_session_options *o, wilor_error *err);
+
+/* Takes NULL and a pointer to NULL; leaves NULL. */
+WILOR_API void wilor_session_free(wilor_session **session);
+
+/* Bytes that wilor_session_create(…, o) would take for this model; o may be NULL. 0 on bad
+ * options. */
+WILOR_API size_t wilor_session_memory(const wilor_model *model, const wilor_session_options *o);
+
+/* ---------------------------------------------------------------- pictures and boxes */
+
+typedef enum wilor_pixel_format {
+    WILOR_RGB8 = 1,
+    WILOR_BGR8 = 2,
+    WILOR_RGBA8 = 3, /* alpha is ignored */
+    WILOR_BGRA8 = 4,
+    WILOR_GRAY8 = 5
+} wilor_pixel_format;
+
+/* A borrowed view. stride is in bytes from one row to the next and at least width × bytes per
+ * pixel. */
+typedef struct wilor_picture {
+    const uint8_t *data;
+    int width, height;
+    ptrdiff_t stride;
+    wilor_pixel_format format;
+} wilor_picture;
+
+typedef struct wilor_box {
+    double box[4]; /* x0 y0 x1 y1 in pixels; may reach outside the picture */
+    float score;   /* handed through to the result */
+    wilor_side side;
+} wilor_box;
+
+typedef enum wilor_warp {
+    WILOR_WARP_CV5 = 0, /* the crop as OpenCV 5 computes it */
+    WILOR_WARP_CV4 = 1  /* as OpenCV 4 does: most installations of WiLoR have it */
+} wilor_warp;
+
+typedef struct wilor_predict_options {
+    size_t struct_size;
+    double rescale;  /* crop side over the box's longer side; 2.5 (WiLoR's own demo: 2.0) */
+    wilor_warp warp; /* CV5 */
+    int mirrored; /* non-zero: the picture is a selfie view. Boxes and 2D points stay in pixels
+                     of the given picture; sides are swapped and 3D is negated in x in the
+                     results */
+    int has_intrinsics;   /* non-zero: use the next two fields */
+    double intrinsics[4]; /* fx fy cx cy in pixels of this picture */
+    double distortion[5]; /* k1 k2 p1 p2 k3 (Brown-Conrady, OpenCV's order), zeros for none */
+    double focal; /* without intrinsics: focal length in pixels, 0: 5000/256 × max(w, h) */
+    double palm;  /* distance from the wrist to the middle knuckle in metres, 0: unknown.
+                     Rescales hand and translation: the 2D stays, the depth becomes true */
+    const float *betas; /* NULL, or 10 numbers: a fixed shape for a known person */
+} wilor_predict_options;
+
+WILOR_API void wilor_predict_options_init(wilor_predict_options *o, size_t size);
+
+/* ---------------------------------------------------------------- results */
+
+/* Owned by the session; valid until its next call. Arrays are n × what is said, hand by hand,
+ * in the order of the boxes or crops. Later versions may add fields at the end. */
+typedef struct wilor_hands {
+    int n;
+    int vertices;           /* V */
+    const uint8_t *side;    /* n: a wilor_side */
+    const uint8_t *failed;  /* n: 1 when the result holds a NaN or an infinity: do not use */
+    const float *score;     /* n */
+    const float *box;       /* n × 4, as given */
+    const float *crop;      /* n × 3: centre x, y and side of the square that the model saw */
+    const float *pred_cam;  /* n × 3: s, tx, ty, the crop's weak perspective */
+    const float *cam_t;     /* n × 3: add to points to reach the camera frame, metres */
+    const float *focal;     /* n × 2: fx, fy used */
+    const float *principal; /* n × 2: cx, cy used */
+    const float *keypoints_3d;  /* n × 21 × 3, metres, about the MANO origin */
+    const float *keypoints_2d;  /* n × 21 × 2, pixels */
+    const float *vertices_3d;   /* n × V × 3, metres, about the MANO origin */
+    const float *global_orient; /* n × 3, rotation vector */
+    const float *hand_pose;     /* n × 45, 15 rotation vectors */
+    const float *betas;         /* n × 10 */
+    const float *rotation;      /* n × 16 × 9, the same rotations as row-major matrices */
+    double stage_ms[4];         /* wall time of this call: crop, backbone, hand model, whole */
+    const float *distortion;    /* n × 5: k1 k2 p1 p2 k3 used */
+    int mirrored; /* the option of that name: project (-x, y, z), see docs/conventions.md */
+} wilor_hands;
+
+/* Level 1: estimate the pose of every given hand box.
+ *   picture  read only, not kept
+ *   boxes    n boxes; read only, not kept
+ *   o        NULL for the defaults
+ *   *out     hands in box order, owned by the session until its next call; NULL on error
+ *   errors   ERR_ARG: no pixels, NaN, a box without area; n == 0 is WILOR_OK
+ *   memory   none for crops that are not smoothed (boxes up to 225 pixels at rescale 2.5);
+ * smoothing a larger box takes what the part of the picture it sees needs, for the call source
+ * WiLoR-mini's predict_with_bboxes */
+WILOR_API wilor_status wilor_predict_boxes(wilor_session *session, const wilor_picture *picture,
+                                           const wilor_box *boxes, int n,
+                                           const wilor_predict_options *o,
+                                           const wilor_hands **out, wilor_error *err);
+
+/* Level 2: crops in, hands out. Each crop is a 256 × 256 picture of one hand, not mirrored;
+ * side says which (n of them, NULL: all right). Left ones are mirrored here. There is no
+ * camera: box, crop, cam_t, focal, principal and keypoints_2d are zero. */
+WILOR_API wilor_status wilor_predict_crops(wilor_session *session, const wilor_picture *crops,
+                                           const wilor_side *side, int n,
+                                           const wilor_hands **out, wilor_error *err);
+
+/* Level 3: what the network says of n crops of right hands (left ones mirrored by the caller).
+ *   rgb      n × 256 × 256 × 3 floats, 0 … 255, RGB
+ *   *out     as level 2, nothing mirrored back */
+WILOR_API wilor_status wilor_run(wilor_session *session, const float *rgb, int n,
+                                 const wilor_hands **out, wilor_error *err);
+
+/* ---------------------------------------------------------------- from points to events */
+
+/* Per hand, from its 21 keypoints in camera axes (21 × 3 floats). Formulas:
+ * docs/conventions.md. */
+typedef struct wilor_gesture {
+    float pinch_distance; /* thumb tip to index tip, metres */
+    float pinch_strength; /* 0 … 1, the best of the four fingers */
+    float grab_strength;  /* 0 … 1 */
+    float grab_angle;     /* radians */
+} wilor_gesture;
+
+WILOR_API void wilor_hand_gesture(const float *keypoints_3d, wilor_gesture *out);
+
+/* One of OpenXR's 26 joints (XrHandJointEXT's order), in OpenXR's axes (x right, y up, z back)
+ * of the camera space. flags: 1 orientation valid, 2 position valid, 4 orientation tracked, 8
+ * position tracked. */
+typedef struct wilor_xr_joint {
+    float position[3];
+    float orientation[4]; /* x y z w, w >= 0 */
+    float radius;
+    uint32_t flags;
+} wilor_xr_joint;
+
+/* Joints of hand i of a result: needs cam_t (level 1).
+ *   out      26 entries
+ *   errors   ERR_ARG: i outside, or the hand failed */
+WILOR_API wilor_status wilor_hand_xr26(const wilor_model *model, const wilor_hands *hands,
+                                       int i, wilor_xr_joint *out, wilor_error *err);
+
+/* Flexion and abduction of each finger joint, radians: 15 × 2 (index, middle, little, ring,
+ * thumb in MANO's order, three each from the palm outwards): flexion positive towards the palm,
+ * abduction positive towards the thumb. From hand_pose (45 floats) and the side's convention.
+ */
+WILOR_API void wilor_hand_angles(const wilor_model *model, const float *hand_pose,
+                                 wilor_side side, float *out);
+
+/* ---------------------------------------------------------------- reading weights files */
+
+typedef struct wilor_file wilor_file; /* any file of tensors: see wilor_file_kind */
+
+typedef enum wilor_file_kind {
+    WILOR_FILE_TENSORS = 0,    /* sound, but none of the following */
+    WILOR_FILE_CHECKPOINT = 1, /* WiLoR under the checkpoint's names */
+    WILOR_FILE_MLX = 2,        /* WiLoR under wilor-mlx's names */
+    WILOR_FILE_MANO = 3,       /* a hand: mano.npz or MANO_RIGHT.pkl */
+    WILOR_FILE_MEAN = 4,       /* mano_mean_params.npz */
+    WILOR_FILE_DETECTOR = 5    /* a hand detector */
+} wilor_file_kind;
+
+typedef struct wilor_tensor_info {
+    const char *name;     /* UTF-8; lives as long as the file */
+    const char *dtype;    /* "F32", "BF16", "I64" … as in safetensors */
+    int rank;             /* 0 … 8 */
+    const int64_t *shape; /* rank numbers */
+    uint64_t bytes;       /* elements × size */
+} wilor_tensor_info;
+
+/* Open any file that the readers know: a PyTorch checkpoint (zip or the older form),
+ * safetensors, npz, npy, a MANO pickle. Told by content, not by name. Nothing in it is
+ * executed. */
+WILOR_API wilor_status wilor_file_open(wilor_file **out, const char *path, wilor_error *err);
+WILOR_API void wilor_file_close(wilor_file **file);
+WILOR_API wilor_file_kind wilor_file_get_kind(const wilor_file *file);
+WILOR_API const char *wilor_file_format(const wilor_file *file); /* "torch zip", "npz" … */
+WILOR_API size_t wilor_file_count(const wilor_file *file);
+WILOR_API wilor_status wilor_file_tensor(const wilor_file *file, size_t i,
+                                         wilor_tensor_info *out);
+/* Copy tensor i, converted to float, in row-major order; count must be its number of elements.
+ */
+WILOR_API wilor_status wilor_file_read(const wilor_file *file, size_t i, float *dst,
+                                       size_t count, wilor_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,340 @@
+/* Runs: crops from a picture's boxes, the back end, and back to the picture. */
+#include "model_impl.h"
+
+#include "camera.h"
+#include "clock.h"
+#include "crop.h"
+#include "gestures.h"
+#include "rotation.h"
+#include "xr_joints.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { CROP_FLOATS = WILOR_CROP_SIDE * WILOR_CROP_SIDE * 3 };
+
+/* Stages of wilor_hands.stage_ms. */
+enum { STAGE_CROP, STAGE_BACKBONE, STAGE_HAND, STAGE_WHOLE };
+
+/* One call. */
+typedef struct call {
+    wilor_session *s;
+    const wilor_picture *picture; /* level 1: one picture and its boxes */
+    const wilor_box *boxes;
+    const wilor_picture *pictures; /* level 2: crops; side may be NULL */
+    const wilor_side *side;
+    const float *rgb; /* level 3 */
+    int n;
+    wilor_predict_options o;
+    wilor_camera camera;
+    int first; /* of the batch in work */
+    uint64_t spent[4];
+    wilor_status crop_status[256]; /* of the batch */
+} call;
+
+static void start_hands(wilor_session *s) {
+    s->hands.n = 0;
+    memset(s->hands.stage_ms, 0, sizeof s->hands.stage_ms);
+}
+
+static wilor_status check_call(const wilor_session *s, int n, const wilor_hands **out,
+                               wilor_error *err) {
+    wilor_error_clear(err);
+    if (!s || !out)
+        return wilor_error_set(err, WILOR_ERR_ARG, "session and out may not be NULL");
+    *out = NULL;
+    if (n < 0)
+        return wilor_error_set(err, WILOR_ERR_ARG, "%d hands", n);
+    if (n > s->max_hands)
+        return wilor_error_set(err, WILOR_ERR_LIMIT, "%d hands; this session takes %d", n,
+                               s->max_hands);
+    return WILOR_OK;
+}
+
+/* ---------------------------------------------------------------- after the network */
+
+/* Rotation matrices to vectors, for one hand. */
+static void read_vectors(wilor_session *s, size_t h) {
+    const float *m = s->rotation + h * 16 * 9;
+    wilor_rotation_to_vector(m, s->global_orient + h * 3);
+    for (size_t i = 0; i < 15; i++)
+        wilor_rotation_to_vector(m + (i + 1) * 9, s->hand_pose + h * 45 + i * 3);
+}
+
+/* The hand as the other side's: of a left hand that was run as a right one, or of a selfie. */
+static void mirror_hand(wilor_session *s, size_t h) {
+    size_t v = (size_t)s->model->info.vertices;
+    wilor_hand_mirror_points(s->keypoints_3d + h * 21 * 3, 21);
+    wilor_hand_mirror_points(s->vertices_3d + h * v * 3, v);
+    wilor_hand_mirror_vectors(s->global_orient + h * 3, 1);
+    wilor_hand_mirror_vectors(s->hand_pose + h * 45, 15);
+    wilor_hand_mirror_matrices(s->rotation + h * 16 * 9, 16);
+}
+
+static int all_finite(const float *x, size_t n) {
+    for (size_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return 0;
+    return 1;
+}
+
+static void judge_hand(wilor_session *s, size_t h) {
+    size_t v = (size_t)s->model->info.vertices;
+    s->failed[h] =
+        !(all_finite(s->vertices_3d + h * v * 3, v * 3) &&
+          all_finite(s->keypoints_3d + h * 21 * 3, 21 * 3) &&
+          all_finite(s->pred_cam + h * 3, 3) && all_finite(s->betas + h * 10, 10) &&
+          all_finite(s->rotation + h * 16 * 9, 16 * 9) && all_finite(s->cam_t + h * 3, 3) &&
+          all_finite(s->keypoints_2d + h * 21 * 2, 42));
+}
+
+static void scale_hand(wilor_session *s, size_t h, double scale, double t[3]) {
+    size_t v = (size_t)s->model->info.vertices * 3;
+    for (size_t i = 0; i < 21 * 3; i++)
+        s->keypoints_3d[h * 21 * 3 + i] = (float)(s->keypoints_3d[h * 21 * 3 + i] * scale);
+    for (size_t i = 0; i < v; i++)
+        s->vertices_3d[h * v + i] = (float)(s->vertices_3d[h * v + i] * scale);
+    for (int i = 0; i < 3; i++)
+        t[i] *= scale;
+}
+
+/* Into the camera of the whole picture: translation, size, 2D points, and the selfie's mirror.
+ */
+static void place_hand(call *c, size_t h) {
+    wilor_session *s = c->s;
+    wilor_crop_box box;
+    double t[3];
+    wilor_crop_plan_f64(c->boxes[h].box, c->o.rescale, &box, NULL); /* checked before */
+    wilor_camera_translation(&c->camera, s->pred_cam + h * 3, box.cx, box.cy, box.size,
+                             c->picture->width, c->picture->height, t);
+    if (c->o.palm > 0)
+        scale_hand(s, h, wilor_palm_scale(s->keypoints_3d + h * 21 * 3, c->o.palm), t);
+    wilor_camera_project(&c->camera, s->keypoints_3d + h * 21 * 3, 21, t,
+                         s->keypoints_2d + h * 21 * 2);
+    for (int i = 0; i < 3; i++)
+        s->cam_t[h * 3 + (size_t)i] = (float)t[i];
+    s->focal[h * 2] = (float)c->camera.fx;
+    s->focal[h * 2 + 1] = (float)c->camera.fy;
+    s->principal[h * 2] = (float)c->camera.cx;
+    s->principal[h * 2 + 1] = (float)c->camera.cy;
+    for (size_t i = 0; i < 5; i++)
+        s->distortion[h * 5 + i] = (float)c->camera.k[i];
+    if (c->o.mirrored) {
+        mirror_hand(s, h);
+        s->cam_t[h * 3] = -s->cam_t[h * 3];
+        s->side[h] = s->side[h] == WILOR_LEFT ? WILOR_RIGHT : WILOR_LEFT;
+    }
+}
+
+static void finish_unit(void *context, int unit, int thread) {
+    call *c = context;
+    size_t h = (size_t)(c->first + unit);
+    (void)thread;
+    read_vectors(c->s, h);
+    if (!c->rgb && c->s->side[h] == WILOR_LEFT) {
+        wilor_hand_mirror_cam(c->s->pred_cam + h * 3);
+        mirror_hand(c->s, h);
+    }
+    if (c->picture)
+        place_hand(c, h);
+    judge_hand(c->s, h);
+}
+
+/* ---------------------------------------------------------------- before the network */
+
+static wilor_status make_crop(const call *c, int i, wilor_error *err) {
+    int h = c->first + i;
+    float *rgb = c->s->crops + (size_t)i * CROP_FLOATS;
+    wilor_side side = (wilor_side)c->s->side[h];
+    wilor_crop_box box;
+    if (c->picture) {
+        wilor_crop_plan_f64(c->boxes[h].box, c->o.rescale, &box, NULL); /* checked before */
+        return wilor_crop_run(c->picture, &box, side, c->o.warp, rgb, err);
+    }
+    wilor_crop_copy(&c->pictures[h], side, rgb);
+    return WILOR_OK;
+}
+
+static void crop_unit(void *context, int unit, int thread) {
+    call *c = context;
+    (void)thread;
+    c->crop_status[unit] = make_crop(c, unit, NULL);
+}
+
+static void note_hand(call *c, int hand) {
+    wilor_session *s = c->s;
+    size_t h = (size_t)hand;
+    s->side[h] = WILOR_RIGHT;
+    s->score[h] = 1.0f;
+    memset(s->box + h * 4, 0, 4 * sizeof(float));
+    memset(s->crop + h * 3, 0, 3 * sizeof(float));
+    memset(s->cam_t + h * 3, 0, 3 * sizeof(float));
+    memset(s->focal + h * 2, 0, 2 * sizeof(float));
+    memset(s->principal + h * 2, 0, 2 * sizeof(float));
+    memset(s->distortion + h * 5, 0, 5 * sizeof(float));
+    memset(s->keypoints_2d + h * 42, 0, 42 * sizeof(float));
+    if (c->side)
+        s->side[h] = (uint8_t)c->side[h];
+    if (c->boxes) {
+        wilor_crop_box box;
+        s->side[h] = (uint8_t)c->boxes[h].side;
+        s->score[h] = c->boxes[h].score;
+        for (size_t i = 0; i < 4; i++)
+            s->box[h * 4 + i] = (float)c->boxes[h].box[i];
+        wilor_crop_plan_f64(c->boxes[h].box, c->o.rescale, &box, NULL);
+        s->crop[h * 3] = (float)box.cx;
+        s->crop[h * 3 + 1] = (float)box.cy;
+        s->crop[h * 3 + 2] = (float)box.size;
+    }
+}
+
+static wilor_status make_crops(call *c, int n, wilor_error *err) {
+    wilor_threads_run(c->s->pool, crop_unit, c, n);
+    for (int i = 0; i < n; i++)
+        if (c->crop_status[i] != WILOR_OK)
+            return make_crop(c, i, err); /* once more, for its message */
+    return WILOR_OK;
+}
+
+/* ---------------------------------------------------------------- all levels */
+
+static wilor_status run_batch(call *c, int n, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_session *s = c->s;
+    size_t h = (size_t)c->first, v = (size_t)s->model->info.vertices;
+    uint64_t t0 = wilor_clock_ns();
+    for (int i = 0; i < n; i++)
+        note_hand(c, c->first + i);
+    if (!c->rgb)
+        WILOR_TRY(make_crops(c, n, err));
+    uint64_t t1 = wilor_clock_ns();
+    wilor_backend_result r = {.rotation = s->rotation + h * 16 * 9,
+                              .betas = s->betas + h * 10,
+                              .cam = s->pred_cam + h * 3,
+                              .verts = s->vertices_3d + h * v * 3,
+                              .keypoints = s->keypoints_3d + h * 21 * 3};
+    s->model->backend->run(s->work, c->rgb ? c->rgb + h * CROP_FLOATS : s->crops, n, c->o.betas,
+                           &r);
+    wilor_threads_run(s->pool, finish_unit, c, n);
+    uint64_t t2 = wilor_clock_ns();
+    c->spent[STAGE_CROP] += t1 - t0;
+    c->spent[STAGE_BACKBONE] += r.network_ns;
+    c->spent[STAGE_HAND] += t2 - t1 - r.network_ns;
+    c->spent[STAGE_WHOLE] += t2 - t0;
+done:
+    return st;
+}
+
+static wilor_status run_call(call *c, const wilor_hands **out, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_session *s = c->s;
+    start_hands(s);
+    for (c->first = 0; c->first < c->n; c->first += s->batch) {
+        int left = c->n - c->first;
+        WILOR_TRY(run_batch(c, left < s->batch ? left : s->batch, err));
+    }
+    s->hands.n = c->n;
+    s->hands.mirrored = c->o.mirrored != 0;
+    for (int i = 0; i < 4; i++)
+        s->hands.stage_ms[i] = (double)c->spent[i] * 1e-6;
+    *out = &s->hands;
+done:
+    return st;
+}
+
+static wilor_status check_options(call *c, const wilor_predict_options *o, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    c->o = (wilor_predict_options){.rescale = 2.5};
+    if (o)
+        WILOR_TRY(wilor_options_read(&c->o, sizeof c->o, o, "wilor_predict_options", err));
+    if (c->o.warp != WILOR_WARP_CV5 && c->o.warp != WILOR_WARP_CV4)
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_predict_options: warp is %d", (int)c->o.warp);
+    if (!(c->o.palm >= 0) || !isfinite(c->o.palm))
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_predict_options: a palm of %g m", c->o.palm);
+    if (c->o.betas && !all_finite(c->o.betas, 10))
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_predict_options: betas are not finite");
+done:
+    return st;
+}
+
+wilor_status wilor_predict_boxes(wilor_session *session, const wilor_picture *picture,
+                                 const wilor_box *boxes, int n, const wilor_predict_options *o,
+                                 const wilor_hands **out, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_crop_box plan;
+    call c = {.s = session, .picture = picture, .boxes = boxes, .n = n};
+    WILOR_TRY(check_call(session, n, out, err));
+    WILOR_TRY(check_options(&c, o, err));
+    if (!picture || (n > 0 && !boxes))
+        WILOR_FAIL(err, WILOR_ERR_ARG,
+                   "wilor_predict_boxes: picture and boxes may not be NULL");
+    WILOR_TRY(wilor_crop_check_picture(picture, err));
+    WILOR_TRY(wilor_camera_init(&c.camera, picture->width, picture->height,
+                                c.o.has_intrinsics ? c.o.intrinsics : NULL,
+                                c.o.has_intrinsics ? c.o.distortion : NULL, c.o.focal, err));
+    for (int i = 0; i < n; i++) {
+        WILOR_TRY(wilor_crop_plan_f64(boxes[i].box, c.o.rescale, &plan, err));
+        if (boxes[i].side != WILOR_LEFT && boxes[i].side != WILOR_RIGHT)
+            WILOR_FAIL(err, WILOR_ERR_ARG, "box %d: its side is %d", i, (int)boxes[i].side);
+    }
+    WILOR_TRY(run_call(&c, out, err));
+done:
+    return st;
+}
+
+wilor_status wilor_predict_crops(wilor_session *session, const wilor_picture *crops,
+                                 const wilor_side *side, int n, const wilor_hands **out,
+                                 wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    call c = {.s = session, .pictures = crops, .side = side, .n = n};
+    WILOR_TRY(check_call(session, n, out, err));
+    if (n > 0 && !crops)
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_predict_crops: crops may not be NULL");
+    for (int i = 0; i < n; i++) {
+        WILOR_TRY(wilor_crop_check_picture(&crops[i], err));
+        if (crops[i].width != WILOR_CROP_SIDE || crops[i].height != WILOR_CROP_SIDE)
+            WILOR_FAIL(err, WILOR_ERR_ARG, "crop %d is %d x %d, expected %d x %d", i,
+                       crops[i].width, crops[i].height, WILOR_CROP_SIDE, WILOR_CROP_SIDE);
+        if (side && side[i] != WILOR_LEFT && side[i] != WILOR_RIGHT)
+            WILOR_FAIL(err, WILOR_ERR_ARG, "crop %d: its side is %d", i, (int)side[i]);
+    }
+    WILOR_TRY(run_call(&c, out, err));
+done:
+    return st;
+}
+
+wilor_status wilor_run(wilor_session *session, const float *rgb, int n, const wilor_hands **out,
+                       wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    call c = {.s = session, .rgb = rgb, .n = n};
+    WILOR_TRY(check_call(session, n, out, err));
+    if (n > 0 && !rgb)
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_run: rgb may not be NULL");
+    WILOR_TRY(run_call(&c, out, err));
+done:
+    return st;
+}
+
+/* ---------------------------------------------------------------- from points to events */
+
+wilor_status wilor_hand_xr26(const wilor_model *model, const wilor_hands *hands, int i,
+                             wilor_xr_joint *out, wilor_error *err) {
+    wilor_error_clear(err);
+    if (!model || !hands || !out || i < 0 || i >= hands->n)
+        return wilor_error_set(err, WILOR_ERR_ARG, "wilor_hand_xr26: hand %d of %d", i,
+                               hands ? hands->n : 0);
+    size_t h = (size_t)i;
+    if (hands->failed[h] || hands->focal[h * 2] == 0.0f)
+        return wilor_error_set(err, WILOR_ERR_ARG,
+                               "wilor_hand_xr26: hand %d has no place in a camera frame", i);
+    wilor_xr26_compute(model->mano, (wilor_side)hands->side[h], hands->rotation + h * 16 * 9,
+                       hands->keypoints_3d + h * 21 * 3,
+                       hands->vertices_3d + h * (size_t)hands->vertices * 3,
+                       hands->cam_t + h * 3, out);
+    return WILOR_OK;
+}
+
+void wilor_hand_angles(const wilor_model *model, const float *hand_pose, wilor_side side,
+                       float *out) {
+    wilor_angles_compute(model->mano, hand_pose, side, out);
+}

@@ -1,0 +1,139 @@
+/* A session: threads, the back end's working memory and the arrays of results, all taken here.
+ */
+#include "model_impl.h"
+
+#include "crop.h"
+
+enum { DEFAULT_HANDS = 64, DEFAULT_BATCH = 2, MOST_HANDS = 4096, MOST_BATCH = 256 };
+
+enum { CROP_FLOATS = WILOR_CROP_SIDE * WILOR_CROP_SIDE * 3 };
+
+static wilor_status read_options(wilor_session_options *own, const wilor_session_options *o,
+                                 wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    *own = (wilor_session_options){.struct_size = sizeof *own};
+    if (o)
+        WILOR_TRY(wilor_options_read(own, sizeof *own, o, "wilor_session_options", err));
+    if (own->max_hands < 0 || own->batch < 0 || own->threads < 0)
+        WILOR_FAIL(err, WILOR_ERR_ARG,
+                   "wilor_session_options: max_hands, batch and threads may not be negative");
+    own->max_hands = own->max_hands ? own->max_hands : DEFAULT_HANDS;
+    own->batch = own->batch ? own->batch : DEFAULT_BATCH;
+    own->threads = own->threads ? own->threads : wilor_threads_default();
+    if (own->max_hands > MOST_HANDS || own->batch > MOST_BATCH ||
+        own->threads > WILOR_MAX_THREADS)
+        WILOR_FAIL(
+            err, WILOR_ERR_LIMIT,
+            "wilor_session_options: max_hands %d, batch %d, threads %d; the limits are %d, "
+            "%d, %d",
+            own->max_hands, own->batch, own->threads, MOST_HANDS, MOST_BATCH,
+            WILOR_MAX_THREADS);
+    if (own->batch > own->max_hands)
+        own->batch = own->max_hands;
+done:
+    return st;
+}
+
+static void push_results(wilor_session *s, const wilor_model *m, int hands, int batch,
+                         wilor_arena *a) {
+    size_t n = (size_t)hands, f = sizeof(float), v = (size_t)m->info.vertices;
+    s->crops = wilor_arena_push(a, (size_t)batch * CROP_FLOATS, f);
+    s->side = wilor_arena_push(a, n, 1);
+    s->failed = wilor_arena_push(a, n, 1);
+    s->score = wilor_arena_push(a, n, f);
+    s->box = wilor_arena_push(a, n * 4, f);
+    s->crop = wilor_arena_push(a, n * 3, f);
+    s->pred_cam = wilor_arena_push(a, n * 3, f);
+    s->cam_t = wilor_arena_push(a, n * 3, f);
+    s->focal = wilor_arena_push(a, n * 2, f);
+    s->principal = wilor_arena_push(a, n * 2, f);
+    s->distortion = wilor_arena_push(a, n * 5, f);
+    s->keypoints_3d = wilor_arena_push(a, n * 21 * 3, f);
+    s->keypoints_2d = wilor_arena_push(a, n * 21 * 2, f);
+    s->vertices_3d = wilor_arena_push(a, n * v * 3, f);
+    s->global_orient = wilor_arena_push(a, n * 3, f);
+    s->hand_pose = wilor_arena_push(a, n * 45, f);
+    s->betas = wilor_arena_push(a, n * 10, f);
+    s->rotation = wilor_arena_push(a, n * 16 * 9, f);
+}
+
+static void publish_results(wilor_session *s) {
+    s->hands = (wilor_hands){.vertices = s->model->info.vertices,
+                             .side = s->side,
+                             .failed = s->failed,
+                             .score = s->score,
+                             .box = s->box,
+                             .crop = s->crop,
+                             .pred_cam = s->pred_cam,
+                             .cam_t = s->cam_t,
+                             .focal = s->focal,
+                             .principal = s->principal,
+                             .distortion = s->distortion,
+                             .keypoints_3d = s->keypoints_3d,
+                             .keypoints_2d = s->keypoints_2d,
+                             .vertices_3d = s->vertices_3d,
+                             .global_orient = s->global_orient,
+                             .hand_pose = s->hand_pose,
+                             .betas = s->betas,
+                             .rotation = s->rotation};
+}
+
+static size_t results_bytes(const wilor_model *m, int hands, int batch) {
+    wilor_session s = {0};
+    wilor_arena a;
+    wilor_arena_begin(&a, NULL, 0);
+    push_results(&s, m, hands, batch, &a);
+    return wilor_arena_used(&a);
+}
+
+size_t wilor_session_memory(const wilor_model *model, const wilor_session_options *options) {
+    wilor_session_options o;
+    if (!model || read_options(&o, options, NULL) != WILOR_OK)
+        return 0;
+    return results_bytes(model, o.max_hands, o.batch) +
+           model->backend->memory(model->network, o.batch, o.threads);
+}
+
+wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
+                                  const wilor_session_options *options, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_session_options o;
+    wilor_session *s = NULL;
+    wilor_error_clear(err);
+    if (!out || !model)
+        return wilor_error_set(err, WILOR_ERR_ARG,
+                               "wilor_session_create: out and model may not be NULL");
+    *out = NULL;
+    WILOR_TRY(read_options(&o, options, err));
+    s = wilor_heap_alloc(1, sizeof *s);
+    size_t bytes = results_bytes(model, o.max_hands, o.batch);
+    if (!s || !wilor_pages_alloc(&s->pages, bytes))
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the results of %d hands", o.max_hands);
+    s->model = model;
+    s->max_hands = o.max_hands;
+    s->batch = o.batch;
+    wilor_arena_begin(&s->arena, s->pages.data, s->pages.bytes);
+    push_results(s, model, o.max_hands, o.batch, &s->arena);
+    publish_results(s);
+    WILOR_TRY(wilor_threads_create(&s->pool, o.threads, err));
+    WILOR_TRY(
+        model->backend->open(&s->work, model->network, o.batch, s->pool, o.full_path, err));
+    *out = s;
+    s = NULL;
+done:
+    wilor_session_free(&s);
+    return st;
+}
+
+void wilor_session_free(wilor_session **session) {
+    wilor_session *s = session ? *session : NULL;
+    if (!s)
+        return;
+    if (s->work)
+        s->model->backend->close(s->work);
+    wilor_threads_free(&s->pool);
+    wilor_arena_end(&s->arena);
+    wilor_pages_free(&s->pages);
+    wilor_heap_free(s);
+    *session = NULL;
+}

@@ -1,0 +1,49 @@
+/* The seam between the library and what computes: load a network, run a batch of crops, free.
+ * The CPU's implementation is the oracle of all others. A back end knows nothing of pictures,
+ * boxes, sides or cameras: crops of right hands go in, right hands come out. */
+#ifndef WILOR_BACKEND_H
+#define WILOR_BACKEND_H
+
+#include "mano.h"
+#include "tensor_source.h"
+#include "thread_pool.h"
+
+typedef struct wilor_backend_load {
+    const wilor_tensor_source *source;
+    const wilor_mano *mano; /* outlives the model */
+    int heads;              /* 0: by the rule */
+    wilor_isa max_isa;
+    wilor_threads *pool; /* to load with */
+    const wilor_callbacks *callbacks;
+} wilor_backend_load;
+
+/* What a run gives for n hands; every pointer is the caller's, none is NULL. */
+typedef struct wilor_backend_result {
+    float *rotation;     /* n × 16 × 9 */
+    float *betas;        /* n × 10 */
+    float *cam;          /* n × 3 */
+    float *verts;        /* n × V × 3 */
+    float *keypoints;    /* n × 21 × 3 */
+    uint64_t network_ns; /* time until the backbone was done */
+} wilor_backend_result;
+
+typedef struct wilor_backend {
+    const char *name; /* "cpu" */
+    wilor_status (*load)(void **model, const wilor_backend_load *o, wilor_error *err);
+    void (*unload)(void *model); /* NULL is fine */
+    void (*info)(const void *model, wilor_model_info *info);
+
+    /* Bytes of a session's working memory for batches of n on so many threads. */
+    size_t (*memory)(const void *model, int batch, int threads);
+    wilor_status (*open)(void **session, const void *model, int batch, wilor_threads *pool,
+                         int full_path, wilor_error *err);
+    void (*close)(void *session); /* NULL is fine */
+    /* n <= batch crops: n × 256 × 256 × 3, RGB, 0 … 255. fixed_betas: NULL, or 10 numbers that
+     * replace the shape in the result. Allocates nothing and does not fail. */
+    void (*run)(void *session, const float *rgb, int n, const float *fixed_betas,
+                wilor_backend_result *out);
+} wilor_backend;
+
+const wilor_backend *wilor_backend_cpu(void);
+
+#endif

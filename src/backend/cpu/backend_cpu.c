@@ -1,0 +1,284 @@
+/* WiLoR on the processor: backbone, first pose, RefineNet, second pose. The order of the lean
+ * pass: the last block for the 18 leading tokens and 2 × 2 patches of all hands; pose; where do
+ * the vertices fall on the maps? For a hand whose points need more patches, the last block
+ * again for those. */
+#include "backend_cpu.h"
+
+#include "clock.h"
+#include "rotation.h"
+
+#include <string.h>
+
+/* ---------------------------------------------------------------- model */
+
+static wilor_status load_into(wilor_cpu_model *m, wilor_loader *l, const wilor_vit_dims *dims) {
+    wilor_status st = WILOR_OK;
+    /* RefineNet first: it needs memory for a moment, the backbone none. */
+    WILOR_TRY(wilor_refine_load(&m->refine, l, dims->width));
+    WILOR_TRY(wilor_vit_load(&m->vit, l, dims));
+done:
+    return st;
+}
+
+static uint64_t count_parameters(const wilor_tensor_source *s) {
+    uint64_t n = 0;
+    for (size_t i = 0; i < wilor_index_count(s->weights); i++) {
+        const wilor_tensor *t = wilor_index_at(s->weights, i);
+        bool learned =
+            strncmp(t->name, "backbone.", 9) == 0 || strncmp(t->name, "refine_net.", 11) == 0;
+        bool number = t->dtype <= WILOR_BF16; /* not num_batches_tracked */
+        bool init = strncmp(t->name, "backbone.init_", 14) == 0;
+        n += learned && number && !init ? t->count : 0;
+    }
+    return n;
+}
+
+/* What depends on the weights alone, computed with a workspace of one hand. */
+static wilor_status prepare(wilor_cpu_model *m, wilor_threads *pool, wilor_error *err) {
+    wilor_arena arena;
+    wilor_vit_work work = {0};
+    wilor_pages pages;
+    int threads = wilor_threads_count(pool);
+    wilor_arena_begin(&arena, NULL, 0);
+    wilor_vit_work_push(&work, &m->vit, 1, threads, 0, 0, &arena);
+    size_t bytes = wilor_arena_used(&arena);
+    if (!wilor_pages_alloc(&pages, bytes))
+        return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory to prepare the model");
+    wilor_arena_begin(&arena, pages.data, pages.bytes);
+    wilor_vit_work_push(&work, &m->vit, 1, threads, 0, 0, &arena);
+    wilor_vit_prepare(&m->vit, &work, pool);
+    wilor_arena_end(&arena);
+    wilor_pages_free(&pages);
+    return WILOR_OK;
+}
+
+static void cpu_unload(void *model) {
+    wilor_cpu_model *m = model;
+    if (!m)
+        return;
+    wilor_pages_free(&m->pages);
+    wilor_heap_free(m);
+}
+
+static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_vit_dims dims;
+    wilor_arena arena;
+    wilor_cpu_model *m = NULL;
+    float *scratch = NULL;
+    wilor_loader l = {.kernels = wilor_kernels_best(o->max_isa),
+                      .source = o->source,
+                      .arena = &arena,
+                      .pool = o->pool,
+                      .callbacks = o->callbacks,
+                      .err = err};
+    size_t threads = (size_t)wilor_threads_count(o->pool);
+    *out = NULL;
+    WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
+    m = wilor_heap_alloc(1, sizeof *m);
+    size_t widest = (size_t)(dims.mlp > 4 * dims.width ? dims.mlp : 4 * dims.width);
+    widest = widest > WILOR_PATCH_INPUTS ? widest : WILOR_PATCH_INPUTS;
+    l.scratch_stride = wilor_linear_scratch(l.kernels, widest);
+    scratch = wilor_heap_alloc(threads * l.scratch_stride, sizeof *scratch);
+    if (!m || !scratch)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to load the model");
+    l.scratch = scratch;
+    m->mano = o->mano;
+    wilor_arena_begin(&arena, NULL, 0);
+    WILOR_TRY(load_into(m, &l, &dims));
+    m->bytes = wilor_arena_used(&arena);
+    if (m->bytes == SIZE_MAX || !wilor_pages_alloc(&m->pages, m->bytes))
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for %zu MB of weights", m->bytes / 1000000);
+    wilor_arena_begin(&arena, m->pages.data, m->pages.bytes);
+    WILOR_TRY(load_into(m, &l, &dims));
+    m->parameters = count_parameters(o->source);
+    WILOR_TRY(prepare(m, o->pool, err));
+    *out = m;
+    m = NULL;
+done:
+    wilor_heap_free(scratch);
+    cpu_unload(m);
+    return st;
+}
+
+static void cpu_info(const void *model, wilor_model_info *info) {
+    const wilor_cpu_model *m = model;
+    info->width = m->vit.width;
+    info->depth = m->vit.depth;
+    info->heads = m->vit.heads;
+    info->mlp = m->vit.mlp;
+    info->parameters = m->parameters;
+    info->packed_bytes = m->bytes;
+    info->isa = m->vit.kernels->isa;
+}
+
+/* ---------------------------------------------------------------- session */
+
+static void push_work(wilor_cpu_session *s, const wilor_cpu_model *m, int batch, int threads,
+                      wilor_arena *arena) {
+    size_t n = (size_t)batch, f = sizeof(float);
+    wilor_vit_work_push(&s->vit, &m->vit, batch, threads, wilor_refine_packed(&m->refine),
+                        wilor_refine_scratch(&m->refine), arena);
+    wilor_refine_work_push(&s->refine, &m->refine, wilor_mano_vertices(m->mano), arena);
+    s->refine.packed = s->vit.hidden;
+    s->refine.scratch = s->vit.scratch;
+    s->refine.scratch_floats = s->vit.scratch_floats;
+    s->refine.tiles = s->vit.tiles;
+    s->pose6d = wilor_arena_push(arena, n * WILOR_POSE_NUMBERS, f);
+    s->mano_floats = (wilor_mano_scratch(m->mano) + 15) / 16 * 16;
+    s->mano = wilor_arena_push(arena, (size_t)threads * s->mano_floats, f);
+}
+
+static size_t cpu_memory(const void *model, int batch, int threads) {
+    wilor_arena arena;
+    wilor_cpu_session s = {0};
+    wilor_arena_begin(&arena, NULL, 0);
+    push_work(&s, model, batch, threads, &arena);
+    return wilor_arena_used(&arena);
+}
+
+static void cpu_close(void *session) {
+    wilor_cpu_session *s = session;
+    if (!s)
+        return;
+    wilor_arena_end(&s->arena);
+    wilor_pages_free(&s->pages);
+    wilor_heap_free(s);
+}
+
+static wilor_status cpu_open(void **out, const void *model, int batch, wilor_threads *pool,
+                             int full_path, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    int threads = wilor_threads_count(pool);
+    size_t bytes = cpu_memory(model, batch, threads);
+    wilor_cpu_session *s = wilor_heap_alloc(1, sizeof *s);
+    *out = NULL;
+    if (!s || bytes == SIZE_MAX || !wilor_pages_alloc(&s->pages, bytes))
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a session of %zu MB", bytes / 1000000);
+    s->model = model;
+    s->pool = pool;
+    s->batch = batch;
+    s->full_path = full_path;
+    wilor_arena_begin(&s->arena, s->pages.data, s->pages.bytes);
+    push_work(s, model, batch, threads, &s->arena);
+    *out = s;
+    s = NULL;
+done:
+    cpu_close(s);
+    return st;
+}
+
+/* ---------------------------------------------------------------- run */
+
+typedef struct pose_job {
+    wilor_cpu_session *s;
+    wilor_backend_result *out;
+    const float *betas; /* per hand, or the same for all */
+    int betas_step;
+} pose_job;
+
+/* One hand: 6D -> matrices -> vertices and keypoints. */
+static void pose_unit(void *context, int hand, int thread) {
+    const pose_job *j = context;
+    wilor_cpu_session *s = j->s;
+    size_t h = (size_t)hand, v = (size_t)s->refine.vertices * 3;
+    float *rotation = j->out->rotation + h * 16 * 9;
+    for (int i = 0; i < 16; i++)
+        wilor_rotation_from_6d(s->pose6d + h * WILOR_POSE_NUMBERS + 6 * i, rotation + 9 * i);
+    wilor_mano_forward(s->model->mano, rotation, j->betas + hand * j->betas_step,
+                       s->mano + (size_t)thread * s->mano_floats, j->out->verts + h * v, NULL,
+                       j->out->keypoints + h * 21 * 3);
+}
+
+static void pose_hands(wilor_cpu_session *s, int first, int n, const float *betas,
+                       int betas_step, wilor_backend_result *out) {
+    size_t f = (size_t)first;
+    wilor_backend_result part = {.rotation = out->rotation + f * 16 * 9,
+                                 .verts = out->verts + f * (size_t)s->refine.vertices * 3,
+                                 .keypoints = out->keypoints + f * 21 * 3};
+    pose_job job = {s, &part, betas, betas_step};
+    float *all = s->pose6d;
+    s->pose6d += f * WILOR_POSE_NUMBERS;
+    wilor_threads_run(s->pool, pose_unit, &job, n);
+    s->pose6d = all;
+}
+
+/* RefineNet for one hand, whose tokens begin at `tokens` with rows × cols patches after the
+ * lead. */
+static void refine_hand(wilor_cpu_session *s, int hand, const float *tokens, int rows, int cols,
+                        wilor_backend_result *out) {
+    const wilor_refine *r = &s->model->refine;
+    size_t h = (size_t)hand, d = (size_t)s->model->vit.width;
+    s->corner[hand] = rows;
+    wilor_refine_maps(r, &s->refine, tokens + WILOR_LEAD * d, d, rows, cols, s->pool);
+    wilor_refine_sample(r, &s->refine, s->pool);
+    wilor_refine_decode(r, &s->refine, s->pose6d + h * WILOR_POSE_NUMBERS,
+                        out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
+}
+
+static void project_hand(wilor_cpu_session *s, int hand, const wilor_backend_result *out) {
+    size_t h = (size_t)hand;
+    wilor_refine_project(&s->refine, out->verts + h * (size_t)s->refine.vertices * 3,
+                         out->cam + h * WILOR_CAM);
+}
+
+/* All tokens and whole maps, hand by hand: the oracle. */
+static void run_full(wilor_cpu_session *s, int n, wilor_backend_result *out) {
+    const wilor_vit *v = &s->model->vit;
+    for (int hand = 0; hand < n; hand++) {
+        size_t h = (size_t)hand;
+        wilor_vit_tail(v, &s->vit, hand, 1, WILOR_GRID_ROWS, WILOR_GRID_COLS, s->pool);
+        wilor_vit_read_out(v, &s->vit, 1, WILOR_TOKENS, s->pose6d + h * WILOR_POSE_NUMBERS,
+                           out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
+        pose_hands(s, hand, 1, out->betas + h * WILOR_BETAS, 0, out);
+        project_hand(s, hand, out);
+        refine_hand(s, hand, s->vit.tokens, WILOR_GRID_ROWS, WILOR_GRID_COLS, out);
+    }
+}
+
+static void run_lean(wilor_cpu_session *s, int n, wilor_backend_result *out) {
+    enum { P = WILOR_CORNER_LEAST, ROWS = WILOR_LEAD + P * P };
+
+    const wilor_vit *v = &s->model->vit;
+    size_t d = (size_t)v->width;
+    int wide[WILOR_MAX_BATCH], wide_count = 0;
+    wilor_vit_tail(v, &s->vit, 0, n, P, P, s->pool);
+    wilor_vit_read_out(v, &s->vit, n, ROWS, s->pose6d, out->betas, out->cam, s->pool);
+    pose_hands(s, 0, n, out->betas, WILOR_BETAS, out);
+    for (int hand = 0; hand < n; hand++) {
+        project_hand(s, hand, out);
+        if (wilor_refine_corner(&s->refine) > P)
+            wide[wide_count++] = hand; /* its tokens are computed when these are used up */
+        else
+            refine_hand(s, hand, s->vit.tokens + (size_t)hand * ROWS * d, P, P, out);
+    }
+    for (int i = 0; i < wide_count; i++) {
+        project_hand(s, wide[i], out);
+        int p = wilor_refine_corner(&s->refine);
+        int cols = p < WILOR_GRID_COLS ? p : WILOR_GRID_COLS;
+        wilor_vit_tail(v, &s->vit, wide[i], 1, p, cols, s->pool);
+        refine_hand(s, wide[i], s->vit.tokens, p, cols, out);
+    }
+}
+
+static void cpu_run(void *session, const float *rgb, int n, const float *fixed_betas,
+                    wilor_backend_result *out) {
+    wilor_cpu_session *s = session;
+    uint64_t start = wilor_clock_ns();
+    wilor_vit_run(&s->model->vit, &s->vit, rgb, n, s->pool);
+    out->network_ns = wilor_clock_ns() - start;
+    if (s->full_path)
+        run_full(s, n, out);
+    else
+        run_lean(s, n, out);
+    if (fixed_betas)
+        for (int hand = 0; hand < n; hand++)
+            memcpy(out->betas + hand * WILOR_BETAS, fixed_betas, WILOR_BETAS * sizeof(float));
+    pose_hands(s, 0, n, out->betas, WILOR_BETAS, out);
+}
+
+const wilor_backend *wilor_backend_cpu(void) {
+    static const wilor_backend cpu = {"cpu",      cpu_load, cpu_unload, cpu_info,
+                                      cpu_memory, cpu_open, cpu_close,  cpu_run};
+    return &cpu;
+}

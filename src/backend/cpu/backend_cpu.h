@@ -1,0 +1,35 @@
+/* What tests reach into: the parts of the CPU back end's model and session. */
+#ifndef WILOR_BACKEND_CPU_H
+#define WILOR_BACKEND_CPU_H
+
+#include "backend.h"
+#include "heap.h"
+#include "refine.h"
+#include "vit.h"
+
+typedef struct wilor_cpu_model {
+    wilor_vit vit;
+    wilor_refine refine;
+    const wilor_mano *mano;
+    wilor_pages pages; /* all packed weights */
+    size_t bytes;      /* used of them */
+    uint64_t parameters;
+} wilor_cpu_model;
+
+typedef struct wilor_cpu_session {
+    const wilor_cpu_model *model;
+    wilor_threads *pool;
+    int batch, full_path;
+    wilor_arena arena;
+    wilor_pages pages;
+    wilor_vit_work vit;
+    wilor_refine_work refine;
+    float *pose6d; /* batch × 96 */
+    float *mano;   /* scratch per thread */
+    size_t mano_floats;
+    int corner[256]; /* patches a side that each hand's last refinement used, for tests */
+} wilor_cpu_session;
+
+enum { WILOR_MAX_BATCH = 256 };
+
+#endif

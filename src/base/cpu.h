@@ -1,0 +1,14 @@
+/* What this processor and this process may use. */
+#ifndef WILOR_CPU_H
+#define WILOR_CPU_H
+
+#include "wilor/wilor.h"
+
+/* The best tier of the processor that the operating system also saves (XCR0 is asked before
+ * CPUID's feature bits are believed). Not capped by the environment. */
+wilor_isa wilor_cpu_isa(void);
+
+/* Physical cores that the affinity mask and the cgroup's quota leave, at least 1. */
+int wilor_cpu_cores(void);
+
+#endif

@@ -1,0 +1,25 @@
+/* A pool of threads that runs one function over the units of a phase, phase after phase.
+ *
+ * Units are cut by shape, never by the number of threads, and each unit writes only what is its
+ * own: so 1 and N threads give the same bits. Threads take units in order from a shared
+ * counter. Between the phases of a run they spin for a short while; between runs they sleep. */
+#ifndef WILOR_THREAD_POOL_H
+#define WILOR_THREAD_POOL_H
+
+#include "status.h"
+
+typedef struct wilor_threads wilor_threads;
+
+enum { WILOR_MAX_THREADS = 1024 };
+
+/* threads >= 1, the caller of wilor_threads_run counted in. */
+wilor_status wilor_threads_create(wilor_threads **out, int threads, wilor_error *err);
+void wilor_threads_free(wilor_threads **pool); /* NULL is fine */
+int wilor_threads_count(const wilor_threads *pool);
+
+/* Run fn(context, unit, thread) for every unit in 0 … units - 1, thread in 0 … threads - 1;
+ * returns when all are done. One call at a time. No allocation. */
+typedef void (*wilor_unit_fn)(void *context, int unit, int thread);
+void wilor_threads_run(wilor_threads *pool, wilor_unit_fn fn, void *context, int units);
+
+#endif

@@ -1,0 +1,98 @@
+/* The kernel table: all arithmetic that is worth writing per instruction set, chosen once.
+ *
+ * A GEMM here is C = A·B with A given as panels of `mr` rows, [k][mr], and B as panels of `nr`
+ * columns, [k][nr]; one call makes one mr × nr tile over the whole of k, so that no partial sum
+ * is ever stored (BLIS's micro-kernel with KC = K; docs/performance.md says why). Rows and
+ * columns beyond the matrix are zero in the panels. A tile goes to a small row-major buffer,
+ * tile[mr][nr], and one of the epilogues takes it from there.
+ *
+ * Kernels take any size >= 1, touch no byte outside what is said, and neither allocate nor
+ * fail. Arrays named `panel` or `tile` are 64-byte aligned; others need not be. Every result
+ * element is computed in an order that depends on the sizes alone, never on the number of
+ * threads. */
+#ifndef WILOR_KERNELS_H
+#define WILOR_KERNELS_H
+
+#include "wilor/wilor.h"
+#include <stddef.h>
+
+enum { WILOR_MAX_MR = 16, WILOR_MAX_NR = 32 };
+
+typedef struct wilor_kernels {
+    wilor_isa isa;
+    int mr, nr;
+
+    /* tile[mr][nr] = a panel · b panel. next: NULL, or bytes that will be needed soon, fetched
+     * into the second-level cache at the rate of 64 bytes per 8 steps of k (k / 8 · 64 bytes in
+     * all). */
+    void (*gemm_f32)(const float *a, const float *b, size_t k, float *tile, const float *next);
+
+    /* panel[k][width] from `rows` <= width rows of k numbers, ld apart; the rest becomes zero.
+     * width is mr (A operands) or nr (B operands, also weights: a row of W is a column of B).
+     */
+    void (*pack_f32)(const float *src, size_t ld, int rows, int width, size_t k, float *panel);
+
+    /* out = (x - mean) / sqrt(variance + eps) · gamma + beta, row by row; out may be x. */
+    void (*layernorm_f32)(const float *x, size_t ldx, int rows, size_t k, const float *gamma,
+                          const float *beta, float eps, float *out, size_t ldo);
+
+    /* Epilogues: rows × cols of the tile are meant; bias, scale and shift hold nr readable
+     * numbers. */
+    void (*store_bias_f32)(const float *tile, int rows, int cols, const float *bias, float *out,
+                           size_t ldo);
+    void (*add_bias_f32)(const float *tile, int rows, int cols, const float *bias, float *out,
+                         size_t ldo); /* out += tile + bias */
+    void (*affine_relu_f32)(const float *tile, int rows, int cols, const float *scale,
+                            const float *shift, float *out, size_t ldo);
+    /* tile = gelu(tile + bias), all mr × nr of it: x/2 · (1 + erf(x/√2)). */
+    void (*bias_gelu_f32)(float *tile, const float *bias);
+
+    /* s[keys][nr]: every column becomes exp(scale · (s - its maximum)); sums[nr] their sums. */
+    void (*softmax_f32)(float *s, int keys, float scale, float *sums);
+    /* tile[mr][nr]: every column divided by divisor[nr]. */
+    void (*divide_f32)(float *tile, const float *divisor);
+} wilor_kernels;
+
+/* The table of a tier, or NULL when this build or this processor has not got it. AUTO:
+ * wilor_isa_best. Constant for the life of the process. */
+const wilor_kernels *wilor_kernels_get(wilor_isa isa);
+
+/* The best table that is not above max_isa (AUTO: no limit) nor above wilor_isa_best. Never
+ * NULL. */
+const wilor_kernels *wilor_kernels_best(wilor_isa max_isa);
+
+/* Per tier; defined in their own files. Each overwrites what it does better. */
+void wilor_kernels_fill_c(wilor_kernels *t);
+void wilor_kernels_fill_avx2(wilor_kernels *t);
+void wilor_kernels_fill_avx512(wilor_kernels *t);
+void wilor_kernels_fill_neon(wilor_kernels *t);
+
+/* Constants of the approximations, shared by the tiers.
+ * erf(x/√2) = x · P(x²)/Q(x²) for |x| <= 5.5, and ±1 beyond: relative error 4.7e-8 before
+ * rounding. exp(r) = 1 + r + r² · E(r) for |r| <= ln 2 / 2: 3.1e-9. Both fitted for this
+ * project (weighted least squares at Chebyshev points, Lawson's iteration):
+ * scripts/fit_polynomials.py. */
+#define WILOR_ERF_LIMIT 5.5f
+#define WILOR_ERF_P0 0x1.988452p-1f
+#define WILOR_ERF_P1 0x1.1da048p-4f
+#define WILOR_ERF_P2 0x1.22e93cp-7f
+#define WILOR_ERF_P3 0x1.4d2932p-12f
+#define WILOR_ERF_P4 0x1.9f00cap-18f
+#define WILOR_ERF_P5 -0x1.753e86p-25f
+#define WILOR_ERF_P6 0x1.ec9696p-33f
+#define WILOR_ERF_Q1 0x1.042922p-2f
+#define WILOR_ERF_Q2 0x1.d27f3cp-6f
+#define WILOR_ERF_Q3 0x1.cefa76p-10f
+#define WILOR_ERF_Q4 0x1.e8c030p-15f
+
+#define WILOR_EXP_LOWEST -87.0f /* e^-87 is the last whole power of two above the denormals */
+#define WILOR_LOG2_E 0x1.715476p0f
+#define WILOR_LN2_HIGH 0x1.62e400p-1f
+#define WILOR_LN2_LOW 0x1.7f7d1cp-20f
+#define WILOR_EXP_E0 0x1.fffffcp-2f
+#define WILOR_EXP_E1 0x1.555492p-3f
+#define WILOR_EXP_E2 0x1.5558f2p-5f
+#define WILOR_EXP_E3 0x1.123a20p-7f
+#define WILOR_EXP_E4 0x1.6a23d2p-10f
+
+#endif

@@ -1,0 +1,104 @@
+/* Tier 0: plain C, for any machine, and the oracle of the others' tests. */
+#include "kernels.h"
+
+#include <math.h>
+#include <string.h>
+
+enum { MR = 4, NR = 16 };
+
+static void gemm_f32_c(const float *a, const float *b, size_t k, float *tile,
+                       const float *next) {
+    float sum[MR][NR] = {{0}};
+    (void)next;
+    for (size_t i = 0; i < k; i++, a += MR, b += NR)
+        for (int r = 0; r < MR; r++)
+            for (int c = 0; c < NR; c++)
+                sum[r][c] += a[r] * b[c];
+    memcpy(tile, sum, sizeof sum);
+}
+
+static void pack_f32_c(const float *src, size_t ld, int rows, int width, size_t k,
+                       float *panel) {
+    for (size_t i = 0; i < k; i++)
+        for (int r = 0; r < width; r++)
+            panel[i * (size_t)width + (size_t)r] = r < rows ? src[(size_t)r * ld + i] : 0.0f;
+}
+
+static void layernorm_f32_c(const float *x, size_t ldx, int rows, size_t k, const float *gamma,
+                            const float *beta, float eps, float *out, size_t ldo) {
+    for (int r = 0; r < rows; r++, x += ldx, out += ldo) {
+        double sum = 0, squares = 0;
+        for (size_t i = 0; i < k; i++)
+            sum += x[i];
+        double mean = sum / (double)k;
+        for (size_t i = 0; i < k; i++)
+            squares += (x[i] - mean) * (x[i] - mean);
+        float m = (float)mean, scale = (float)(1.0 / sqrt(squares / (double)k + eps));
+        for (size_t i = 0; i < k; i++)
+            out[i] = (x[i] - m) * scale * gamma[i] + beta[i];
+    }
+}
+
+static void store_bias_f32_c(const float *tile, int rows, int cols, const float *bias,
+                             float *out, size_t ldo) {
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c++)
+            out[(size_t)r * ldo + (size_t)c] = tile[r * NR + c] + bias[c];
+}
+
+static void add_bias_f32_c(const float *tile, int rows, int cols, const float *bias, float *out,
+                           size_t ldo) {
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c++)
+            out[(size_t)r * ldo + (size_t)c] += tile[r * NR + c] + bias[c];
+}
+
+static void affine_relu_f32_c(const float *tile, int rows, int cols, const float *scale,
+                              const float *shift, float *out, size_t ldo) {
+    for (int r = 0; r < rows; r++)
+        for (int c = 0; c < cols; c++) {
+            float v = tile[r * NR + c] * scale[c] + shift[c];
+            out[(size_t)r * ldo + (size_t)c] = v < 0.0f ? 0.0f : v; /* NaN stays */
+        }
+}
+
+static void bias_gelu_f32_c(float *tile, const float *bias) {
+    for (int i = 0; i < MR * NR; i++) {
+        float x = tile[i] + bias[i % NR];
+        tile[i] = 0.5f * x * (1.0f + erff(x * 0x1.6a09e6p-1f));
+    }
+}
+
+static void softmax_f32_c(float *s, int keys, float scale, float *sums) {
+    for (int c = 0; c < NR; c++) {
+        float top = s[c], sum = 0;
+        for (int i = 1; i < keys; i++)
+            top = s[i * NR + c] > top ? s[i * NR + c] : top;
+        for (int i = 0; i < keys; i++) {
+            float e = expf(scale * (s[i * NR + c] - top));
+            s[i * NR + c] = e;
+            sum += e;
+        }
+        sums[c] = sum;
+    }
+}
+
+static void divide_f32_c(float *tile, const float *divisor) {
+    for (int i = 0; i < MR * NR; i++)
+        tile[i] /= divisor[i % NR];
+}
+
+void wilor_kernels_fill_c(wilor_kernels *t) {
+    *t = (wilor_kernels){.isa = WILOR_ISA_C,
+                         .mr = MR,
+                         .nr = NR,
+                         .gemm_f32 = gemm_f32_c,
+                         .pack_f32 = pack_f32_c,
+                         .layernorm_f32 = layernorm_f32_c,
+                         .store_bias_f32 = store_bias_f32_c,
+                         .add_bias_f32 = add_bias_f32_c,
+                         .affine_relu_f32 = affine_relu_f32_c,
+                         .bias_gelu_f32 = bias_gelu_f32_c,
+                         .softmax_f32 = softmax_f32_c,
+                         .divide_f32 = divide_f32_c};
+}

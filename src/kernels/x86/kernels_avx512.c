@@ -1,0 +1,142 @@
+/* Tier avx512: F, DQ, BW and VL. Tile 14 × 32: 28 accumulators, two vectors of B, one broadcast
+ * of A. 210 tokens are 15 panels of 14 rows exactly. Two FMA units ask for 28 FMAs in 14 cycles
+ * and get 14 broadcasts + 2 loads in 8, so arithmetic is the bound as long as both panels come
+ * from the second- level cache in time. */
+#include "kernels.h"
+
+#include <immintrin.h>
+#include <math.h>
+
+enum { VL = 16, MR = 14, NR = 32 };
+
+typedef __m512 VF;
+#define v_load(p) _mm512_loadu_ps(p)
+#define v_store(p, v) _mm512_storeu_ps(p, v)
+#define v_set1(x) _mm512_set1_ps(x)
+#define v_zero() _mm512_setzero_ps()
+#define v_add(a, b) _mm512_add_ps(a, b)
+#define v_sub(a, b) _mm512_sub_ps(a, b)
+#define v_mul(a, b) _mm512_mul_ps(a, b)
+#define v_max(a, b) _mm512_max_ps(a, b)
+#define v_min(a, b) _mm512_min_ps(a, b)
+#define v_fma(a, b, c) _mm512_fmadd_ps(a, b, c)
+#define v_fnma(a, b, c) _mm512_fnmadd_ps(a, b, c)
+#define v_round(v) _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
+#define v_scale2(v, n) _mm512_scalef_ps(v, n)
+
+static inline __mmask16 first(int n) { return (__mmask16)((1u << n) - 1u); }
+
+#define v_load_part(p, n) _mm512_maskz_loadu_ps(first(n), p)
+#define v_store_part(p, v, n) _mm512_mask_storeu_ps(p, first(n), v)
+
+/* a/b: reciprocal to 14 bits, one Newton step, one correction of the quotient; within 1 ulp
+ * where the quotient is a normal number, and a vdivps of 512 bits would take 16 cycles. */
+static inline VF v_div(VF a, VF b) {
+    VF r = _mm512_rcp14_ps(b);
+    r = _mm512_fmadd_ps(_mm512_fnmadd_ps(b, r, v_set1(1.0f)), r, r);
+    VF q = _mm512_mul_ps(a, r);
+    return _mm512_fmadd_ps(_mm512_fnmadd_ps(b, q, a), r, q);
+}
+
+static inline float v_sum(VF v) {
+    __m256 h = _mm256_add_ps(_mm512_castps512_ps256(v), _mm512_extractf32x8_ps(v, 1));
+    __m128 q = _mm_add_ps(_mm256_castps256_ps128(h), _mm256_extractf128_ps(h, 1));
+    q = _mm_add_ps(q, _mm_movehl_ps(q, q));
+    return _mm_cvtss_f32(_mm_add_ss(q, _mm_movehdup_ps(q)));
+}
+
+/* 16 × 16: pairs, quadruples, then 128-bit quarters. */
+static inline void v_transpose(VF v[VL]) {
+    VF t[VL];
+    for (int i = 0; i < 16; i += 2) {
+        t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+        t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+    }
+    for (int i = 0; i < 16; i += 4) {
+        __m512d a = _mm512_castps_pd(t[i]), b = _mm512_castps_pd(t[i + 1]);
+        __m512d c = _mm512_castps_pd(t[i + 2]), d = _mm512_castps_pd(t[i + 3]);
+        v[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, c));
+        v[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, c));
+        v[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(b, d));
+        v[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(b, d));
+    }
+    for (int i = 0; i < 4; i++) {
+        t[i] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88);
+        t[i + 4] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xDD);
+        t[i + 8] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
+        t[i + 12] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xDD);
+    }
+    for (int i = 0; i < 4; i++) {
+        v[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+        v[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+        v[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xDD);
+        v[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xDD);
+    }
+}
+
+#include "simd_body.h"
+
+/* One step of k: a row's broadcast serves both halves of B. */
+#define ROW(r)                                                                                 \
+    x = _mm512_set1_ps(a[r]);                                                                  \
+    c##r##0 = _mm512_fmadd_ps(x, b0, c##r##0);                                                 \
+    c##r##1 = _mm512_fmadd_ps(x, b1, c##r##1);
+#define STEP                                                                                   \
+    {                                                                                          \
+        VF b0 = _mm512_load_ps(b), b1 = _mm512_load_ps(b + 16), x;                             \
+        ROW(0)                                                                                 \
+        ROW(1)                                                                                 \
+        ROW(2)                                                                                 \
+        ROW(3)                                                                                 \
+        ROW(4)                                                                                 \
+        ROW(5)                                                                                 \
+        ROW(6)                                                                                 \
+        ROW(7)                                                                                 \
+        ROW(8)                                                                                 \
+        ROW(9)                                                                                 \
+        ROW(10)                                                                                \
+        ROW(11)                                                                                \
+        ROW(12)                                                                                \
+        ROW(13)                                                                                \
+        a += MR;                                                                               \
+        b += NR;                                                                               \
+    }
+#define DECLARE(r) VF c##r##0 = _mm512_setzero_ps(), c##r##1 = _mm512_setzero_ps();
+#define STORE(r)                                                                               \
+    _mm512_store_ps(tile + r * NR, c##r##0);                                                   \
+    _mm512_store_ps(tile + r * NR + 16, c##r##1);
+
+static void gemm_f32_avx512(const float *a, const float *b, size_t k, float *tile,
+                            const float *next) {
+    DECLARE(0)
+    DECLARE(1)
+    DECLARE(2)
+    DECLARE(3)
+    DECLARE(4)
+    DECLARE(5)
+    DECLARE(6)
+    DECLARE(7)
+    DECLARE(8)
+    DECLARE(9)
+    DECLARE(10)
+    DECLARE(11)
+    DECLARE(12)
+    DECLARE(13)
+    /* Without a next block, fetch what is being read anyway. */
+    const char *fetch = (const char *)(next ? next : b);
+    size_t i = 0;
+    for (; i + 8 <= k; i += 8) {
+        _mm_prefetch(fetch, _MM_HINT_T1);
+        fetch += 64;
+        STEP STEP STEP STEP STEP STEP STEP STEP
+    }
+    for (; i < k; i++)
+        STEP STORE(0) STORE(1) STORE(2) STORE(3) STORE(4) STORE(5) STORE(6) STORE(7) STORE(8)
+            STORE(9) STORE(10) STORE(11) STORE(12) STORE(13)
+}
+
+void wilor_kernels_fill_avx512(wilor_kernels *t) {
+    fill_simd(t);
+    t->isa = WILOR_ISA_AVX512;
+    t->gemm_f32 = gemm_f32_avx512;
+}

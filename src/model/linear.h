@@ -1,0 +1,87 @@
+/* Packed matrices and the phases that multiply by them.
+ *
+ * A linear layer y = W x + b (W: n × k, row-major in the file) is kept as panels [n/nr][k][nr]
+ * for the kernel table that it was packed for, bias padded to whole panels. Activations come as
+ * panels [rows/mr][k][mr], packed by whoever wrote them. */
+#ifndef WILOR_LINEAR_H
+#define WILOR_LINEAR_H
+
+#include "arena.h"
+#include "kernels.h"
+#include "tensor_source.h"
+#include "thread_pool.h"
+
+typedef struct wilor_linear {
+    const float *panels;
+    const float *bias; /* zeros when the layer has none */
+    int n, k;
+} wilor_linear;
+
+/* How many panels of `width` hold `count` rows. */
+static inline int wilor_panels(int count, int width) { return (count + width - 1) / width; }
+
+/* What a loading step needs. With arena->base NULL everything only adds up memory. */
+typedef struct wilor_loader {
+    const wilor_kernels *kernels;
+    const wilor_tensor_source *source;
+    wilor_arena *arena;
+    wilor_threads *pool;
+    float *scratch;        /* per thread: scratch_stride floats */
+    size_t scratch_stride; /* at least nr × the largest k */
+    const wilor_callbacks *callbacks;
+    uint64_t bytes_done, bytes_total; /* of source tensors, for the progress callback */
+    wilor_error *err;
+} wilor_loader;
+
+/* While measuring: a tensor that will be read. Once it is read: tell how far we are, let go of
+ * its pages, see whether to go on. */
+void wilor_loader_expect(wilor_loader *l, const wilor_tensor *t);
+wilor_status wilor_loader_done(wilor_loader *l, const wilor_index *index,
+                               const wilor_tensor *t);
+
+/* Floats of scratch that a linear of this many inputs needs per thread. */
+size_t wilor_linear_scratch(const wilor_kernels *kernels, size_t k);
+
+/* PREFIX.weight (n × k, further dimensions flattened into k) and, when has_bias, PREFIX.bias.
+ */
+wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *prefix, int n,
+                               int k, bool has_bias);
+/* From memory: rows given by a function that fills row i's k numbers. Bias is set to zero. */
+typedef void (*wilor_row_fn)(void *context, int row, float *dst);
+wilor_status wilor_linear_pack(wilor_linear *out, wilor_loader *l, int n, int k,
+                               wilor_row_fn fn, void *context);
+/* A tensor of `count` numbers, copied, padded with zeros to `padded`. */
+wilor_status wilor_vector_load(const float **out, wilor_loader *l, const char *name, int count,
+                               int padded);
+
+/* ---------------------------------------------------------------- multiplication */
+
+typedef enum wilor_epilogue {
+    WILOR_EPILOGUE_STORE,     /* out = tile + bias, row-major */
+    WILOR_EPILOGUE_ADD,       /* out += tile + bias, row-major */
+    WILOR_EPILOGUE_GELU_PACK, /* out = gelu(tile + bias) as panels [rows/mr][n][mr] */
+    WILOR_EPILOGUE_RELU       /* out = max(0, tile · scale + shift), row-major */
+} wilor_epilogue;
+
+/* Rows come in groups (hands): each group's rows fill whole panels, the last one padded. Row r
+ * of group g of a row-major result lies at out + g · group_stride + r · ldo. */
+typedef struct wilor_gemm {
+    const wilor_kernels *kernels;
+    const wilor_linear *w;
+    int panel_begin, panel_end; /* of w's panels; 0, 0: all */
+    int columns;                /* only the first so many of w's outputs; 0: all */
+    const float *a;
+    int groups, rows;
+    wilor_epilogue epilogue;
+    const float *scale, *shift; /* RELU */
+    float *out;
+    size_t ldo, group_stride;
+    float *tiles; /* per thread: WILOR_TILE_FLOATS */
+} wilor_gemm;
+
+enum { WILOR_TILE_FLOATS = WILOR_MAX_MR * WILOR_MAX_NR };
+
+/* One phase on the pool: 1 and N threads give the same bits. */
+void wilor_gemm_run(const wilor_gemm *g, wilor_threads *pool);
+
+#endif

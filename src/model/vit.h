@@ -1,0 +1,102 @@
+/* WiLoR's backbone: a ViT over 18 learned tokens (16 pose, shape, camera) and 16 × 12 patches
+ * of 16 pixels. Source: WiLoR-mini's models/wilor/backbones/vit.py; semantics in
+ * docs/architecture.md. */
+#ifndef WILOR_VIT_H
+#define WILOR_VIT_H
+
+#include "linear.h"
+
+enum {
+    WILOR_POSE_TOKENS = 16,
+    WILOR_LEAD = 18, /* pose tokens, shape, camera */
+    WILOR_GRID_ROWS = 16,
+    WILOR_GRID_COLS = 12,
+    WILOR_PATCHES = WILOR_GRID_ROWS * WILOR_GRID_COLS,
+    WILOR_TOKENS = WILOR_LEAD + WILOR_PATCHES,
+    WILOR_CROP = 256, /* side of the input, of which columns 32 … 223 are seen */
+    WILOR_PATCH = 16,
+    WILOR_PATCH_INPUTS = 3 * WILOR_PATCH * WILOR_PATCH,
+    WILOR_POSE_NUMBERS = 96, /* 16 rotations of 6 numbers */
+    WILOR_BETAS = 10,
+    WILOR_CAM = 3
+};
+
+typedef struct wilor_block {
+    const float *norm1_gamma, *norm1_beta, *norm2_gamma, *norm2_beta;
+    wilor_linear qkv, proj, fc1, fc2;
+} wilor_block;
+
+typedef struct wilor_vit {
+    const wilor_kernels *kernels;
+    int width, depth, heads, mlp;
+    wilor_linear patch;
+    const float *position; /* WILOR_PATCHES × width: both position terms */
+    float *lead;           /* WILOR_LEAD × width: the same for every picture */
+    float *lead_qkv;       /* WILOR_LEAD × 3 width: their q, k, v in the first block */
+    wilor_block *blocks;
+    const float *last_gamma, *last_beta;
+    wilor_linear decpose, decshape, deccam;
+    const float *init_pose, *init_betas, *init_cam;
+} wilor_vit;
+
+/* Sizes of the network from its tensors' shapes. heads: the caller's, or 0 for the rule of
+ * width / 80 and the file's own metadata. Errors: ERR_MODEL. */
+typedef struct wilor_vit_dims {
+    int width, depth, heads, mlp;
+} wilor_vit_dims;
+
+wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s, int heads,
+                               wilor_error *err);
+
+/* Load (or, with a measuring arena, add up). v->blocks etc. live in the arena too. */
+wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims *dims);
+/* After everything is packed: what does not depend on the picture. Needs a workspace of one
+ * hand. */
+struct wilor_vit_work;
+void wilor_vit_prepare(wilor_vit *v, struct wilor_vit_work *w, wilor_threads *pool);
+
+/* Told after each stage, for tests: data is row-major (mr 0) or in panels of mr rows; rows ×
+ * cols. */
+typedef void (*wilor_trace_fn)(void *context, const char *stage, int block, const float *data,
+                               int mr, int rows, int cols);
+
+/* Buffers of a session for runs of at most `hands` hands. */
+typedef struct wilor_vit_work {
+    int hands;
+    float *x;      /* hands × 210 × D: residual stream */
+    float *packed; /* panels of hands × 210 rows × D: a GEMM's input */
+    float *hidden; /* panels of hands × 210 rows × mlp */
+    float *qkv;    /* hands × 210 × 3 D */
+    float *chosen; /* rows × D: the residual stream of the rows that the last block computes */
+    float *query;  /* rows × D: their queries */
+    float *tokens; /* rows × D: after the last norm */
+    int chosen_rows;
+    float *tiles;   /* threads × WILOR_TILE_FLOATS */
+    float *scratch; /* threads × scratch_floats: rows before packing, attention */
+    size_t scratch_floats;
+    wilor_trace_fn trace; /* NULL in production */
+    void *trace_context;
+} wilor_vit_work;
+
+/* hidden and scratch (per thread) are made at least as large as said: others may borrow them
+ * between calls. */
+void wilor_vit_work_push(wilor_vit_work *w, const wilor_vit *v, int hands, int threads,
+                         size_t hidden_floats, size_t scratch_floats, wilor_arena *arena);
+
+/* Crops (n × 256 × 256 × 3, 0 … 255, RGB) through all blocks but the last one's queries: leaves
+ * the last block's input in w->x and its keys and values in w->qkv. */
+void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int n,
+                   wilor_threads *pool);
+
+/* The last block and the last norm for the 18 leading tokens and the patches of rows 0 …
+ * patch_rows-1, columns 0 … patch_cols-1, of hands first … first+n-1: w->tokens, n × (18 +
+ * patches) × D. */
+void wilor_vit_tail(const wilor_vit *v, wilor_vit_work *w, int first, int n, int patch_rows,
+                    int patch_cols, wilor_threads *pool);
+
+/* Heads on n hands' tokens, `rows` rows a hand: pose6d n × 96, betas n × 10, cam n × 3, means
+ * added. */
+void wilor_vit_read_out(const wilor_vit *v, wilor_vit_work *w, int n, int rows, float *pose6d,
+                        float *betas, float *cam, wilor_threads *pool);
+
+#endif

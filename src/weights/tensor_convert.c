@@ -1,0 +1,317 @@
+/* Values of strided views as float, double or int64.
+ *
+ * A view is first reduced: dimensions of size 1 go, neighbours that lie densely are merged.
+ * What remains is walked run by run along the innermost dimension, so a dense tensor is one
+ * run. Elements are loaded byte-wise (views may be unaligned) and swapped when their byte order
+ * is not ours. */
+#include "tensor_convert.h"
+
+#include <string.h>
+
+static bool host_is_little(void) {
+    const uint16_t one = 1;
+    uint8_t first;
+    memcpy(&first, &one, 1);
+    return first == 1;
+}
+
+static bool must_swap(const wilor_tensor *t) { return t->big_endian == host_is_little(); }
+
+static uint16_t load16(const uint8_t *p, bool swap) {
+    uint16_t v;
+    memcpy(&v, p, sizeof v);
+    return (uint16_t)(swap ? v << 8 | v >> 8 : v);
+}
+
+static uint32_t swap32(uint32_t v) {
+    return v << 24 | (v & 0xFF00u) << 8 | (v >> 8 & 0xFF00u) | v >> 24;
+}
+
+static uint32_t load32(const uint8_t *p, bool swap) {
+    uint32_t v;
+    memcpy(&v, p, sizeof v);
+    return swap ? swap32(v) : v;
+}
+
+static uint64_t load64(const uint8_t *p, bool swap) {
+    uint64_t v;
+    memcpy(&v, p, sizeof v);
+    return swap ? (uint64_t)swap32((uint32_t)v) << 32 | swap32((uint32_t)(v >> 32)) : v;
+}
+
+static float float_of(uint32_t bits) {
+    float f;
+    memcpy(&f, &bits, sizeof f);
+    return f;
+}
+
+static double double_of(uint64_t bits) {
+    double d;
+    memcpy(&d, &bits, sizeof d);
+    return d;
+}
+
+float wilor_f16_to_f32(uint16_t bits) {
+    uint32_t sign = (uint32_t)(bits & 0x8000u) << 16;
+    uint32_t exponent = bits >> 10 & 31u, fraction = bits & 1023u;
+    if (exponent == 31)
+        return float_of(sign | 0x7F800000u | fraction << 13);
+    if (exponent)
+        return float_of(sign | (exponent + 112) << 23 | fraction << 13);
+    float magnitude = (float)fraction * 0x1p-24f; /* subnormal or zero */
+    return sign ? -magnitude : magnitude;
+}
+
+float wilor_bf16_to_f32(uint16_t bits) { return float_of((uint32_t)bits << 16); }
+
+static bool is_float(wilor_dtype d) {
+    return d == WILOR_F64 || d == WILOR_F32 || d == WILOR_F16 || d == WILOR_BF16;
+}
+
+/* U64 comes as its bits. */
+static int64_t load_integer(wilor_dtype d, const uint8_t *p, bool swap) {
+    switch (d) {
+    case WILOR_I64:
+    case WILOR_U64:
+        return (int64_t)load64(p, swap);
+    case WILOR_I32:
+        return (int32_t)load32(p, swap);
+    case WILOR_U32:
+        return load32(p, swap);
+    case WILOR_I16:
+        return (int16_t)load16(p, swap);
+    case WILOR_U16:
+        return load16(p, swap);
+    case WILOR_I8:
+        return (int8_t)*p;
+    case WILOR_BOOL:
+        return *p != 0;
+    default:
+        return *p;
+    }
+}
+
+static double load_double(wilor_dtype d, const uint8_t *p, bool swap) {
+    switch (d) {
+    case WILOR_F64:
+        return double_of(load64(p, swap));
+    case WILOR_F32:
+        return (double)float_of(load32(p, swap));
+    case WILOR_F16:
+        return (double)wilor_f16_to_f32(load16(p, swap));
+    case WILOR_BF16:
+        return (double)wilor_bf16_to_f32(load16(p, swap));
+    case WILOR_U64:
+        return (double)load64(p, swap);
+    default:
+        return (double)load_integer(d, p, swap);
+    }
+}
+
+/* n elements, `step` bytes apart, to dst. False: a value that dst's type cannot hold. */
+typedef bool run_function(const wilor_tensor *t, const uint8_t *p, size_t step, size_t n,
+                          void *dst);
+
+static bool run_f32(const wilor_tensor *t, const uint8_t *p, size_t step, size_t n, void *dst) {
+    float *to = dst;
+    bool swap = must_swap(t);
+    switch (t->dtype) {
+    case WILOR_F32:
+        if (step == sizeof(float) && !swap)
+            memcpy(to, p, n * sizeof(float));
+        else
+            for (size_t i = 0; i < n; i++)
+                to[i] = float_of(load32(p + i * step, swap));
+        break;
+    case WILOR_F16:
+        for (size_t i = 0; i < n; i++)
+            to[i] = wilor_f16_to_f32(load16(p + i * step, swap));
+        break;
+    case WILOR_BF16:
+        for (size_t i = 0; i < n; i++)
+            to[i] = wilor_bf16_to_f32(load16(p + i * step, swap));
+        break;
+    case WILOR_F64:
+        for (size_t i = 0; i < n; i++)
+            to[i] = (float)double_of(load64(p + i * step, swap));
+        break;
+    case WILOR_U64:
+        for (size_t i = 0; i < n; i++)
+            to[i] = (float)load64(p + i * step, swap);
+        break;
+    default: /* one rounding, from the integer */
+        for (size_t i = 0; i < n; i++)
+            to[i] = (float)load_integer(t->dtype, p + i * step, swap);
+    }
+    return true;
+}
+
+static bool run_f64(const wilor_tensor *t, const uint8_t *p, size_t step, size_t n, void *dst) {
+    double *to = dst;
+    bool swap = must_swap(t);
+    for (size_t i = 0; i < n; i++)
+        to[i] = load_double(t->dtype, p + i * step, swap);
+    return true;
+}
+
+static bool run_i64(const wilor_tensor *t, const uint8_t *p, size_t step, size_t n, void *dst) {
+    int64_t *to = dst;
+    bool swap = must_swap(t), real = is_float(t->dtype);
+    for (size_t i = 0; i < n; i++) {
+        if (real) {
+            double v = load_double(t->dtype, p + i * step, swap);
+            if (!(v >= -0x1p63 && v < 0x1p63))
+                return false;
+            to[i] = (int64_t)v;
+        } else {
+            to[i] = load_integer(t->dtype, p + i * step, swap);
+            if (t->dtype == WILOR_U64 && to[i] < 0)
+                return false;
+        }
+    }
+    return true;
+}
+
+static bool run_bytes(const wilor_tensor *t, const uint8_t *p, size_t step, size_t n,
+                      void *dst) {
+    uint8_t *to = dst;
+    if (step == t->element)
+        memcpy(to, p, n * t->element);
+    else
+        for (size_t i = 0; i < n; i++)
+            memcpy(to + i * t->element, p + i * step, t->element);
+    return true;
+}
+
+/* Dimensions that matter, outermost first; returns how many (at least 1). */
+static int reduce(const wilor_tensor *t, size_t shape[], size_t step[]) {
+    int rank = 0;
+    for (int i = 0; i < t->rank; i++) {
+        size_t size = (size_t)t->shape[i], stride = (size_t)t->stride[i] * t->element;
+        if (size == 1)
+            continue;
+        if (rank && step[rank - 1] == stride * size) {
+            shape[rank - 1] *= size;
+            step[rank - 1] = stride;
+        } else {
+            shape[rank] = size;
+            step[rank++] = stride;
+        }
+    }
+    if (!rank) {
+        shape[0] = 1;
+        step[0] = t->element;
+        rank = 1;
+    }
+    return rank;
+}
+
+/* The same for values that are computed, a chunk at a time. */
+static bool walk_generated(const wilor_tensor *t, run_function *run, uint8_t *to, size_t size) {
+    float chunk[1024];
+    const size_t room = sizeof chunk / sizeof *chunk;
+    wilor_tensor native = *t;
+    native.big_endian = !host_is_little();
+    for (size_t first = 0, n; first < t->count; first += n) {
+        n = t->count - first < room ? t->count - first : room;
+        t->generator->fill(t->generator, first, n, chunk);
+        if (!run(&native, (const uint8_t *)chunk, sizeof *chunk, n, to + first * size))
+            return false;
+    }
+    return true;
+}
+
+static bool walk(const wilor_tensor *t, run_function *run, void *dst, size_t size) {
+    size_t shape[WILOR_MAX_RANK + 1], step[WILOR_MAX_RANK + 1], at[WILOR_MAX_RANK + 1] = {0};
+    if (!t->count)
+        return true;
+    if (t->generator)
+        return walk_generated(t, run, dst, size);
+    int last = reduce(t, shape, step) - 1;
+    const uint8_t *p = t->data;
+    uint8_t *to = dst;
+    for (;;) {
+        if (!run(t, p, step[last], shape[last], to))
+            return false;
+        to += shape[last] * size;
+        int i = last - 1;
+        for (; i >= 0; i--) {
+            p += step[i];
+            if (++at[i] < shape[i])
+                break;
+            p -= shape[i] * step[i];
+            at[i] = 0;
+        }
+        if (i < 0)
+            return true;
+    }
+}
+
+static wilor_status no_arithmetic(const wilor_tensor *t, wilor_error *err) {
+    wilor_quoted q;
+    return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
+                           "tensor %s has type %s, which is not read", wilor_quote(&q, t->name),
+                           t->dtype_name);
+}
+
+wilor_status wilor_tensor_to_f32(const wilor_tensor *t, float *dst, wilor_error *err) {
+    if (t->dtype == WILOR_DTYPE_OTHER)
+        return no_arithmetic(t, err);
+    walk(t, run_f32, dst, sizeof *dst);
+    return WILOR_OK;
+}
+
+wilor_status wilor_tensor_to_f64(const wilor_tensor *t, double *dst, wilor_error *err) {
+    if (t->dtype == WILOR_DTYPE_OTHER)
+        return no_arithmetic(t, err);
+    walk(t, run_f64, dst, sizeof *dst);
+    return WILOR_OK;
+}
+
+wilor_status wilor_tensor_to_i64(const wilor_tensor *t, int64_t *dst, wilor_error *err) {
+    wilor_quoted q;
+    if (t->dtype == WILOR_DTYPE_OTHER)
+        return no_arithmetic(t, err);
+    if (!walk(t, run_i64, dst, sizeof *dst))
+        return wilor_error_set(err, WILOR_ERR_FORMAT,
+                               "tensor %s (%s) holds a value outside the range of int64",
+                               wilor_quote(&q, t->name), t->dtype_name);
+    return WILOR_OK;
+}
+
+wilor_status wilor_tensor_rows_to_f32(const wilor_tensor *t, int64_t first, int64_t rows,
+                                      float *dst, wilor_error *err) {
+    wilor_quoted q;
+    int64_t have = t->rank ? t->shape[0] : 1;
+    if (first < 0 || rows < 0 || first > have || rows > have - first)
+        return wilor_error_set(
+            err, WILOR_ERR_ARG, "%lld rows from row %lld on of tensor %s, which has %lld",
+            (long long)rows, (long long)first, wilor_quote(&q, t->name), (long long)have);
+    if (rows == 0 || t->count == 0)
+        return t->dtype == WILOR_DTYPE_OTHER ? no_arithmetic(t, err) : WILOR_OK;
+    wilor_tensor part = *t;
+    if (t->rank) {
+        part.shape[0] = rows;
+        part.count = t->count / (size_t)have * (size_t)rows;
+        if (t->generator) {
+            size_t row = t->count / (size_t)have;
+            t->generator->fill(t->generator, (size_t)first * row, part.count, dst);
+            return WILOR_OK;
+        }
+        part.data += (size_t)first * (size_t)t->stride[0] * t->element;
+    }
+    return wilor_tensor_to_f32(&part, dst, err);
+}
+
+void wilor_tensor_gather(const wilor_tensor *t, uint8_t *dst) {
+    walk(t, run_bytes, dst, t->element);
+}
+
+const float *wilor_tensor_f32_in_place(const wilor_tensor *t) {
+    size_t shape[WILOR_MAX_RANK + 1], step[WILOR_MAX_RANK + 1];
+    if (t->dtype != WILOR_F32 || must_swap(t) || !t->data || (uintptr_t)t->data % sizeof(float))
+        return NULL;
+    if (reduce(t, shape, step) != 1 || step[0] != sizeof(float))
+        return NULL;
+    return (const float *)(const void *)t->data;
+}

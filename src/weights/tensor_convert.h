@@ -1,0 +1,16 @@
+/* Further conversions of tensors, beside those of tensor_index.h. */
+#ifndef WILOR_TENSOR_CONVERT_H
+#define WILOR_TENSOR_CONVERT_H
+
+#include "tensor_index.h"
+
+wilor_status wilor_tensor_to_f64(const wilor_tensor *t, double *dst, wilor_error *err);
+
+/* Values of 16-bit floats by their bits; exact, NaN stays NaN. */
+float wilor_f16_to_f32(uint16_t bits);
+float wilor_bf16_to_f32(uint16_t bits);
+
+/* The elements as they are, gathered into row-major order: count * element bytes. */
+void wilor_tensor_gather(const wilor_tensor *t, uint8_t *dst);
+
+#endif

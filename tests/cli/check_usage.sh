@@ -1,0 +1,112 @@
+#!/usr/bin/env bash
+# Usage errors, help, exit statuses that need no model.
+# shellcheck source=cli_lib.sh
+. "${0%/*}/cli_lib.sh"
+
+box=(--bbox 1,2,30,40,right)
+p=(predict x.png --weights w.ckpt)
+
+run --version
+is "--version" 0
+check "--version names the version, kernels and pictures" \
+    grep -qzE '^wilor [0-9]+\.[0-9]+\.[0-9]+.build: .*kernels: (c|avx2|avx512|neon),.*pictures: ' "$scratch/out"
+for words in "--help" "-h" "help" "predict --help" "predict -h" "help predict" "info --help" "help info"; do
+    # shellcheck disable=SC2086
+    run $words
+    is "$words" 0
+    check "$words prints usage" grep -q '^usage: wilor' "$scratch/out"
+done
+run
+is "no command" 2
+
+usage_error "did you mean predict" predikt
+usage_error "unknown command 'zzz'" zzz
+for c in live serve bench download cache convert verify demo; do
+    usage_error "$c is not in this version" "$c"
+done
+
+usage_error "no picture given" predict "${box[@]}"
+usage_error "--bbox x0,y0,x1,y1,left|right" "${p[@]}"
+usage_error "did you mean --weights" predict x.png --weigths w
+usage_error "did you mean --overlay" predict x.png --over w
+usage_error "unknown option '--nonsense'" predict x.png --nonsense
+usage_error "unknown option '-x'" predict x.png -x
+usage_error "--weights needs a value" predict x.png --weights
+usage_error "--weights needs a value" predict x.png --weights --json
+usage_error "--weights has an empty value" predict x.png --weights=
+usage_error "--weights is given twice" "${p[@]}" "${box[@]}" --weights=v.ckpt
+usage_error "--crops takes no value" "${p[@]}" --crops=1
+usage_error "--json and --ndjson exclude" "${p[@]}" "${box[@]}" --json --ndjson
+usage_error "--intrinsics and --fov exclude" "${p[@]}" "${box[@]}" --fov 60 --intrinsics 1,1,1,1
+usage_error "--fov and --focal exclude" "${p[@]}" "${box[@]}" --fov 60 --focal 600
+usage_error "--distortion needs a camera" "${p[@]}" "${box[@]}" --distortion 0,0,0,0,0
+usage_error "--bbox has no meaning with --crops" "${p[@]}" "${box[@]}" --crops
+usage_error "--rescale has no meaning with --crops" "${p[@]}" --rescale 2 --crops
+usage_error "--mirrored has no meaning with --crops" "${p[@]}" --crops --mirrored
+usage_error "--overlay has no meaning with --crops" "${p[@]}" --crops --overlay d
+usage_error "xr26 has no meaning with --crops" "${p[@]}" --crops --include xr26
+
+for value in 1,2,3 1,2,3,4,up 1,2,3,4,left,5 a,2,3,4,left 1,2,3,4,LEFT nan,0,1,1,left 0,0,inf,1,left \
+    0x1,0,9,9,left 1,2,,4,left "1, 2,3,4,left" ,1,2,3,4,left; do
+    usage_error "predict: --bbox '$value': it should be" "${p[@]}" --bbox "$value"
+done
+usage_error "x1 > x0 and y1 > y0" "${p[@]}" --bbox 30,2,1,40,left
+usage_error "x1 > x0 and y1 > y0" "${p[@]}" --bbox 1,40,30,40,left
+usage_error "x1 > x0 and y1 > y0" "${p[@]}" --bbox 7,0,7,9,left
+usage_error "at most 1e9" "${p[@]}" --bbox 1,2,3e9,40,left
+usage_error "does not say which hand" "${p[@]}" --bbox 1,2,30,40
+usage_error "--side 'both': it should be auto, left or right" "${p[@]}" "${box[@]}" --side both
+
+usage_error "--rescale '0': it should be a number" "${p[@]}" "${box[@]}" --rescale 0
+usage_error "--rescale 'nan'" "${p[@]}" "${box[@]}" --rescale nan
+usage_error "--warp 'cv3': it should be cv5 or cv4" "${p[@]}" "${box[@]}" --warp cv3
+usage_error "--intrinsics '0,1,1,1'" "${p[@]}" "${box[@]}" --intrinsics 0,1,1,1
+usage_error "--intrinsics '1,1,1,1,1'" "${p[@]}" "${box[@]}" --intrinsics 1,1,1,1,1
+usage_error "--fov '180': it should be a number of degrees from 1 to 179" "${p[@]}" "${box[@]}" --fov 180
+usage_error "--focal '-5'" "${p[@]}" "${box[@]}" --focal -5
+usage_error "--palm '97': it should be a number of metres" "${p[@]}" "${box[@]}" --palm 97
+usage_error "--include 'mano,eyes': it should be a list of" "${p[@]}" "${box[@]}" --include mano,eyes
+usage_error "--include 'mano,'" "${p[@]}" "${box[@]}" --include mano,
+usage_error "--threads '1025': it should be a whole number from 0 to 1024" "${p[@]}" "${box[@]}" --threads 1025
+usage_error "--threads '2.5'" "${p[@]}" "${box[@]}" --threads 2.5
+usage_error "--heads '0'" "${p[@]}" "${box[@]}" --heads 0
+usage_error "--max-pixels '12q'" "${p[@]}" "${box[@]}" --max-pixels 12q
+usage_error "--max-pixels '99999999999G'" "${p[@]}" "${box[@]}" --max-pixels 99999999999G
+usage_error "--device 'cuda:1' is not in this version, which has cpu" "${p[@]}" "${box[@]}" --device cuda:1
+usage_error "--dtype 'bf16' is not in this version, which has f32" "${p[@]}" "${box[@]}" --dtype bf16
+usage_error "--compat mlx is not in this version" "${p[@]}" "${box[@]}" --compat mlx
+usage_error "--compat 'hamer': it should be mini or wilor" "${p[@]}" "${box[@]}" --compat hamer
+usage_error "--npz and -o name the same file" "${p[@]}" "${box[@]}" --npz a -o a
+for o in --conf --iou --imgsz --max-hands --detector --detector-profile; do
+    usage_error "$o needs the hand detector, which this version does not have" "${p[@]}" $o 1
+done
+for o in --bin --gltf --bvh --resume --offline --cache-packed --pages; do
+    usage_error "$o is not in this version" "${p[@]}" $o
+done
+
+usage_error "no file given" info
+usage_error "one file at a time" info a b
+usage_error "did you mean --tensors" info a --tensor
+
+# A name is shown with what could confuse a terminal or a log escaped.
+fails "control characters in a name" 2 "unknown command 'a\\n\\x1b[31mb\\xff'" $'a\n\e[31mb\xff'
+
+fails "no weights" 4 "no weights" predict x.png "${box[@]}"
+fails "weights that are not there" 4 "--weights '$scratch/none.ckpt'" predict x.png "${box[@]}" \
+    --weights "$scratch/none.ckpt"
+: >"$scratch/empty.ckpt"
+fails "hand data that are not there" 4 "--mano '$scratch/none.pkl'" predict x.png "${box[@]}" \
+    --weights "$scratch/empty.ckpt" --mano "$scratch/none.pkl"
+
+# An option's place does not matter, and -- ends them.
+fails "operands behind --" 1 "'--json'" predict --weights "$scratch/empty.ckpt" "${box[@]}" -- --json
+run info "$scratch/none"
+is "info on a file that is not there" 1
+
+if [ -e /dev/full ]; then
+    "$WILOR" --version >/dev/full 2>"$scratch/err"
+    rc=$?
+    is "a full standard output" 1
+    check "is said" says "standard output: cannot write"
+fi
+finish

@@ -1,0 +1,397 @@
+/* Every kernel of a tier against double arithmetic: exact on small whole numbers, within an
+ * error model on the rest; arrays end at guard pages, what must stay untouched is checked.
+ * Usage: test_kernels TIER. The seed is printed; WILOR_SEED sets it. */
+#include "guarded.h"
+#include "heap.h"
+#include "kernels.h"
+
+#include <float.h>
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static const wilor_kernels *g_tier;
+static uint64_t g_state;
+
+static uint64_t next_random(void) {
+    g_state ^= g_state << 13;
+    g_state ^= g_state >> 7;
+    g_state ^= g_state << 17;
+    return g_state;
+}
+
+static float uniform(float low, float high) {
+    return low + (high - low) * (float)(next_random() >> 40) * 0x1p-24f;
+}
+
+/* Nearly normal. */
+static float noise(void) { return uniform(-1, 1) + uniform(-1, 1) + uniform(-1, 1); }
+
+static float small_whole(void) { return (float)((int)(next_random() % 7) - 3); }
+
+/* Aligned storage for panels and tiles. */
+static float *aligned(size_t count) {
+    float *p = aligned_alloc(64, (count * sizeof *p + 127) / 64 * 64);
+    assert_non_null(p);
+    return p;
+}
+
+/* ---------------------------------------------------------------- pack */
+
+static void pack_case(int rows, int width, size_t k, size_t ld) {
+    guarded src = guarded_alloc((size_t)(rows - 1) * ld + k);
+    guarded panel = guarded_alloc((size_t)width * k + 1);
+    for (size_t i = 0; i < (size_t)(rows - 1) * ld + k; i++)
+        src.data[i] = noise();
+    /* One float before the panel belongs to nobody. */
+    float *dst = panel.data + 1;
+    g_tier->pack_f32(src.data, ld, rows, width, k, dst);
+    assert_true(panel.data[0] == GUARDED_PATTERN);
+    for (size_t i = 0; i < k; i++)
+        for (int r = 0; r < width; r++) {
+            float want = r < rows ? src.data[(size_t)r * ld + i] : 0.0f;
+            if (dst[i * (size_t)width + (size_t)r] != want)
+                fail_msg("pack %d of %d rows, k %zu, ld %zu: row %d, column %zu", rows, width,
+                         k, ld, r, i);
+        }
+    guarded_free(&src);
+    guarded_free(&panel);
+}
+
+static void test_pack(void **state) {
+    (void)state;
+    static const size_t ks[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 80, 100};
+    const int widths[2] = {g_tier->mr, g_tier->nr};
+    for (int w = 0; w < 2; w++)
+        for (int rows = 1; rows <= widths[w]; rows++)
+            for (size_t i = 0; i < sizeof ks / sizeof ks[0]; i++) {
+                pack_case(rows, widths[w], ks[i], ks[i]);
+                pack_case(rows, widths[w], ks[i], ks[i] + 5);
+            }
+}
+
+/* ---------------------------------------------------------------- gemm */
+
+static void gemm_case(size_t k, int whole) {
+    size_t mr = (size_t)g_tier->mr, nr = (size_t)g_tier->nr;
+    float *a = aligned(mr * k), *b = aligned(nr * k), *tile = aligned(mr * nr);
+    for (size_t i = 0; i < mr * k; i++)
+        a[i] = whole ? small_whole() : noise();
+    for (size_t i = 0; i < nr * k; i++)
+        b[i] = whole ? small_whole() : noise();
+    g_tier->gemm_f32(a, b, k, tile, whole ? b : NULL);
+    for (size_t r = 0; r < mr; r++)
+        for (size_t c = 0; c < nr; c++) {
+            double sum = 0, size = 0;
+            for (size_t i = 0; i < k; i++) {
+                double p = (double)a[i * mr + r] * b[i * nr + c];
+                sum += p;
+                size += fabs(p);
+            }
+            double allowed = whole ? 0 : size * FLT_EPSILON * (1 + sqrt((double)k));
+            if (!(fabs(tile[r * nr + c] - sum) <= allowed))
+                fail_msg("gemm k %zu: row %zu, column %zu is %.9g, expected %.9g", k, r, c,
+                         (double)tile[r * nr + c], sum);
+        }
+    free(a);
+    free(b);
+    free(tile);
+}
+
+static void test_gemm(void **state) {
+    (void)state;
+    static const size_t ks[] = {1,  2,  3,  5,  7,   8,   9,   15,   16,   17,
+                                31, 64, 80, 96, 210, 211, 768, 1120, 1280, 5120};
+    for (size_t i = 0; i < sizeof ks / sizeof ks[0]; i++) {
+        gemm_case(ks[i], 1);
+        gemm_case(ks[i], 0);
+    }
+}
+
+/* NaN and infinity go where they belong and nowhere else. */
+static void test_gemm_special(void **state) {
+    (void)state;
+
+    enum { K = 24 };
+
+    size_t mr = (size_t)g_tier->mr, nr = (size_t)g_tier->nr;
+    float *a = aligned(mr * K), *b = aligned(nr * K), *tile = aligned(mr * nr);
+    for (size_t i = 0; i < mr * K; i++)
+        a[i] = 1;
+    for (size_t i = 0; i < nr * K; i++)
+        b[i] = 1;
+    a[10 * mr + 1] = NAN;
+    b[11 * nr + 2] = INFINITY;
+    g_tier->gemm_f32(a, b, K, tile, NULL);
+    for (size_t r = 0; r < mr; r++)
+        for (size_t c = 0; c < nr; c++) {
+            float v = tile[r * nr + c];
+            assert_true(r == 1 ? isnan(v) : c == 2 ? isinf(v) : v == K);
+        }
+    free(a);
+    free(b);
+    free(tile);
+}
+
+/* ---------------------------------------------------------------- layer norm */
+
+static void layernorm_case(int rows, size_t k, float offset) {
+    size_t ld = k + 3;
+    guarded x = guarded_alloc((size_t)(rows - 1) * ld + k),
+            out = guarded_alloc(ld * (size_t)rows);
+    guarded gamma = guarded_alloc(k), beta = guarded_alloc(k);
+    for (size_t i = 0; i < (size_t)(rows - 1) * ld + k; i++)
+        x.data[i] = noise() + offset;
+    for (size_t i = 0; i < k; i++) {
+        gamma.data[i] = 1 + noise();
+        beta.data[i] = noise();
+    }
+    /* The last row's padding is not part of the array. */
+    float *o = out.data + 3;
+    g_tier->layernorm_f32(x.data, ld, rows, k, gamma.data, beta.data, 1e-6f, o, ld);
+    for (int r = 0; r < rows; r++) {
+        const float *p = x.data + (size_t)r * ld;
+        double mean = 0, var = 0;
+        for (size_t i = 0; i < k; i++)
+            mean += p[i] / (double)k;
+        for (size_t i = 0; i < k; i++)
+            var += (p[i] - mean) * (p[i] - mean) / (double)k;
+        double scale = 1 / sqrt(var + 1e-6);
+        /* The mean's own rounding moves every element by about ulp(offset). */
+        double allowed = (8 + fabs((double)offset) * scale) * 4 * FLT_EPSILON;
+        for (size_t i = 0; i < k; i++) {
+            double want = (p[i] - mean) * scale * gamma.data[i] + beta.data[i];
+            double got = o[(size_t)r * ld + i];
+            if (!(fabs(got - want) <= allowed * (1 + fabs((double)gamma.data[i]))))
+                fail_msg("layernorm k %zu row %d: %.9g, expected %.9g", k, r, got, want);
+        }
+    }
+    for (int r = 0; r + 1 < rows; r++)
+        for (size_t i = k; i < ld; i++)
+            assert_true(o[(size_t)r * ld + i] == GUARDED_PATTERN);
+    guarded_free(&x);
+    guarded_free(&out);
+    guarded_free(&gamma);
+    guarded_free(&beta);
+}
+
+static void test_layernorm(void **state) {
+    (void)state;
+    static const size_t ks[] = {2, 3, 8, 15, 16, 17, 33, 63, 64, 65, 100, 160, 1280};
+    for (size_t i = 0; i < sizeof ks / sizeof ks[0]; i++)
+        for (int rows = 1; rows <= 3; rows++) {
+            layernorm_case(rows, ks[i], 0);
+            layernorm_case(rows, ks[i], 100);
+        }
+}
+
+/* ---------------------------------------------------------------- epilogues */
+
+typedef struct epilogue {
+    float *tile, *bias, *scale;
+    guarded out;
+    size_t ldo;
+    int rows, cols;
+} epilogue;
+
+static epilogue make_epilogue(int rows, int cols) {
+    size_t mr = (size_t)g_tier->mr, nr = (size_t)g_tier->nr;
+    epilogue e = {aligned(mr * nr), aligned(nr), aligned(nr), {0},
+                  (size_t)cols + 2, rows,        cols};
+    e.out = guarded_alloc((size_t)(rows - 1) * e.ldo + (size_t)cols);
+    for (size_t i = 0; i < mr * nr; i++)
+        e.tile[i] = noise();
+    for (size_t i = 0; i < nr; i++) {
+        e.bias[i] = noise();
+        e.scale[i] = noise();
+    }
+    return e;
+}
+
+static void free_epilogue(epilogue *e) {
+    free(e->tile);
+    free(e->bias);
+    free(e->scale);
+    guarded_free(&e->out);
+}
+
+static void check_epilogue(const epilogue *e, const char *what, float start, int kind) {
+    size_t nr = (size_t)g_tier->nr;
+    for (int r = 0; r < e->rows; r++)
+        for (size_t c = 0; c < e->ldo && (r + 1 < e->rows || c < (size_t)e->cols); c++) {
+            float t = e->tile[(size_t)r * nr + c % nr], b = e->bias[c % nr],
+                  s = e->scale[c % nr];
+            double want =
+                kind == 2 ? fmax(0, (double)t * s + b) : (double)start + ((double)t + b);
+            float got = e->out.data[(size_t)r * e->ldo + c];
+            if (c >= (size_t)e->cols)
+                assert_true(got == start || got == GUARDED_PATTERN);
+            else if (!(fabs(got - want) <= 4e-6 * (1 + fabs((double)start) * 0.1)))
+                fail_msg("%s %d x %d: row %d, column %zu is %.9g, expected %.9g", what, e->rows,
+                         e->cols, r, c, (double)got, want);
+        }
+}
+
+static void test_epilogues(void **state) {
+    (void)state;
+    for (int rows = 1; rows <= g_tier->mr; rows++)
+        for (int cols = 1; cols <= g_tier->nr; cols++) {
+            epilogue e = make_epilogue(rows, cols);
+            g_tier->store_bias_f32(e.tile, rows, cols, e.bias, e.out.data, e.ldo);
+            check_epilogue(&e, "store", 0, 0);
+            g_tier->affine_relu_f32(e.tile, rows, cols, e.scale, e.bias, e.out.data, e.ldo);
+            check_epilogue(&e, "relu", 0, 2);
+            for (size_t i = 0; i < (size_t)(rows - 1) * e.ldo + (size_t)cols; i++)
+                e.out.data[i] = 10;
+            g_tier->add_bias_f32(e.tile, rows, cols, e.bias, e.out.data, e.ldo);
+            check_epilogue(&e, "add", 10, 1);
+            free_epilogue(&e);
+        }
+}
+
+static void test_relu_nan(void **state) {
+    (void)state;
+    epilogue e = make_epilogue(g_tier->mr, g_tier->nr);
+    e.tile[1] = NAN;
+    g_tier->affine_relu_f32(e.tile, e.rows, e.cols, e.scale, e.bias, e.out.data, e.ldo);
+    assert_true(isnan(e.out.data[1]));
+    assert_false(isnan(e.out.data[0]));
+    free_epilogue(&e);
+}
+
+/* ---------------------------------------------------------------- gelu, softmax, division */
+
+/* All floats from -10 to 10 in steps of many ulps, and the neighbourhood of zero and of the
+ * clamp. */
+static double worst_gelu(float from, float to, long steps) {
+    size_t n = (size_t)g_tier->mr * (size_t)g_tier->nr;
+    float *tile = aligned(n), *bias = aligned((size_t)g_tier->nr), *x = aligned(n);
+    double worst = 0;
+    memset(bias, 0, (size_t)g_tier->nr * sizeof *bias);
+    for (long i = 0; i < steps; i += (long)n) {
+        for (size_t j = 0; j < n; j++)
+            x[j] = tile[j] =
+                from + (to - from) * (float)((double)(i + (long)j) / (double)steps);
+        g_tier->bias_gelu_f32(tile, bias);
+        for (size_t j = 0; j < n; j++) {
+            double want = 0.5 * (double)x[j] * (1 + erf((double)x[j] * 0.70710678118654752440));
+            worst = fmax(worst, fabs(tile[j] - want) / fmax(1, fabs(want)));
+        }
+    }
+    free(tile);
+    free(bias);
+    free(x);
+    return worst;
+}
+
+static void test_gelu(void **state) {
+    (void)state;
+    double wide = worst_gelu(-10, 10, 4000000), zero = worst_gelu(-0.01f, 0.01f, 100000);
+    printf("gelu: %.2e on -10 ... 10, %.2e near zero\n", wide, zero);
+    assert_true(wide < 1e-6); /* a few ulps of 1 + erf, times |x|/2; PyTorch: 4.5e-7 */
+    assert_true(zero < 2e-9);
+}
+
+static void test_gelu_bias_and_special(void **state) {
+    (void)state;
+    size_t nr = (size_t)g_tier->nr, n = (size_t)g_tier->mr * nr;
+    float *tile = aligned(n), *bias = aligned(nr);
+    for (size_t i = 0; i < nr; i++)
+        bias[i] = (float)i;
+    for (size_t i = 0; i < n; i++)
+        tile[i] = 0;
+    tile[1] = NAN;
+    tile[2] = INFINITY;
+    tile[3] = -1e30f;
+    g_tier->bias_gelu_f32(tile, bias);
+    assert_true(isnan(tile[1]));
+    assert_true(isinf(tile[2]) && tile[2] > 0);
+    assert_true(tile[3] == 0);
+    for (size_t i = 4; i < n; i++) {
+        double x = (double)(i % nr), want = 0.5 * x * (1 + erf(x * 0.70710678118654752440));
+        assert_true(fabs(tile[i] - want) <= 1e-6 * fmax(1, want));
+    }
+    free(tile);
+    free(bias);
+}
+
+static void softmax_case(int keys, float scale, float spread) {
+    size_t nr = (size_t)g_tier->nr, n = (size_t)keys * nr;
+    float *s = aligned(n), *before = aligned(n), *sums = aligned(nr);
+    for (size_t i = 0; i < n; i++)
+        before[i] = s[i] = spread * noise();
+    g_tier->softmax_f32(s, keys, scale, sums);
+    for (size_t c = 0; c < nr; c++) {
+        double top = -INFINITY, sum = 0;
+        for (size_t i = 0; i < (size_t)keys; i++)
+            top = fmax(top, before[i * nr + c]);
+        for (size_t i = 0; i < (size_t)keys; i++) {
+            /* The exponent's argument is a product and a difference in float. */
+            double x = (before[i * nr + c] - top) * (double)scale, want = exp(x);
+            sum += want;
+            if (!(fabs(s[i * nr + c] - want) <= want * (1.2e-7 * (2 + fabs(x))) + 1e-37))
+                fail_msg("softmax: e^%g is %.9g, expected %.9g", x, (double)s[i * nr + c],
+                         want);
+        }
+        assert_true(fabs(sums[c] - sum) <= sum * 2e-6);
+    }
+    free(s);
+    free(before);
+    free(sums);
+}
+
+static void test_softmax(void **state) {
+    (void)state;
+    static const int keys[] = {1, 2, 3, 17, 210};
+    for (size_t i = 0; i < sizeof keys / sizeof keys[0]; i++) {
+        softmax_case(keys[i], 1.0f, 1);
+        softmax_case(keys[i], 0.1118034f, 20);
+        softmax_case(keys[i], 0.1118034f, 300); /* down to e^-87 and beyond */
+    }
+}
+
+static void test_divide(void **state) {
+    (void)state;
+    size_t nr = (size_t)g_tier->nr, n = (size_t)g_tier->mr * nr;
+    float *tile = aligned(n), *before = aligned(n), *divisor = aligned(nr);
+    for (size_t i = 0; i < n; i++)
+        before[i] = tile[i] = noise();
+    for (size_t i = 0; i < nr; i++)
+        divisor[i] = uniform(1, 210);
+    g_tier->divide_f32(tile, divisor);
+    for (size_t i = 0; i < n; i++) {
+        double want = (double)before[i] / divisor[i % nr];
+        assert_true(fabs(tile[i] - want) <= fabs(want) * 3e-7);
+    }
+    free(tile);
+    free(before);
+    free(divisor);
+}
+
+int main(int argc, char **argv) {
+    static const wilor_isa all[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
+                                    WILOR_ISA_NEON};
+    const char *name = argc > 1 ? argv[1] : "c", *seed = getenv("WILOR_SEED");
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        if (strcmp(name, wilor_isa_name(all[i])) == 0)
+            g_tier = wilor_kernels_get(all[i]);
+    if (!g_tier) {
+        printf("skipped: this machine has no tier %s\n", name);
+        return 77;
+    }
+    g_state = seed ? strtoull(seed, NULL, 0) | 1 : 0x9E3779B97F4A7C15u;
+    printf("tier %s, seed %llu\n", name, (unsigned long long)g_state);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pack),         cmocka_unit_test(test_gemm),
+        cmocka_unit_test(test_gemm_special), cmocka_unit_test(test_layernorm),
+        cmocka_unit_test(test_epilogues),    cmocka_unit_test(test_relu_nan),
+        cmocka_unit_test(test_gelu),         cmocka_unit_test(test_gelu_bias_and_special),
+        cmocka_unit_test(test_softmax),      cmocka_unit_test(test_divide)};
+    return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
+}

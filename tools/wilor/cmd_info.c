@@ -1,0 +1,324 @@
+/* wilor info: what a file of weights or hand data is. Reads headers only: no tensor's numbers.
+ */
+#include "commands.h"
+
+#include "options.h"
+#include "wilor/wilor.h"
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { ID_JSON, ID_TENSORS, ID_HELP, ID_HELP_SHORT, HEAD_WIDTH = 80, TYPES_MOST = 24 };
+
+static const wilor_cli_option g_options[] = {
+    {"--json", NULL, "as one JSON object, with all tensors", ID_JSON, 0, NULL},
+    {"--tensors", NULL, "list all tensors", ID_TENSORS, 0, NULL},
+    {"--help", NULL, "this text", ID_HELP, 0, NULL},
+    {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
+};
+
+enum { OPTION_COUNT = sizeof g_options / sizeof g_options[0] };
+
+typedef struct info_options {
+    const char *path;
+    bool json, tensors, help;
+} info_options;
+
+typedef struct type_count {
+    const char *name;
+    size_t tensors;
+} type_count;
+
+/* What the names and shapes say. */
+typedef struct facts {
+    size_t count;
+    uint64_t elements, bytes;
+    uint64_t
+        parameters; /* learned numbers of the network; a quantised one's cannot be counted so */
+    bool quantised, mano;
+    int64_t width, depth, vertices, faces;
+    type_count types[TYPES_MOST];
+    size_t type_count;
+} facts;
+
+static const char *kind_name(wilor_file_kind kind) {
+    static const char *const names[] = {"tensors", "wilor checkpoint", "wilor-mlx",
+                                        "mano",    "mano mean params", "detector"};
+    size_t i = (size_t)kind;
+    return i < sizeof names / sizeof names[0] ? names[i] : "unknown";
+}
+
+static uint64_t elements_of(const wilor_tensor_info *t) {
+    uint64_t n = 1;
+    for (int i = 0; i < t->rank; i++)
+        n *= (uint64_t)t->shape[i];
+    return n;
+}
+
+static bool begins(const char *text, const char *with) {
+    return strncmp(text, with, strlen(with)) == 0;
+}
+
+static bool ends(const char *text, const char *with) {
+    size_t a = strlen(text), b = strlen(with);
+    return a >= b && !strcmp(text + a - b, with);
+}
+
+/* Statistics and constants are stored beside the parameters but were not learned. */
+static bool is_parameter(const char *name) {
+    if (!begins(name, "backbone.") && !begins(name, "refine_net."))
+        return false;
+    return !ends(name, ".running_mean") && !ends(name, ".running_var") &&
+           !ends(name, ".num_batches_tracked") && !begins(name, "backbone.init_");
+}
+
+static void count_type(facts *f, const char *dtype) {
+    size_t i = 0;
+    while (i < f->type_count && strcmp(f->types[i].name, dtype) != 0)
+        i++;
+    if (i == TYPES_MOST)
+        return;
+    if (i == f->type_count)
+        f->types[f->type_count++] = (type_count){dtype, 0};
+    f->types[i].tensors++;
+}
+
+static void look_at(facts *f, const wilor_tensor_info *t) {
+    uint64_t n = elements_of(t);
+    const char *block = "backbone.blocks.";
+    f->elements += n;
+    f->bytes += t->bytes;
+    count_type(f, t->dtype);
+    if (is_parameter(t->name))
+        f->parameters += n;
+    if (is_parameter(t->name) && ends(t->name, ".scales"))
+        f->quantised = true;
+    if (!strcmp(t->name, "backbone.pos_embed") && t->rank > 0)
+        f->width = t->shape[t->rank - 1];
+    if (begins(t->name, block)) {
+        long at = strtol(t->name + strlen(block), NULL, 10);
+        if (at >= f->depth && at < 100000)
+            f->depth = at + 1;
+    }
+    const char *name = begins(t->name, "mano.") ? t->name + 5 : t->name;
+    if (!strcmp(name, "v_template") && t->rank > 0) {
+        f->mano = true;
+        f->vertices = t->shape[0];
+    }
+    if ((!strcmp(name, "faces_tensor") || !strcmp(name, "faces") || !strcmp(name, "f")) &&
+        t->rank > 0)
+        f->faces = t->shape[0];
+}
+
+static void gather(facts *f, const wilor_file *file) {
+    wilor_tensor_info t;
+    f->count = wilor_file_count(file);
+    for (size_t i = 0; i < f->count; i++)
+        if (wilor_file_tensor(file, i, &t) == WILOR_OK)
+            look_at(f, &t);
+}
+
+static bool is_network(const wilor_file *file) {
+    wilor_file_kind kind = wilor_file_get_kind(file);
+    return kind == WILOR_FILE_CHECKPOINT || kind == WILOR_FILE_MLX;
+}
+
+/* The number is in no tensor: full-size and larger models have 80 channels a head. */
+static int64_t heads_of(const facts *f) {
+    return f->width > 0 && f->width % HEAD_WIDTH == 0 ? f->width / HEAD_WIDTH : 0;
+}
+
+/* ---------------------------------------------------------------- text */
+
+static void print_shape(const wilor_tensor_info *t) {
+    putchar('[');
+    for (int i = 0; i < t->rank; i++)
+        printf("%s%" PRId64, i ? ", " : "", t->shape[i]);
+    putchar(']');
+}
+
+static void print_network(const facts *f) {
+    printf("width       %" PRId64 "\ndepth       %" PRId64 "\n", f->width, f->depth);
+    if (heads_of(f))
+        printf("heads       %" PRId64 " (width / 80)\n", heads_of(f));
+    else
+        printf("heads       not in the file: give --heads (width / 80 is no whole number)\n");
+    if (f->quantised)
+        printf("parameters  quantised\n");
+    else
+        printf("parameters  %" PRIu64 "\n", f->parameters);
+    printf("mano        %s\n", f->mano ? "yes" : "no: give --mano");
+}
+
+static void print_text(const info_options *o, const wilor_file *file, const facts *f) {
+    wilor_cli_quoted q;
+    wilor_tensor_info t;
+    printf("file        %s\nkind        %s\nformat      %s\n", wilor_cli_quote(&q, o->path),
+           kind_name(wilor_file_get_kind(file)), wilor_file_format(file));
+    if (is_network(file))
+        print_network(f);
+    if (f->mano && f->vertices)
+        printf("vertices    %" PRId64 "\n", f->vertices);
+    if (f->mano && f->faces)
+        printf("faces       %" PRId64 "\n", f->faces);
+    printf("tensors     %zu, %" PRIu64 " numbers, %" PRIu64 " bytes\ntypes      ", f->count,
+           f->elements, f->bytes);
+    for (size_t i = 0; i < f->type_count; i++)
+        printf("%s %s %zu", i ? "," : "", f->types[i].name, f->types[i].tensors);
+    putchar('\n');
+    for (size_t i = 0; o->tensors && i < f->count; i++) {
+        if (wilor_file_tensor(file, i, &t) != WILOR_OK)
+            continue;
+        printf("%-5s ", t.dtype);
+        print_shape(&t);
+        printf(" %s\n", wilor_cli_quote(&q, t.name));
+    }
+}
+
+/* ---------------------------------------------------------------- JSON */
+
+static void put(json_t *object, const char *key, json_t *value, bool *ok) {
+    if (json_object_set_new(object, key, value) != 0)
+        *ok = false;
+}
+
+static json_t *clean_string(const char *text) {
+    char *clean = wilor_cli_utf8_copy(text);
+    json_t *value = json_string(clean);
+    free(clean);
+    return value;
+}
+
+static json_t *whole(uint64_t n) {
+    return json_integer(n <= INT64_MAX ? (json_int_t)n : INT64_MAX);
+}
+
+static json_t *tensor_object(const wilor_tensor_info *t, bool *ok) {
+    json_t *object = json_object(), *shape = json_array();
+    for (int i = 0; i < t->rank; i++)
+        if (json_array_append_new(shape, json_integer(t->shape[i])) != 0)
+            *ok = false;
+    put(object, "name", clean_string(t->name), ok);
+    put(object, "dtype", json_string(t->dtype), ok);
+    put(object, "shape", shape, ok);
+    put(object, "bytes", whole(t->bytes), ok);
+    return object;
+}
+
+static json_t *tensor_list(const wilor_file *file, bool *ok) {
+    json_t *list = json_array();
+    wilor_tensor_info t;
+    size_t count = wilor_file_count(file);
+    for (size_t i = 0; i < count; i++)
+        if (wilor_file_tensor(file, i, &t) == WILOR_OK &&
+            json_array_append_new(list, tensor_object(&t, ok)) != 0)
+            *ok = false;
+    return list;
+}
+
+static void put_network(json_t *object, const facts *f, bool *ok) {
+    put(object, "width", json_integer(f->width), ok);
+    put(object, "depth", json_integer(f->depth), ok);
+    put(object, "heads", heads_of(f) ? json_integer(heads_of(f)) : json_null(), ok);
+    put(object, "quantised", json_boolean(f->quantised), ok);
+    put(object, "parameters", f->quantised ? json_null() : whole(f->parameters), ok);
+    put(object, "mano", json_boolean(f->mano), ok);
+}
+
+static int print_json(const info_options *o, const wilor_file *file, const facts *f) {
+    bool ok = true;
+    json_t *object = json_object(), *types = json_object();
+    put(object, "file", clean_string(o->path), &ok);
+    put(object, "kind", json_string(kind_name(wilor_file_get_kind(file))), &ok);
+    put(object, "format", json_string(wilor_file_format(file)), &ok);
+    if (is_network(file))
+        put_network(object, f, &ok);
+    if (f->mano && f->vertices)
+        put(object, "vertices", json_integer(f->vertices), &ok);
+    if (f->mano && f->faces)
+        put(object, "faces", json_integer(f->faces), &ok);
+    put(object, "tensor_count", whole(f->count), &ok);
+    put(object, "numbers", whole(f->elements), &ok);
+    put(object, "bytes", whole(f->bytes), &ok);
+    for (size_t i = 0; i < f->type_count; i++)
+        put(types, f->types[i].name, whole(f->types[i].tensors), &ok);
+    put(object, "types", types, &ok);
+    put(object, "tensors", tensor_list(file, &ok), &ok);
+    char *text = ok ? json_dumps(object, JSON_INDENT(1)) : NULL;
+    json_decref(object);
+    if (!text) {
+        fprintf(stderr, "wilor: info: out of memory\n");
+        return WILOR_CLI_FAILED;
+    }
+    puts(text);
+    free(text);
+    return WILOR_CLI_DONE;
+}
+
+/* ---------------------------------------------------------------- the command */
+
+static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
+                                wilor_error *err) {
+    info_options *p = user;
+    (void)value;
+    (void)err;
+    p->json = p->json || o->id == ID_JSON;
+    p->tensors = p->tensors || o->id == ID_TENSORS;
+    p->help = p->help || o->id == ID_HELP || o->id == ID_HELP_SHORT;
+    return WILOR_OK;
+}
+
+static wilor_status take_operand(void *user, const char *text, wilor_error *err) {
+    info_options *p = user;
+    wilor_cli_quoted q;
+    if (p->path)
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "info: one file at a time; the second is %s",
+                              wilor_cli_quote(&q, text));
+    p->path = text;
+    return WILOR_OK;
+}
+
+static int info_run(const info_options *o) {
+    wilor_error err;
+    wilor_file *file = NULL;
+    facts f = {0};
+    int status = WILOR_CLI_DONE;
+    if (wilor_file_open(&file, o->path, &err) != WILOR_OK) {
+        fprintf(stderr, "wilor: %s\n", err.text);
+        return WILOR_CLI_FAILED;
+    }
+    gather(&f, file);
+    if (o->json)
+        status = print_json(o, file, &f);
+    else
+        print_text(o, file, &f);
+    wilor_file_close(&file);
+    return wilor_cli_close_output(status);
+}
+
+int wilor_cli_info(int argc, char **argv) {
+    wilor_error err;
+    info_options o = {0};
+    wilor_cli_parser parser = {.command = "info",
+                               .options = g_options,
+                               .count = OPTION_COUNT,
+                               .user = &o,
+                               .option = take_option,
+                               .operand = take_operand};
+    wilor_status st = wilor_cli_parse(&parser, argc, argv, &err);
+    if (st == WILOR_OK && !o.help && !o.path)
+        st = wilor_cli_fail(&err, WILOR_ERR_ARG, "info: no file given; see wilor info --help");
+    if (st != WILOR_OK) {
+        fprintf(stderr, "wilor: %s\n", err.text);
+        return WILOR_CLI_USAGE;
+    }
+    if (o.help) {
+        fputs("usage: wilor info FILE [--tensors | --json]\n\n"
+              "What a file of weights, hand data or tensors is; nothing in it is executed.\n\n",
+              stdout);
+        wilor_cli_print_options(g_options, OPTION_COUNT, stdout);
+        return wilor_cli_close_output(WILOR_CLI_DONE);
+    }
+    return info_run(&o);
+}

@@ -1,0 +1,12 @@
+/* SIGINT and SIGTERM: the first asks the program to finish what it is at, the second ends it.
+ */
+#ifndef WILOR_CLI_INTERRUPT_H
+#define WILOR_CLI_INTERRUPT_H
+
+#include <stdbool.h>
+
+/* Also ignores SIGPIPE: a closed pipe becomes a failed write. */
+void wilor_cli_interrupt_catch(void);
+bool wilor_cli_interrupted(void);
+
+#endif

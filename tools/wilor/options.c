@@ -1,0 +1,149 @@
+/* The command line reader.
+ *
+ * Strict on purpose: an option given twice, a value that looks like an option, an abbreviation,
+ * are errors; a typing error must never become a different computation. */
+#include "options.h"
+
+#include <string.h>
+
+enum { LONGEST = 40 }; /* of words whose likeness is worth computing */
+
+/* Levenshtein's distance; both words are at most LONGEST bytes. */
+static size_t distance(const char *a, const char *b) {
+    size_t row[LONGEST + 1];
+    size_t n = strlen(b);
+    for (size_t j = 0; j <= n; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+        row[0] = i + 1;
+        for (size_t j = 0; j < n; j++) {
+            size_t best = diagonal + (a[i] != b[j]);
+            diagonal = row[j + 1];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (diagonal + 1 < best)
+                best = diagonal + 1;
+            row[j + 1] = best;
+        }
+    }
+    return row[n];
+}
+
+const char *wilor_cli_nearest(const char *word, const char *const *names, size_t count,
+                              size_t stride) {
+    const char *found = NULL;
+    size_t best = 3;
+    size_t length = strlen(word);
+    if (length > LONGEST)
+        return NULL;
+    for (size_t i = 0; i < count; i++) {
+        const char *name =
+            *(const char *const *)(const void *)((const char *)names + i * stride);
+        size_t most = strlen(name);
+        if (most > LONGEST)
+            continue;
+        /* An abbreviation is near, too. */
+        size_t d = length >= 4 && strncmp(word, name, length) == 0 ? 1 : distance(word, name);
+        if (d < best && d < length) {
+            best = d;
+            found = name;
+        }
+    }
+    return found;
+}
+
+static wilor_status unknown(const wilor_cli_parser *p, const char *name, wilor_error *err) {
+    wilor_cli_quoted q;
+    const char *near =
+        wilor_cli_nearest(name, &p->options[0].name, p->count, sizeof *p->options);
+    if (near)
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: unknown option %s; did you mean %s?",
+                              p->command, wilor_cli_quote(&q, name), near);
+    return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: unknown option %s; see wilor %s --help",
+                          p->command, wilor_cli_quote(&q, name), p->command);
+}
+
+static const wilor_cli_option *find(const wilor_cli_parser *p, const char *name,
+                                    size_t length) {
+    for (size_t i = 0; i < p->count; i++)
+        if (strlen(p->options[i].name) == length && !memcmp(p->options[i].name, name, length))
+            return &p->options[i];
+    return NULL;
+}
+
+/* Take the option at argv[*at]; *at moves on when its value is the next word. */
+static wilor_status take(wilor_cli_parser *p, int argc, char **argv, int *at,
+                         wilor_error *err) {
+    const char *word = argv[*at];
+    const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
+    size_t length = equals ? (size_t)(equals - word) : strlen(word);
+    const wilor_cli_option *o = find(p, word, length);
+    if (!o) {
+        char name[128];
+        snprintf(name, sizeof name, "%.*s", length < 127 ? (int)length : 127, word);
+        return unknown(p, name, err);
+    }
+    if (o->missing)
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s %s", p->command, o->name, o->missing);
+    uint64_t bit = (uint64_t)1 << o->id;
+    if ((p->seen & bit) && !(o->flags & WILOR_CLI_REPEAT))
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s is given twice", p->command, o->name);
+    p->seen |= bit;
+    const char *value = equals ? equals + 1 : NULL;
+    if (!o->value && value)
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s takes no value", p->command, o->name);
+    if (o->value && !equals) {
+        if (*at + 1 >= argc || !strncmp(argv[*at + 1], "--", 2))
+            return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s needs a value: %s %s", p->command,
+                                  o->name, o->name, o->value);
+        value = argv[++*at];
+    }
+    if (value && !*value)
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s has an empty value; it should be %s",
+                              p->command, o->name, o->value);
+    return p->option(p->user, o, value, err);
+}
+
+wilor_status wilor_cli_parse(wilor_cli_parser *p, int argc, char **argv, wilor_error *err) {
+    bool operands_only = false;
+    p->seen = 0;
+    for (int i = 0; i < argc; i++) {
+        wilor_status st;
+        if (!operands_only && !strcmp(argv[i], "--")) {
+            operands_only = true;
+            continue;
+        }
+        /* "-" alone is the standard input: an operand. */
+        if (operands_only || argv[i][0] != '-' || !argv[i][1])
+            st = p->operand(p->user, argv[i], err);
+        else
+            st = take(p, argc, argv, &i, err);
+        if (st != WILOR_OK)
+            return st;
+    }
+    return WILOR_OK;
+}
+
+void wilor_cli_print_options(const wilor_cli_option *options, size_t count, FILE *to) {
+    enum { COLUMN = 30 };
+
+    for (size_t i = 0; i < count; i++) {
+        const wilor_cli_option *o = &options[i];
+        if (o->missing || (o->flags & WILOR_CLI_HIDDEN))
+            continue;
+        int width =
+            fprintf(to, "  %s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");
+        const char *line = o->help;
+        if (width > COLUMN - 2) {
+            fputc('\n', to);
+            width = 0;
+        }
+        while (*line) {
+            size_t n = strcspn(line, "\n");
+            fprintf(to, "%*s%.*s\n", COLUMN - width, "", (int)n, line);
+            width = 0;
+            line += n + (line[n] == '\n');
+        }
+    }
+}

@@ -1,0 +1,57 @@
+/* The command line of `wilor predict`, checked and converted. */
+#ifndef WILOR_CLI_PREDICT_OPTIONS_H
+#define WILOR_CLI_PREDICT_OPTIONS_H
+
+#include "options.h"
+#include "wilor/wilor.h"
+
+/* --include */
+enum {
+    WILOR_CLI_MANO = 1,
+    WILOR_CLI_XR26 = 2,
+    WILOR_CLI_VERTICES = 4,
+    WILOR_CLI_DET = 8,
+    WILOR_CLI_GESTURE = 16,
+    WILOR_CLI_ANGLES = 32
+};
+
+typedef struct wilor_cli_predict_options {
+    const char **inputs; /* files, folders, "-" */
+    size_t input_count;
+    bool help;
+
+    const char *weights, *mano, *mean;
+    int heads, threads;
+    bool full_path;
+
+    wilor_box *boxes;
+    int box_count;
+    bool crops;
+    int side; /* a wilor_side, or -1: as the boxes say */
+
+    wilor_predict_options predict; /* without the camera, which depends on the picture's size */
+    double fov;                    /* radians, horizontal; 0: not given */
+    bool camera_given;             /* --intrinsics, --fov or --focal */
+    bool distorted;
+    const char *betas_path;
+    uint64_t max_pixels;
+
+    unsigned include;
+    bool json; /* else NDJSON */
+    const char *out, *npz, *obj, *overlay;
+    bool expect_hands, quiet;
+} wilor_cli_predict_options;
+
+/* argv are the words behind `predict`; what o points at lives as long as they do, or until
+ * wilor_cli_predict_options_free, which is due after errors too. */
+wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int argc,
+                                             char **argv, wilor_error *err);
+void wilor_cli_predict_options_free(wilor_cli_predict_options *o);
+
+/* The camera and the rest for a picture of this size. betas: NULL, or 10 numbers. */
+wilor_predict_options wilor_cli_predict_options_for(const wilor_cli_predict_options *o,
+                                                    int width, int height, const float *betas);
+
+void wilor_cli_predict_help(FILE *to);
+
+#endif
