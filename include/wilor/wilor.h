@@ -395,6 +395,9 @@ WILOR_API wilor_status wilor_file_open(wilor_file **out, const char *path, wilor
 WILOR_API void wilor_file_close(wilor_file **file);
 WILOR_API wilor_file_kind wilor_file_get_kind(const wilor_file *file);
 WILOR_API const char *wilor_file_format(const wilor_file *file); /* "torch zip", "npz" … */
+/* Text that the file says of itself under a key (safetensors' metadata, values at the top of a
+ * checkpoint), or NULL. "heads" and "label" are ours. Lives as long as the file. */
+WILOR_API const char *wilor_file_metadata(const wilor_file *file, const char *key);
 WILOR_API size_t wilor_file_count(const wilor_file *file);
 WILOR_API wilor_status wilor_file_tensor(const wilor_file *file, size_t i,
                                          wilor_tensor_info *out);

@@ -38,6 +38,10 @@ const char *wilor_file_format(const wilor_file *file) {
     return file ? wilor_index_format(const_index_of(file)) : "";
 }
 
+const char *wilor_file_metadata(const wilor_file *file, const char *key) {
+    return file && key ? wilor_index_metadata(const_index_of(file), key) : NULL;
+}
+
 size_t wilor_file_count(const wilor_file *file) {
     return file ? wilor_index_count(const_index_of(file)) : 0;
 }

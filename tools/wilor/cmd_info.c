@@ -38,6 +38,8 @@ typedef struct facts {
         parameters; /* learned numbers of the network; a quantised one's cannot be counted so */
     bool quantised, mano;
     int64_t width, depth, vertices, faces;
+    int64_t stated_heads; /* what the file says itself, 0: nothing */
+    const char *label;    /* what it says of itself, or NULL */
     type_count types[TYPES_MOST];
     size_t type_count;
 } facts;
@@ -113,6 +115,9 @@ static void look_at(facts *f, const wilor_tensor_info *t) {
 
 static void gather(facts *f, const wilor_file *file) {
     wilor_tensor_info t;
+    const char *heads = wilor_file_metadata(file, "heads");
+    f->stated_heads = heads ? strtol(heads, NULL, 10) : 0;
+    f->label = wilor_file_metadata(file, "label");
     f->count = wilor_file_count(file);
     for (size_t i = 0; i < f->count; i++)
         if (wilor_file_tensor(file, i, &t) == WILOR_OK)
@@ -124,8 +129,11 @@ static bool is_network(const wilor_file *file) {
     return kind == WILOR_FILE_CHECKPOINT || kind == WILOR_FILE_MLX;
 }
 
-/* The number is in no tensor: full-size and larger models have 80 channels a head. */
+/* The number is in no tensor: our own files state it, full-size models have 80 channels a head.
+ */
 static int64_t heads_of(const facts *f) {
+    if (f->stated_heads > 0)
+        return f->stated_heads;
     return f->width > 0 && f->width % HEAD_WIDTH == 0 ? f->width / HEAD_WIDTH : 0;
 }
 
@@ -141,7 +149,8 @@ static void print_shape(const wilor_tensor_info *t) {
 static void print_network(const facts *f) {
     printf("width       %" PRId64 "\ndepth       %" PRId64 "\n", f->width, f->depth);
     if (heads_of(f))
-        printf("heads       %" PRId64 " (width / 80)\n", heads_of(f));
+        printf("heads       %" PRId64 "%s\n", heads_of(f),
+               f->stated_heads ? "" : " (width / 80)");
     else
         printf("heads       not in the file: give --heads (width / 80 is no whole number)\n");
     if (f->quantised)
@@ -156,6 +165,8 @@ static void print_text(const info_options *o, const wilor_file *file, const fact
     wilor_tensor_info t;
     printf("file        %s\nkind        %s\nformat      %s\n", wilor_cli_quote(&q, o->path),
            kind_name(wilor_file_get_kind(file)), wilor_file_format(file));
+    if (f->label)
+        printf("label       %s\n", wilor_cli_quote(&q, f->label));
     if (is_network(file))
         print_network(f);
     if (f->mano && f->vertices)
@@ -232,6 +243,8 @@ static int print_json(const info_options *o, const wilor_file *file, const facts
     put(object, "file", clean_string(o->path), &ok);
     put(object, "kind", json_string(kind_name(wilor_file_get_kind(file))), &ok);
     put(object, "format", json_string(wilor_file_format(file)), &ok);
+    if (f->label)
+        put(object, "label", clean_string(f->label), &ok);
     if (is_network(file))
         put_network(object, f, &ok);
     if (f->mano && f->vertices)

@@ -20,15 +20,19 @@ done:
     return st;
 }
 
+/* Learned numbers: not the batch norms' statistics, nor the mean hand. */
+static bool is_learned(const wilor_tensor *t) {
+    return (strncmp(t->name, "backbone.", 9) == 0 ||
+            strncmp(t->name, "refine_net.", 11) == 0) &&
+           strncmp(t->name, "backbone.init_", 14) != 0 && !strstr(t->name, ".running_") &&
+           t->dtype <= WILOR_BF16; /* num_batches_tracked is a whole number */
+}
+
 static uint64_t count_parameters(const wilor_tensor_source *s) {
     uint64_t n = 0;
     for (size_t i = 0; i < wilor_index_count(s->weights); i++) {
         const wilor_tensor *t = wilor_index_at(s->weights, i);
-        bool learned =
-            strncmp(t->name, "backbone.", 9) == 0 || strncmp(t->name, "refine_net.", 11) == 0;
-        bool number = t->dtype <= WILOR_BF16; /* not num_batches_tracked */
-        bool init = strncmp(t->name, "backbone.init_", 14) == 0;
-        n += learned && number && !init ? t->count : 0;
+        n += is_learned(t) ? t->count : 0;
     }
     return n;
 }
