@@ -48,8 +48,8 @@ static void check(const wilor_index *reference, const char *name, const float *g
 static void test_full(void **state) {
     (void)state;
     wilor_error err;
-    wilor_model *model;
-    wilor_session *session;
+    wilor_model *model = NULL;
+    wilor_session *session = NULL;
     wilor_model_options mo;
     wilor_model_info info;
     const wilor_hands *h;

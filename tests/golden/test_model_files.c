@@ -45,9 +45,9 @@ static void check(const wilor_index *want, const char *prefix, const char *name,
 static void check_model(const char *weights, const char *mano, const char *mean,
                         const char *reference, const char *prefix) {
     wilor_error err;
-    wilor_model *model;
-    wilor_session *session;
-    const wilor_hands *h;
+    wilor_model *model = NULL;
+    wilor_session *session = NULL;
+    const wilor_hands *h = NULL;
     if (open_model(&model, weights, mano, mean, &err) != WILOR_OK ||
         wilor_session_create(&session, model, NULL, &err) != WILOR_OK ||
         wilor_run(session, g_rgb, HANDS, &h, &err) != WILOR_OK)
@@ -104,7 +104,7 @@ static void test_mlx(void **state) {
 static void expect_error(const char *weights, const char *mano, const char *mean,
                          wilor_status want, const char *text) {
     wilor_error err;
-    wilor_model *model;
+    wilor_model *model = NULL;
     wilor_status got = open_model(&model, weights, mano, mean, &err);
     printf("%s: %s\n", weights, err.text);
     assert_int_equal(got, want);

@@ -23,7 +23,7 @@ static const wilor_box g_boxes[3] = {{{100, 80, 180, 170}, 0.9f, WILOR_RIGHT},
 
 static wilor_model *open_tiny(void) {
     wilor_error err;
-    wilor_model *model;
+    wilor_model *model = NULL;
     wilor_model_options o;
     wilor_model_options_init(&o, sizeof o);
     o.weights = "random:tiny";
@@ -110,7 +110,7 @@ static void test_open_errors(void **state) {
     wilor_error err;
     wilor_model_options o;
     wilor_model_options_init(&o, sizeof o);
-    wilor_model *model;
+    wilor_model *model = NULL;
     assert_int_equal(wilor_model_open(&model, &o, &err), WILOR_ERR_ARG);
     assert_int_equal(wilor_model_open(NULL, &o, &err), WILOR_ERR_ARG);
     assert_int_equal(wilor_model_open(&model, NULL, NULL), WILOR_ERR_ARG);
@@ -126,7 +126,7 @@ static void test_cancel(void **state) {
     (void)state;
     int calls = 0;
     wilor_error err;
-    wilor_model *model;
+    wilor_model *model = NULL;
     wilor_model_options o;
     wilor_model_options_init(&o, sizeof o);
     o.weights = "random:tiny";
