@@ -176,11 +176,11 @@ static void fill_triangle(raster *r, size_t i, int y0, int y1) {
         int first = b->x0 * S, last = b->x1 * S;
         if (!row_span(p, row, &first, &last))
             continue;
-        size_t at = (size_t)(sy - y0 * S) * pitch - (size_t)r->all.x0 * S;
+        size_t at = (size_t)(sy - y0 * S) * pitch + (size_t)(first - r->all.x0 * S);
         float step = (float)(depth[0] / S);
         float start = (float)(depth[0] * sample_at(first) + depth[1] * y + depth[2]);
-        float *nearest = r->inverse_z + at + (size_t)first;
-        int32_t *triangle = r->triangle + at + (size_t)first;
+        float *nearest = r->inverse_z + at;
+        int32_t *triangle = r->triangle + at;
         for (int k = 0; k < last - first; k++) {
             float inverse = start + step * (float)k;
             bool nearer = inverse > nearest[k];

@@ -53,9 +53,8 @@ static void usage(FILE *to) {
 
 static int version(void) {
     wilor_isa isa = wilor_isa_best();
-    printf("wilor %s\nbuild: %s\nkernels: %s, %d threads\npictures: %s\n", wilor_version(),
-           wilor_build_info(), wilor_isa_name(isa), wilor_threads_default(),
-           wilor_io_formats());
+    printf("%s\nkernels: %s, %d threads\npictures: %s\n", wilor_build_info(),
+           wilor_isa_name(isa), wilor_threads_default(), wilor_io_formats());
     return wilor_cli_close_output(WILOR_CLI_DONE);
 }
 

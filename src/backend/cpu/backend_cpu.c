@@ -60,6 +60,7 @@ static void cpu_unload(void *model) {
     wilor_cpu_model *m = model;
     if (!m)
         return;
+    wilor_arena_end(&m->arena);
     wilor_pages_free(&m->pages);
     wilor_heap_free(m);
 }
@@ -67,12 +68,10 @@ static void cpu_unload(void *model) {
 static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_vit_dims dims;
-    wilor_arena arena;
     wilor_cpu_model *m = NULL;
     float *scratch = NULL;
     wilor_loader l = {.kernels = wilor_kernels_best(o->max_isa),
                       .source = o->source,
-                      .arena = &arena,
                       .pool = o->pool,
                       .callbacks = o->callbacks,
                       .err = err};
@@ -87,13 +86,14 @@ static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_erro
     if (!m || !scratch)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to load the model");
     l.scratch = scratch;
+    l.arena = &m->arena;
     m->mano = o->mano;
-    wilor_arena_begin(&arena, NULL, 0);
+    wilor_arena_begin(&m->arena, NULL, 0);
     WILOR_TRY(load_into(m, &l, &dims));
-    m->bytes = wilor_arena_used(&arena);
+    m->bytes = wilor_arena_used(&m->arena);
     if (m->bytes == SIZE_MAX || !wilor_pages_alloc(&m->pages, m->bytes))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for %zu MB of weights", m->bytes / 1000000);
-    wilor_arena_begin(&arena, m->pages.data, m->pages.bytes);
+    wilor_arena_begin(&m->arena, m->pages.data, m->pages.bytes);
     WILOR_TRY(load_into(m, &l, &dims));
     m->parameters = count_parameters(o->source);
     WILOR_TRY(prepare(m, o->pool, err));

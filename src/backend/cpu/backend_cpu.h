@@ -12,6 +12,7 @@ typedef struct wilor_cpu_model {
     wilor_refine refine;
     const wilor_mano *mano;
     wilor_pages pages; /* all packed weights */
+    wilor_arena arena; /* over them */
     size_t bytes;      /* used of them */
     uint64_t parameters;
 } wilor_cpu_model;
