@@ -235,11 +235,14 @@ typedef enum wilor_pixel_format {
     WILOR_BGR8 = 2,
     WILOR_RGBA8 = 3, /* alpha is ignored */
     WILOR_BGRA8 = 4,
-    WILOR_GRAY8 = 5
+    WILOR_GRAY8 = 5,
+    WILOR_NV12 =
+        6 /* 8-bit Y rows, then as many bytes a row of interleaved U and V for 2 × 2 pixels,
+             both with the same stride; BT.601, limited range: OpenCV's COLOR_YUV2RGB_NV12 */
 } wilor_pixel_format;
 
-/* A borrowed view. stride is in bytes from one row to the next and at least width × bytes per
- * pixel. */
+/* A borrowed view. data is the top row, stride in bytes from one row to the next: at least
+ * width × bytes per pixel (NV12: width); negative for pictures stored from the bottom up. */
 typedef struct wilor_picture {
     const uint8_t *data;
     int width, height;
@@ -271,7 +274,9 @@ typedef struct wilor_predict_options {
     double focal; /* without intrinsics: focal length in pixels, 0: 5000/256 × max(w, h) */
     double palm;  /* distance from the wrist to the middle knuckle in metres, 0: unknown.
                      Rescales hand and translation: the 2D stays, the depth becomes true */
-    const float *betas; /* NULL, or 10 numbers: a fixed shape for a known person */
+    const float *betas;         /* NULL, or 10 numbers: a fixed shape for a known person */
+    const uint8_t *nv12_chroma; /* NV12: the U and V rows when they do not follow the Y rows */
+    ptrdiff_t nv12_chroma_stride; /* of those rows; 0: the picture's */
 } wilor_predict_options;
 
 WILOR_API void wilor_predict_options_init(wilor_predict_options *o, size_t size);

@@ -23,7 +23,8 @@ struct wilor_session {
     int max_hands, batch;
     wilor_arena arena;
     wilor_pages pages;
-    float *crops; /* batch × 256 × 256 × 3 */
+    float *crops;          /* batch × 256 × 256 × 3 */
+    wilor_pages converted; /* an NV12 picture as RGB; grows */
     uint8_t *side, *failed;
     float *score, *box, *crop, *pred_cam, *cam_t, *focal, *principal, *distortion;
     float *keypoints_3d, *keypoints_2d, *vertices_3d;

@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "crop.h"
 #include "gestures.h"
+#include "nv12.h"
 #include "rotation.h"
 #include "xr_joints.h"
 
@@ -151,8 +152,7 @@ static wilor_status make_crop(const call *c, int i, wilor_error *err) {
         wilor_crop_plan_f64(c->boxes[h].box, c->o.rescale, &box, NULL); /* checked before */
         return wilor_crop_run(c->picture, &box, side, c->o.warp, rgb, err);
     }
-    wilor_crop_copy(&c->pictures[h], side, rgb);
-    return WILOR_OK;
+    return wilor_crop_copy(&c->pictures[h], side, rgb, err);
 }
 
 static void crop_unit(void *context, int unit, int thread) {
@@ -242,6 +242,44 @@ done:
     return st;
 }
 
+typedef struct conversion {
+    wilor_nv12 from;
+    uint8_t *to;
+} conversion;
+
+static void convert_unit(void *context, int row, int thread) {
+    const conversion *c = context;
+    (void)thread;
+    wilor_nv12_row(&c->from, row, c->to + (size_t)row * (size_t)c->from.width * 3);
+}
+
+/* An NV12 picture as RGB in the session's own buffer; other pictures as they are. */
+static wilor_status as_rgb(call *c, wilor_picture *picture, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_session *s = c->s;
+    conversion job;
+    size_t bytes;
+    if (picture->format != WILOR_NV12)
+        return WILOR_OK;
+    WILOR_TRY(
+        wilor_nv12_planes(&job.from, picture, c->o.nv12_chroma, c->o.nv12_chroma_stride, err));
+    if (!wilor_size_mul((size_t)picture->width, (size_t)picture->height, &bytes) ||
+        !wilor_size_mul(bytes, 3, &bytes))
+        bytes = SIZE_MAX;
+    if (s->converted.bytes < bytes) {
+        wilor_pages_free(&s->converted);
+        if (!wilor_pages_alloc(&s->converted, bytes))
+            WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a picture of %d x %d pixels",
+                       picture->width, picture->height);
+    }
+    job.to = s->converted.data;
+    wilor_threads_run(s->pool, convert_unit, &job, picture->height);
+    *picture = (wilor_picture){job.to, picture->width, picture->height,
+                               (ptrdiff_t)picture->width * 3, WILOR_RGB8};
+done:
+    return st;
+}
+
 static wilor_status check_options(call *c, const wilor_predict_options *o, wilor_error *err) {
     wilor_status st = WILOR_OK;
     c->o = (wilor_predict_options){.rescale = 2.5};
@@ -262,7 +300,8 @@ wilor_status wilor_predict_boxes(wilor_session *session, const wilor_picture *pi
                                  const wilor_hands **out, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_crop_box plan;
-    call c = {.s = session, .picture = picture, .boxes = boxes, .n = n};
+    wilor_picture view;
+    call c = {.s = session, .picture = &view, .boxes = boxes, .n = n};
     WILOR_TRY(check_call(session, n, out, err));
     WILOR_TRY(check_options(&c, o, err));
     if (!picture || (n > 0 && !boxes))
@@ -277,6 +316,8 @@ wilor_status wilor_predict_boxes(wilor_session *session, const wilor_picture *pi
         if (boxes[i].side != WILOR_LEFT && boxes[i].side != WILOR_RIGHT)
             WILOR_FAIL(err, WILOR_ERR_ARG, "box %d: its side is %d", i, (int)boxes[i].side);
     }
+    view = *picture;
+    WILOR_TRY(as_rgb(&c, &view, err));
     WILOR_TRY(run_call(&c, out, err));
 done:
     return st;

@@ -134,6 +134,7 @@ void wilor_session_free(wilor_session **session) {
     wilor_threads_free(&s->pool);
     wilor_arena_end(&s->arena);
     wilor_pages_free(&s->pages);
+    wilor_pages_free(&s->converted);
     wilor_heap_free(s);
     *session = NULL;
 }

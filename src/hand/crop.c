@@ -55,6 +55,7 @@ static int pixel_bytes(wilor_pixel_format format) {
     case WILOR_BGRA8:
         return 4;
     case WILOR_GRAY8:
+    case WILOR_NV12: /* of the Y plane */
         return 1;
     }
     return 0;
@@ -171,6 +172,9 @@ wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *
                             wilor_side side, wilor_warp warp, float *rgb, wilor_error *err) {
     wilor_status st = WILOR_OK;
     WILOR_TRY(wilor_crop_check_picture(picture, err));
+    if (picture->format == WILOR_NV12)
+        WILOR_FAIL(err, WILOR_ERR_INTERNAL,
+                   "an NV12 picture must be converted before it is cut");
     if (!(fabs(box->cx) <= coordinate_limit) || !(fabs(box->cy) <= coordinate_limit) ||
         !(box->size > 0) || box->size > size_limit)
         WILOR_FAIL(err, WILOR_ERR_ARG, "crop of %g pixels around %g %g", box->size, box->cx,

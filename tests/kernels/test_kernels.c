@@ -1,6 +1,7 @@
 /* Every kernel of a tier against double arithmetic: exact on small whole numbers, within an
  * error model on the rest; arrays end at guard pages, what must stay untouched is checked.
- * Usage: test_kernels TIER. The seed is printed; WILOR_SEED sets it. */
+ * Usage: test_kernels TIER [--bench]. The seed is printed; WILOR_SEED sets it. --bench times
+ * each kernel instead, in thread CPU time. */
 #include "guarded.h"
 #include "heap.h"
 #include "kernels.h"
@@ -13,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include <cmocka.h>
 
@@ -374,6 +376,84 @@ static void test_divide(void **state) {
     free(divisor);
 }
 
+/* ---------------------------------------------------------------- --bench */
+
+typedef struct bench_data {
+    float *a, *b, *tile, *rows, *panel, *vector, *scores;
+} bench_data;
+
+enum { BENCH_K = 1280, BENCH_KEYS = 210 };
+
+static void bench_gemm(const bench_data *d) {
+    g_tier->gemm_f32(d->a, d->b, BENCH_K, d->tile, NULL);
+}
+
+static void bench_pack(const bench_data *d) {
+    g_tier->pack_f32(d->rows, BENCH_K, g_tier->mr, g_tier->mr, BENCH_K, d->panel);
+}
+
+static void bench_layernorm(const bench_data *d) {
+    g_tier->layernorm_f32(d->rows, BENCH_K, g_tier->mr, BENCH_K, d->vector, d->vector, 1e-6f,
+                          d->panel, BENCH_K);
+}
+
+static void bench_gelu(const bench_data *d) { g_tier->bias_gelu_f32(d->tile, d->vector); }
+
+static void bench_softmax(const bench_data *d) {
+    /* From fresh scores each time: exponents of exponents would run out of range. */
+    memcpy(d->scores, d->b, (size_t)(BENCH_KEYS * g_tier->nr) * sizeof *d->scores);
+    g_tier->softmax_f32(d->scores, BENCH_KEYS, 0.1118f, d->panel);
+}
+
+static void bench_store(const bench_data *d) {
+    g_tier->store_bias_f32(d->tile, g_tier->mr, g_tier->nr, d->vector, d->panel, BENCH_K);
+}
+
+static double cpu_seconds(void) {
+    struct timespec t;
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* The fastest of several rounds, in thread CPU time: others' load hardly shows. */
+static void bench_one(const char *name, void (*run)(const bench_data *), const bench_data *d,
+                      double flop) {
+    double best = 1e9;
+    long calls = 1;
+    for (int round = 0; round < 12; round++) {
+        double start = cpu_seconds();
+        for (long i = 0; i < calls; i++)
+            run(d);
+        double each = (cpu_seconds() - start) / (double)calls;
+        best = each < best ? each : best;
+        calls = each > 0 && 0.02 / each > 1 ? (long)(0.02 / each) : 1;
+    }
+    printf("%-10s %10.1f ns", name, best * 1e9);
+    if (flop > 0)
+        printf(" %8.1f GFLOP/s", flop / best * 1e-9);
+    printf("\n");
+}
+
+static void bench(void) {
+    size_t mr = (size_t)g_tier->mr, nr = (size_t)g_tier->nr, k = BENCH_K;
+    bench_data d = {aligned(mr * k), aligned(nr * k), aligned(mr * nr),        aligned(mr * k),
+                    aligned(mr * k), aligned(k),      aligned(BENCH_KEYS * nr)};
+    float *const all[] = {d.a, d.b, d.tile, d.rows, d.panel, d.vector, d.scores};
+    const size_t sizes[] = {mr * k, nr * k, mr * nr, mr * k, mr * k, k, BENCH_KEYS * nr};
+    for (size_t i = 0; i < 7; i++)
+        for (size_t j = 0; j < sizes[i]; j++)
+            all[i][j] = noise();
+    printf("tile %d x %d, k %d\n", g_tier->mr, g_tier->nr, BENCH_K);
+    bench_one("gemm", bench_gemm, &d, 2.0 * (double)(mr * nr * k));
+    bench_one("pack", bench_pack, &d, 0);
+    bench_one("layernorm", bench_layernorm, &d, 0);
+    bench_one("gelu", bench_gelu, &d, 0);
+    bench_one("softmax", bench_softmax, &d, 0);
+    bench_one("store", bench_store, &d, 0);
+    for (size_t i = 0; i < 7; i++)
+        free(all[i]);
+}
+
 int main(int argc, char **argv) {
     static const wilor_isa all[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
                                     WILOR_ISA_NEON};
@@ -387,6 +467,10 @@ int main(int argc, char **argv) {
     }
     g_state = seed ? strtoull(seed, NULL, 0) | 1 : 0x9E3779B97F4A7C15u;
     printf("tier %s, seed %llu\n", name, (unsigned long long)g_state);
+    if (argc > 2 && strcmp(argv[2], "--bench") == 0) {
+        bench();
+        return 0;
+    }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_pack),         cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_gemm_special), cmocka_unit_test(test_layernorm),
