@@ -65,15 +65,14 @@ extern "C" {
 /* The numbers never change. */
 typedef enum wilor_status {
     WILOR_OK = 0,
-    WILOR_ERR_ARG = 1,    /* a call that breaks this header's rules */
-    WILOR_ERR_NOMEM = 2,  /* the system gave no memory */
-    WILOR_ERR_IO = 3,     /* a file could not be opened, read, mapped or written */
-    WILOR_ERR_FORMAT = 4, /* a file is not what it should be, or is damaged */
-    WILOR_ERR_MODEL = 5,  /* a sound file that is not this model: a tensor is missing or has
+    WILOR_ERR_ARG = 1,     /* a call that breaks this header's rules */
+    WILOR_ERR_NOMEM = 2,   /* the system gave no memory */
+    WILOR_ERR_IO = 3,      /* a file could not be opened, read, mapped or written */
+    WILOR_ERR_FORMAT = 4,  /* a file is not what it should be, or is damaged */
+    WILOR_ERR_MODEL = 5,   /* a sound file that is not this model: a tensor is missing or has
                              another shape */
-    WILOR_ERR_MISSING =
-        6, /* weights or hand data were not given and are not in the other files */
-    WILOR_ERR_LIMIT = 7,       /* larger than a limit that the message names */
+    WILOR_ERR_MISSING = 6, /* weights or hand data were not given nor are in the other files */
+    WILOR_ERR_LIMIT = 7,   /* larger than a limit that the message names */
     WILOR_ERR_UNSUPPORTED = 8, /* sound, but this build or version cannot do it */
     WILOR_ERR_CANCELLED = 9,   /* the caller's cancel callback said so */
     WILOR_ERR_INTERNAL = 10    /* our bug */
@@ -99,8 +98,7 @@ WILOR_API const char *wilor_status_name(wilor_status status);
 /* "0.1.0"; of the library that runs, not of the header. */
 WILOR_API const char *wilor_version(void);
 
-/* One constant line: version, source revision, compiler, processor family, optional features.
- */
+/* One constant line: version, source revision, compiler, processor family, features. */
 WILOR_API const char *wilor_build_info(void);
 
 /* Kernel tiers. Numbers grow with capability within a family. */
@@ -127,13 +125,17 @@ WILOR_API int wilor_threads_default(void);
 
 typedef enum wilor_log_level { WILOR_LOG_INFO = 1, WILOR_LOG_WARNING = 2 } wilor_log_level;
 
+/* Any may be NULL; called only on the calling thread. */
 typedef struct wilor_callbacks {
-    void *user;                                                       /* given back to each */
-    void (*log)(void *user, wilor_log_level level, const char *text); /* one line, no newline */
-    void (*progress)(void *user, const char *what, uint64_t done,
-                     uint64_t total); /* in bytes */
-    int (*cancel)(void *user); /* non-zero: stop with WILOR_ERR_CANCELLED as soon as possible */
-} wilor_callbacks;             /* any may be NULL; called only on the calling thread */
+    /* Given back to each. */
+    void *user;
+    /* One line, no newline. */
+    void (*log)(void *user, wilor_log_level level, const char *text);
+    /* done of total bytes of what is being read. */
+    void (*progress)(void *user, const char *what, uint64_t done, uint64_t total);
+    /* Non-zero: stop with WILOR_ERR_CANCELLED as soon as possible. */
+    int (*cancel)(void *user);
+} wilor_callbacks;
 
 /* ---------------------------------------------------------------- model */
 
@@ -141,8 +143,9 @@ typedef struct wilor_model wilor_model; /* weights: immutable, shared */
 
 typedef struct wilor_model_options {
     size_t struct_size; /* set by wilor_model_options_init */
-    const char
-        *weights;      /* path, UTF-8: wilor_final.ckpt, a safetensors file, wilor-mlx's too */
+    /* Path, UTF-8: wilor_final.ckpt, a safetensors file, wilor-mlx's too. Or "random:NAME" (tiny,
+     * hd80, full, demo): weights by formula, for tests and demonstrations; they need mano. */
+    const char *weights;
     const char *mano;  /* NULL, or mano.npz, MANO_RIGHT.pkl, or a checkpoint that has mano.* */
     const char *mean;  /* NULL, or mano_mean_params.npz */
     int heads;         /* attention heads; 0: from the file, else width / 80 */
@@ -159,10 +162,11 @@ WILOR_API void wilor_model_options_init(wilor_model_options *o, size_t size);
  *   out      the model, or NULL on error
  *   o        read only, not kept; weights must be set
  *   errors   ERR_IO, ERR_FORMAT, ERR_MODEL (names the tensor and both shapes), ERR_MISSING (no
- * MANO data anywhere), ERR_LIMIT, ERR_NOMEM, ERR_CANCELLED memory   about the size of the
- * weights in float32 (2.56 GB at full size), one copy: the files are mapped and given back
- * tensor by tensor cost     about 1 s of reading and packing per GB on two cores The
- * checkpoint's own MANO data and mean pose win over o->mano and o->mean, as upstream; with
+ *            MANO data anywhere), ERR_LIMIT, ERR_NOMEM, ERR_CANCELLED
+ *   memory   about the size of the weights in float32 (2.56 GB at full size), one copy: the
+ *            files are mapped and given back piece by piece
+ *   cost     about 1 s of reading and packing per GB on two cores
+ * The checkpoint's own MANO data and mean pose win over o->mano and o->mean, as upstream; with
  * wilor-mlx's files the ones of o->mano win. */
 WILOR_API wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *o,
                                         wilor_error *err);
@@ -182,8 +186,7 @@ typedef struct wilor_model_info {
     double load_seconds;   /* wall time of wilor_model_open */
     wilor_isa isa;         /* the kernel tier it is packed for */
     const char *weights;   /* the path it came from; lives as long as the model */
-    const char
-        *label; /* what the file says of itself ("" mostly; "synthetic …" in test files) */
+    const char *label;     /* what the file says of itself: "" mostly, else "synthetic …" */
 } wilor_model_info;
 
 /* Fills *info; never fails on a live model. size is sizeof(wilor_model_info) as the caller
@@ -194,8 +197,8 @@ WILOR_API void wilor_model_get_info(const wilor_model *model, wilor_model_info *
 typedef enum wilor_side { WILOR_LEFT = 0, WILOR_RIGHT = 1 } wilor_side;
 
 /* Triangles of the mesh: faces × 3 vertex indices, counter-clockwise seen from outside. A left
- * hand has its vertices mirrored, so its winding is reversed here. Lives as long as the model.
- */
+ * hand has its vertices mirrored, so its winding is reversed here. It lives as long as the
+ * model. */
 WILOR_API const int32_t *wilor_model_faces(const wilor_model *model, wilor_side side);
 
 /* ---------------------------------------------------------------- session */
@@ -205,12 +208,11 @@ typedef struct wilor_session wilor_session; /* scratch memory and threads: one c
 typedef struct wilor_session_options {
     size_t struct_size;
     int max_hands; /* most hands in one call; 0: 64 */
-    int batch; /* hands computed together; 0: 2. More hands in a call are done in several parts.
-                  About 13 MB each at full size */
+    int batch;     /* hands computed together; 0: 2. More hands in a call are done in parts.
+                      About 13 MB each at full size */
     int threads;   /* 0: wilor_threads_default() */
-    int full_path; /* non-zero: compute every token and the whole feature maps, also where
-                      docs/architecture.md shows that it can change nothing; slower, for
-                      checking */
+    int full_path; /* non-zero: compute every token and the whole feature maps, also where it can
+                      change nothing (docs/architecture.md); slower, for checking */
 } wilor_session_options;
 
 WILOR_API void wilor_session_options_init(wilor_session_options *o, size_t size);
@@ -236,9 +238,9 @@ typedef enum wilor_pixel_format {
     WILOR_RGBA8 = 3, /* alpha is ignored */
     WILOR_BGRA8 = 4,
     WILOR_GRAY8 = 5,
-    WILOR_NV12 =
-        6 /* 8-bit Y rows, then as many bytes a row of interleaved U and V for 2 × 2 pixels,
-             both with the same stride; BT.601, limited range: OpenCV's COLOR_YUV2RGB_NV12 */
+    /* 8-bit Y rows, then as many bytes a row of interleaved U and V for 2 × 2 pixels, both with
+     * the same stride; BT.601, limited range: OpenCV's COLOR_YUV2RGB_NV12. */
+    WILOR_NV12 = 6
 } wilor_pixel_format;
 
 /* A borrowed view. data is the top row, stride in bytes from one row to the next: at least
@@ -265,18 +267,21 @@ typedef struct wilor_predict_options {
     size_t struct_size;
     double rescale;  /* crop side over the box's longer side; 2.5 (WiLoR's own demo: 2.0) */
     wilor_warp warp; /* CV5 */
-    int mirrored; /* non-zero: the picture is a selfie view. Boxes and 2D points stay in pixels
-                     of the given picture; sides are swapped and 3D is negated in x in the
-                     results */
+    /* Non-zero: the picture is a selfie view. Boxes and 2D points stay in pixels of the given
+     * picture; sides are swapped and 3D is negated in x in the results. */
+    int mirrored;
     int has_intrinsics;   /* non-zero: use the next two fields */
     double intrinsics[4]; /* fx fy cx cy in pixels of this picture */
     double distortion[5]; /* k1 k2 p1 p2 k3 (Brown-Conrady, OpenCV's order), zeros for none */
-    double focal; /* without intrinsics: focal length in pixels, 0: 5000/256 × max(w, h) */
-    double palm;  /* distance from the wrist to the middle knuckle in metres, 0: unknown.
-                     Rescales hand and translation: the 2D stays, the depth becomes true */
-    const float *betas;         /* NULL, or 10 numbers: a fixed shape for a known person */
-    const uint8_t *nv12_chroma; /* NV12: the U and V rows when they do not follow the Y rows */
-    ptrdiff_t nv12_chroma_stride; /* of those rows; 0: the picture's */
+    double focal;         /* without intrinsics: pixels; 0: 5000/256 × max(width, height) */
+    /* Distance from the wrist to the middle knuckle in metres, 0: unknown. Rescales hand and
+     * translation: the 2D stays, the depth becomes true. */
+    double palm;
+    const float *betas; /* NULL, or 10 numbers: a fixed shape for a known person */
+    /* NV12: the U and V rows when they do not follow the Y rows, and from one to the next (0: the
+     * picture's stride). */
+    const uint8_t *nv12_chroma;
+    ptrdiff_t nv12_chroma_stride;
 } wilor_predict_options;
 
 WILOR_API void wilor_predict_options_init(wilor_predict_options *o, size_t size);
@@ -306,7 +311,7 @@ typedef struct wilor_hands {
     const float *rotation;      /* n × 16 × 9, the same rotations as row-major matrices */
     double stage_ms[4];         /* wall time of this call: crop, backbone, hand model, whole */
     const float *distortion;    /* n × 5: k1 k2 p1 p2 k3 used */
-    int mirrored; /* the option of that name: project (-x, y, z), see docs/conventions.md */
+    int mirrored;               /* the option of that name: project (-x, y, z) */
 } wilor_hands;
 
 /* Level 1: estimate the pose of every given hand box.
@@ -315,9 +320,12 @@ typedef struct wilor_hands {
  *   o        NULL for the defaults
  *   *out     hands in box order, owned by the session until its next call; NULL on error
  *   errors   ERR_ARG: no pixels, NaN, a box without area; n == 0 is WILOR_OK
+ *   threads  one call at a time per session; sessions of one model may run in parallel
  *   memory   none for crops that are not smoothed (boxes up to 225 pixels at rescale 2.5);
- * smoothing a larger box takes what the part of the picture it sees needs, for the call source
- * WiLoR-mini's predict_with_bboxes */
+ *            smoothing a larger box takes some lines of what it sees, for the call; NV12 pictures
+ *            are converted in a buffer that the session keeps and that grows with larger ones
+ *   cost     265 GFLOP a hand at full size; docs/performance.md
+ *   source   WiLoR-mini's predict_with_bboxes */
 WILOR_API wilor_status wilor_predict_boxes(wilor_session *session, const wilor_picture *picture,
                                            const wilor_box *boxes, int n,
                                            const wilor_predict_options *o,
@@ -331,7 +339,7 @@ WILOR_API wilor_status wilor_predict_crops(wilor_session *session, const wilor_p
                                            const wilor_hands **out, wilor_error *err);
 
 /* Level 3: what the network says of n crops of right hands (left ones mirrored by the caller).
- *   rgb      n × 256 × 256 × 3 floats, 0 … 255, RGB
+ *   rgb      n × 256 × 256 × 3 floats, 0 … 255, RGB; read only, not kept
  *   *out     as level 2, nothing mirrored back */
 WILOR_API wilor_status wilor_run(wilor_session *session, const float *rgb, int n,
                                  const wilor_hands **out, wilor_error *err);
@@ -367,8 +375,7 @@ WILOR_API wilor_status wilor_hand_xr26(const wilor_model *model, const wilor_han
 
 /* Flexion and abduction of each finger joint, radians: 15 × 2 (index, middle, little, ring,
  * thumb in MANO's order, three each from the palm outwards): flexion positive towards the palm,
- * abduction positive towards the thumb. From hand_pose (45 floats) and the side's convention.
- */
+ * abduction positive towards the thumb. From hand_pose (45 floats) in the side's convention. */
 WILOR_API void wilor_hand_angles(const wilor_model *model, const float *hand_pose,
                                  wilor_side side, float *out);
 
@@ -406,8 +413,7 @@ WILOR_API const char *wilor_file_metadata(const wilor_file *file, const char *ke
 WILOR_API size_t wilor_file_count(const wilor_file *file);
 WILOR_API wilor_status wilor_file_tensor(const wilor_file *file, size_t i,
                                          wilor_tensor_info *out);
-/* Copy tensor i, converted to float, in row-major order; count must be its number of elements.
- */
+/* Copy tensor i, converted to float, row-major; count must be its number of elements. */
 WILOR_API wilor_status wilor_file_read(const wilor_file *file, size_t i, float *dst,
                                        size_t count, wilor_error *err);
 

@@ -31,9 +31,11 @@ WILOR_API void wilor_image_free(wilor_image *image); /* NULL, a zeroed or a free
 
 /* Read a JPEG, PNG or WebP as OpenCV's imread does, in RGB: EXIF orientation applied, alpha
  * dropped, grey copied to three channels, 16-bit PNG by value >> 8. The format is told by
- * content. max_pixels  limit on width × height before anything is decoded; 0: 256 × 10⁶ errors
- * ERR_IO, ERR_FORMAT (not a picture, damaged, truncated), ERR_LIMIT, ERR_NOMEM, ERR_UNSUPPORTED
- * (a format this build lacks) */
+ * content.
+ *   out         a new image, to be freed by the caller; zeroed on error
+ *   max_pixels  limit on width × height before anything is decoded; 0: 256 × 10⁶
+ *   errors      ERR_IO, ERR_FORMAT (not a picture, damaged, truncated), ERR_LIMIT, ERR_NOMEM,
+ *               ERR_UNSUPPORTED (a format this build lacks) */
 WILOR_API wilor_status wilor_image_read(wilor_image *out, const char *path, uint64_t max_pixels,
                                         wilor_error *err);
 /* The same from memory; name stands in messages. */
@@ -64,8 +66,13 @@ typedef struct wilor_overlay_options {
 WILOR_API void wilor_overlay_options_init(wilor_overlay_options *o, size_t size);
 
 /* Draw the hands of a result over their picture. Anti-aliased, correct in depth where hands
- * cross; failed hands are left out. out is a new image: the picture's size, twice its width
- * with a skeleton. o   NULL for the defaults */
+ * cross; failed hands are left out.
+ *   out      a new image, to be freed by the caller: the picture's size, twice its width with a
+ *            skeleton; zeroed on error
+ *   hands    of this picture, from wilor_predict_boxes
+ *   o        NULL for the defaults
+ *   errors   ERR_ARG, ERR_LIMIT, ERR_NOMEM
+ *   cost     some 10 ms for 640 × 480 pixels and two hands */
 WILOR_API wilor_status wilor_overlay_draw(wilor_image *out, const wilor_picture *picture,
                                           const wilor_model *model, const wilor_hands *hands,
                                           const wilor_overlay_options *o, wilor_error *err);

@@ -99,8 +99,7 @@ static void scale_hand(wilor_session *s, size_t h, double scale, double t[3]) {
         t[i] *= scale;
 }
 
-/* Into the camera of the whole picture: translation, size, 2D points, and the selfie's mirror.
- */
+/* Into the camera of the whole picture: translation, size, 2D points, and the selfie's mirror. */
 static void place_hand(call *c, size_t h) {
     wilor_session *s = c->s;
     wilor_crop_box box;

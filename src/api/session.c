@@ -1,5 +1,4 @@
-/* A session: threads, the back end's working memory and the arrays of results, all taken here.
- */
+/* A session: threads, the back end's working memory and the arrays of results, all taken here. */
 #include "model_impl.h"
 
 #include "crop.h"

@@ -15,7 +15,7 @@ typedef struct wilor_crop_box {
 
 /* Centre and size of a box x0 y0 x1 y1.
  *   errors   ERR_ARG: not finite, no area, rescale not positive; ERR_LIMIT: a coordinate or the
- * crop beyond 10⁹ pixels, a crop smaller than 10⁻³ */
+ *            crop beyond 10⁹ pixels, a crop smaller than 10⁻³ */
 wilor_status wilor_crop_plan(const float box[4], double rescale, wilor_crop_box *out,
                              wilor_error *err);
 /* The same from doubles: boxes that never were float. */
@@ -29,8 +29,9 @@ wilor_status wilor_crop_check_picture(const wilor_picture *picture, wilor_error 
 
 /* The crop. A left hand comes out mirrored.
  *   rgb      256 × 256 × 3, RGB, 0 … 255: whole numbers unless the picture was smoothed (size
- * over 563) memory   none unless smoothed; then some lines of what the crop sees, freed before
- * it returns errors   ERR_ARG (picture), ERR_NOMEM (smoothing) */
+ *            over 563)
+ *   memory   none unless smoothed; then some lines of what the crop sees, freed before it returns
+ *   errors   ERR_ARG (picture), ERR_NOMEM (smoothing), ERR_INTERNAL (NV12: convert it first) */
 wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *box,
                             wilor_side side, wilor_warp warp, float *rgb, wilor_error *err);
 

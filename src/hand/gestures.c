@@ -15,8 +15,7 @@ static double distance(const float *a, const float *b) {
 /* Not fmin and fmax: they would hide a NaN. */
 static double clamp01(double x) { return x < 0 ? 0 : x > 1 ? 1 : x; }
 
-/* Angle between a -> b and c -> d; atan2 keeps its precision at 0 and π, where acos loses it.
- */
+/* Angle between a -> b and c -> d; atan2 keeps its precision at 0 and π, where acos loses it. */
 static double angle_between(const float *a, const float *b, const float *c, const float *d) {
     double u[3], v[3];
     for (int i = 0; i < 3; i++) {

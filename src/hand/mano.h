@@ -20,9 +20,9 @@ typedef struct wilor_mano wilor_mano;
 
 /* Read mano.{v_template, shapedirs, posedirs, J_regressor, parents, lbs_weights, faces_tensor,
  * extra_joints_idxs, joint_map} of an index with canonical names; nothing of the index is kept.
- *   errors   ERR_MISSING (no mano.v_template), ERR_MODEL (another tensor is missing, has
- * another shape, an index outside its range, NaN or infinity), ERR_LIMIT (over 65536 vertices
- * or 2^20 triangles), ERR_NOMEM */
+ *   errors   ERR_MISSING (no mano.v_template), ERR_MODEL (another tensor is missing, has another
+ *            shape, an index outside its range, NaN or infinity), ERR_LIMIT (over 65536 vertices
+ *            or 2^20 triangles), ERR_NOMEM */
 wilor_status wilor_mano_create(wilor_mano **out, const wilor_index *index, wilor_error *err);
 /* The same from several files: each tensor by tensor_source.h's precedence. */
 wilor_status wilor_mano_create_from(wilor_mano **out, const wilor_tensor_source *files,
@@ -50,8 +50,8 @@ void wilor_mano_forward(const wilor_mano *m, const float *rot, const float *beta
 /* What joints for other systems need of the rest pose (betas zero, right hand). */
 typedef struct wilor_mano_rest {
     int parents[WILOR_MANO_JOINTS]; /* parents[0] = -1; a parent comes before its child */
-    int bone[WILOR_MANO_KEYPOINTS]; /* keypoint -> joint that moves it; a tip: its distal joint
-                                     */
+    int bone
+        [WILOR_MANO_KEYPOINTS]; /* keypoint -> the joint that moves it; tips: the distal one */
     double keypoints[WILOR_MANO_KEYPOINTS][3]; /* metres */
     const int32_t *bone_vertices; /* V vertices, grouped by the joint of the largest weight */
     int32_t

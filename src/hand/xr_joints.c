@@ -148,8 +148,7 @@ static double median_distance(const wilor_mano_rest *rest, int bone, const float
     return n % 2 ? found[n / 2] : (found[n / 2 - 1] + found[n / 2]) / 2;
 }
 
-/* The window is doubled until it holds enough vertices: some knuckles own few near the joint.
- */
+/* The window is doubled until it holds enough vertices: some knuckles own few near the joint. */
 static double half_thickness(const wilor_mano_rest *rest, int bone, const float *verts, vec at,
                              const double frame[9]) {
     enum { WIDENINGS = 5, ENOUGH = 10 };

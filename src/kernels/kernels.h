@@ -28,8 +28,7 @@ typedef struct wilor_kernels {
     void (*gemm_f32)(const float *a, const float *b, size_t k, float *tile, const float *next);
 
     /* panel[k][width] from `rows` <= width rows of k numbers, ld apart; the rest becomes zero.
-     * width is mr (A operands) or nr (B operands, also weights: a row of W is a column of B).
-     */
+     * width is mr (A operands) or nr (B operands, also weights: a row of W is a column of B). */
     void (*pack_f32)(const float *src, size_t ld, int rows, int width, size_t k, float *panel);
 
     /* out = (x - mean) / sqrt(variance + eps) · gamma + beta, row by row; out may be x. */

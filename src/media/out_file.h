@@ -17,8 +17,7 @@ wilor_status wilor_out_file_open(wilor_out_file *f, const char *path, wilor_erro
 /* Append. After an error only discard makes sense. */
 wilor_status wilor_out_file_write(wilor_out_file *f, const void *data, size_t size,
                                   wilor_error *err);
-/* Close and put it in its place. On error nothing is left behind. *f is done with in any case.
- */
+/* Close and put it in its place. On error nothing is left behind. *f is done with in any case. */
 wilor_status wilor_out_file_commit(wilor_out_file *f, wilor_error *err);
 /* Remove what was written; a zeroed, committed or discarded one is fine. */
 void wilor_out_file_discard(wilor_out_file *f);

@@ -15,8 +15,7 @@
 
 enum { LANES = 8 };
 
-/* Structure of arrays in groups of LANES, so that the sum below is one vector operation a step.
- */
+/* Structure of arrays in groups of LANES, so that the sum below is one vector operation a step. */
 typedef struct disc_group {
     float x[LANES], y[LANES], z[LANES];
     float nx[LANES], ny[LANES], nz[LANES];

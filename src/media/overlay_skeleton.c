@@ -126,8 +126,7 @@ static void draw_tag(const wilor_canvas *canvas, const wilor_overlay_hand *hand,
     snprintf(text, sizeof text, "%s %.2f", hand->side == WILOR_LEFT ? "left" : "right",
              (double)fminf(fmaxf(hand->score, 0), 1));
     float width = wilor_font_width(text, cap) + 2 * pad, height = cap + 2 * pad;
-    /* Above the box where there is room, else inside its upper edge; never outside the picture.
-     */
+    /* Above the box where there is room, else inside its upper edge; never outside the picture. */
     float x = fminf(fmaxf(hand->box[0] - line * 0.5f, 2), (float)canvas->width - width - 2);
     float y = hand->box[1] - height - line;
     y = y >= 2 ? y : hand->box[1] + line;

@@ -265,8 +265,7 @@ static wilor_status encode_guarded(jpeg_writer *w, int quality) {
     jpeg_set_defaults(jpeg);
     jpeg_set_quality(jpeg, quality, TRUE);
     jpeg->optimize_coding = TRUE;
-    /* Thin coloured lines suffer most from halved chroma; who asks for quality gets it whole.
-     */
+    /* Thin coloured lines suffer most from halved chroma; who asks for quality gets it whole. */
     if (quality >= 90)
         jpeg->comp_info[0].h_samp_factor = jpeg->comp_info[0].v_samp_factor = 1;
     jpeg_start_compress(jpeg, TRUE);

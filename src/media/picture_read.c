@@ -73,8 +73,7 @@ wilor_status wilor_picture_alloc(wilor_image *image, const wilor_encoded *src, i
     return WILOR_OK;
 }
 
-/* Formats that people try and that are not read here, so that the message can say what it is.
- */
+/* Formats that people try and that are not read here, so that the message can say what it is. */
 static const char *foreign_format(const uint8_t *d, size_t n) {
     if (n >= 6 && (memcmp(d, "GIF87a", 6) == 0 || memcmp(d, "GIF89a", 6) == 0))
         return "a GIF";

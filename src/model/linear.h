@@ -42,8 +42,7 @@ wilor_status wilor_loader_done(wilor_loader *l, const wilor_index *index,
 /* Floats of scratch that a linear of this many inputs needs per thread. */
 size_t wilor_linear_scratch(const wilor_kernels *kernels, size_t k);
 
-/* PREFIX.weight (n × k, further dimensions flattened into k) and, when has_bias, PREFIX.bias.
- */
+/* PREFIX.weight (n × k, further dimensions flattened into k) and, when has_bias, PREFIX.bias. */
 wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *prefix, int n,
                                int k, bool has_bias);
 /* From memory: rows given by a function that fills row i's k numbers. Bias is set to zero. */

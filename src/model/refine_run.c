@@ -36,8 +36,7 @@ void wilor_refine_work_push(wilor_refine_work *w, const wilor_refine *r, int ver
         w->map[i].data = wilor_arena_push(arena, pixels * (size_t)channels[i], f);
     }
     w->half = wilor_arena_push(arena, 32 * 24 * (d / 4), f);
-    /* The largest: a quarter of the fine map's pixels × D/8, a quarter of the middle's × D/4.
-     */
+    /* The largest: a quarter of the fine map's pixels × D/8, a quarter of the middle's × D/4. */
     w->plane = wilor_arena_push(arena, most(32 * 24 * (d / 8), 16 * 12 * (d / 4)), f);
     w->xy = wilor_arena_push(arena, WILOR_MAPS * v * 2, f);
     w->weights = wilor_arena_push(arena, v * 4, f);
@@ -94,8 +93,7 @@ typedef struct gather_job {
 } gather_job;
 
 /* The inputs of output pixel (y, x) of a parity: taps (dy, dx) in refine_load.c's order. An
- * even output takes inputs y and y - 1, an odd one y + 1 and y, y being half the output's row.
- */
+ * even output takes inputs y and y - 1, an odd one y + 1 and y, y being half the output's row. */
 static void gather_taps(const gather_job *j, int y, int x, float *dst) {
     size_t n = (size_t)j->channels;
     for (int t = 0; t < 4; t++, dst += n) {
@@ -128,12 +126,10 @@ static void gather_unit(void *context, int unit, int thread) {
     t->pack_f32(src, ld, rows, t->mr, k, j->w->packed + (size_t)unit * k * (size_t)t->mr);
 }
 
-/* Outputs of one extent: all of them from a whole map, else the 2n - 1 that n pixels determine.
- */
+/* Outputs of one extent: all of them from a whole map, else the 2n - 1 that n pixels determine. */
 static int grown(int n, int whole) { return n == whole ? 2 * n : 2 * n - 1; }
 
-/* One parity's output pixels are a matrix; its rows then go to every second pixel of the map.
- */
+/* One parity's output pixels are a matrix; its rows then go to every second pixel of the map. */
 static void upsample(const wilor_refine *r, wilor_refine_work *w, const wilor_upsample *u,
                      const wilor_map *in, wilor_map *out, wilor_threads *pool) {
     int mr = r->kernels->mr;

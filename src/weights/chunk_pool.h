@@ -11,8 +11,7 @@ typedef struct wilor_pool {
     wilor_chunk *chunks; /* newest first; a zeroed pool is empty */
 } wilor_pool;
 
-/* Zeroed bytes, aligned for any type; NULL when there is no memory. Large blocks stand alone.
- */
+/* Zeroed bytes, aligned for any type; NULL when there is no memory. Large blocks stand alone. */
 void *wilor_pool_alloc(wilor_pool *p, size_t count, size_t size);
 /* A terminated copy of length bytes. */
 char *wilor_pool_text(wilor_pool *p, const char *text, size_t length);

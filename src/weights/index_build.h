@@ -51,8 +51,7 @@ wilor_status wilor_index_name(wilor_index *x, const char **out, const char *text
 /* Sort the names; after the last tensor. Refuses a name that comes twice. */
 wilor_status wilor_index_seal(wilor_index *x, wilor_error *err);
 /* Zeroed memory of the index for values that do not lie in the file as they are: inflated,
- * gathered, made dense. All of it together is limited to 256 MB and 100 times the file's size.
- */
+ * gathered, made dense. All of it together is limited to 256 MB and 100 times the file's size. */
 wilor_status wilor_index_derive(wilor_index *x, size_t bytes, uint8_t **out, wilor_error *err);
 wilor_status wilor_index_no_memory(const wilor_index *x, wilor_error *err);
 

@@ -249,8 +249,7 @@ bool wilor_json_skip(wilor_json *j) {
         } else if (!skip_scalar(j)) {
             return false;
         }
-        /* Close what is complete; then another element of the innermost that is open follows.
-         */
+        /* Close what is complete; then another element of the innermost that is open follows. */
         while (depth && !wilor_json_next(j, closing[depth - 1])) {
             if (j->error)
                 return false;

@@ -113,8 +113,7 @@ static wilor_status read_ndarray(const reader *r, const wilor_value *v, array *a
                       is_true(wilor_value_item(s, at + 2)), wilor_value_item(s, at + 3), a);
 }
 
-/* ------------------------------------------------------------------ values derived from arrays
- */
+/* ------------------------------------------------------------------ values derived from arrays */
 
 /* Check an array against its bytes, as the index will, so that its elements can be read. */
 static wilor_status check_array(const reader *r, array *a) {

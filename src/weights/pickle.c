@@ -838,8 +838,7 @@ static wilor_status op_stop(machine *m, uint8_t op) {
     return available(m) ? WILOR_OK : broken(m, "it holds no value");
 }
 
-/* Extension codes (0x82 to 0x84) and buffers outside the file (0x97, 0x98) are not among them.
- */
+/* Extension codes (0x82 to 0x84) and buffers outside the file (0x97, 0x98) are not among them. */
 static operation *const g_operations[256] = {
     [0x80] = op_protocol,     [0x95] = op_frame,       ['.'] = op_stop,
     ['N'] = op_none,          [0x88] = op_bool,        [0x89] = op_bool,

@@ -57,8 +57,7 @@ static const char *const g_called[] = {
     "hamer.*",
 };
 
-/* Of Python's built-in names only these; getattr occurs in honest detector files, for methods.
- */
+/* Of Python's built-in names only these; getattr occurs in honest detector files, for methods. */
 static const char *const g_builtin[] = {
     "set",   "frozenset", "list",  "dict",   "tuple",     "complex", "long",
     "int",   "float",     "str",   "bytes",  "bytearray", "bool",    "object",

@@ -183,8 +183,7 @@ void wilor_random_spec_at(const wilor_random_model *model, size_t i, wilor_rando
 
 /* ---- the values that are not noise */
 
-/* Add x to element `at` of the tensor when the window first … first + count - 1 of it has it.
- */
+/* Add x to element `at` of the tensor when the window first … first + count - 1 of it has it. */
 static void move_value(float *dst, size_t first, size_t count, size_t at, float x) {
     if (at >= first && at - first < count)
         dst[at - first] += x;

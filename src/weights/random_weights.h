@@ -63,9 +63,10 @@ void wilor_random_mean(uint64_t seed, float pose[96], float shape[10], float cam
 
 /* An index without a file: the learned tensors (computed whenever they are read: a full-size
  * network takes kilobytes here), init_*, and copies of hand's mano.*. The hand may be closed
- * afterwards. hand     canonical; mean_pose also needs its backbone.init_* returns  format
- * "random"; metadata "heads" and "label" errors   ERR_ARG for sizes outside the limits,
- * ERR_MISSING when the hand lacks what is needed, ERR_NOMEM */
+ * afterwards. The format is "random", with the metadata "heads" and "label".
+ *   hand     canonical; mean_pose also needs its backbone.init_*
+ *   errors   ERR_ARG for sizes outside the limits, ERR_MISSING when the hand lacks what is
+ *            needed, ERR_NOMEM */
 wilor_status wilor_random_index(wilor_index **out, const wilor_random_model *model,
                                 const wilor_index *hand, wilor_error *err);
 

@@ -88,11 +88,9 @@ const wilor_tensor *wilor_index_find(const wilor_index *index, const char *name)
 wilor_file_kind wilor_index_kind(const wilor_index *index);
 wilor_status wilor_index_canonical(wilor_index *index, wilor_error *err); /* idempotent */
 
-/* ---- values. Layout of dst: row-major. Only for dtypes with arithmetic, else ERR_UNSUPPORTED.
- */
+/* ---- values. Layout of dst: row-major. Only for dtypes with arithmetic, else ERR_UNSUPPORTED. */
 wilor_status wilor_tensor_to_f32(const wilor_tensor *t, float *dst, wilor_error *err);
-/* Rows first … first + rows - 1 of the first dimension; the tensor seen as shape[0] × the rest.
- */
+/* Rows first … first + rows - 1 of the first dimension; the tensor seen as shape[0] × the rest. */
 wilor_status wilor_tensor_rows_to_f32(const wilor_tensor *t, int64_t first, int64_t rows,
                                       float *dst, wilor_error *err);
 wilor_status wilor_tensor_to_i64(const wilor_tensor *t, int64_t *dst, wilor_error *err);

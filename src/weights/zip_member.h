@@ -1,5 +1,4 @@
-/* The bytes of a zip member for an index: where they lie, or inflated into the index's memory.
- */
+/* The bytes of a zip member for an index: where they lie, or inflated into the index's memory. */
 #ifndef WILOR_ZIP_MEMBER_H
 #define WILOR_ZIP_MEMBER_H
 

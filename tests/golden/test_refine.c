@@ -86,8 +86,7 @@ static void check_nan(const char *what, const float *got, const float *want, siz
     golden_check(what, got, want, n, tolerance); /* NaN must meet NaN there */
 }
 
-/* ---------------------------------------------------------------- ordinary and extreme cameras
- */
+/* ---------------------------------------------------------------- ordinary and extreme cameras */
 
 static void test_units(void **state) {
     (void)state;

@@ -11,8 +11,7 @@ typedef struct guarded {
     size_t bytes;
 } guarded;
 
-/* Aborts the test when the system gives no memory. Filled with a pattern that no kernel writes.
- */
+/* Aborts the test when the system gives no memory. Filled with a pattern that no kernel writes. */
 guarded guarded_alloc(size_t count);
 void guarded_free(guarded *g);
 

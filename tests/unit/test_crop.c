@@ -61,8 +61,7 @@ static void expect_same(const float *got, const float *want, const char *what) {
             fail_msg("%s: value %d is %.9g instead of %.9g", what, i, got[i], want[i]);
 }
 
-/* The same picture in another format, rows padded by 7 bytes; upward: last row first in memory.
- */
+/* The same picture in another format, rows padded by 7 bytes; upward: last row first in memory. */
 static wilor_picture convert(const wilor_picture *p, wilor_pixel_format format, bool upward) {
     static const int order[6][4] = {{0},          {0, 1, 2, -1}, {2, 1, 0, -1},
                                     {0, 1, 2, 3}, {2, 1, 0, 3},  {0}};
@@ -177,8 +176,7 @@ static void test_rows_equal_pixels(void **state) {
     wilor_heap_free(got);
 }
 
-/* Within the first pixel a coordinate is finer than 2^-23: just above a half still rounds up.
- */
+/* Within the first pixel a coordinate is finer than 2^-23: just above a half still rounds up. */
 static void test_first_pixel(void **state) {
     (void)state;
     const uint8_t px[9] = {0, 0, 0, 1, 1, 1, 0, 0, 0};

@@ -1,5 +1,4 @@
-/* Pictures and bytes out: whole or not at all, with the right permissions, and back in again.
- */
+/* Pictures and bytes out: whole or not at all, with the right permissions, and back in again. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -183,8 +183,7 @@ static void test_mirrored_result(void **state) {
     wilor_image_free(&b);
 }
 
-/* The lens moves the mesh as it moves the keypoints: k1 alone stretches away from the centre.
- */
+/* The lens moves the mesh as it moves the keypoints: k1 alone stretches away from the centre. */
 static void test_distorted_result(void **state) {
     (void)state;
     fake f;

@@ -1,5 +1,4 @@
-/* The pickle machine: values of each operation, damage at every byte, and what may be called.
- */
+/* The pickle machine: values of each operation, damage at every byte, and what may be called. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

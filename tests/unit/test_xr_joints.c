@@ -149,8 +149,7 @@ static void test_z_along_bones(void **state) {
             for (int k = 0; k < 3; k++)
                 d[k] = (k ? -1 : 1) *
                        (double)(h.joints[i].position[k] - h.joints[next].position[k]);
-            /* Tips are skinned vertices: they follow the last bone up to the pose correctives.
-             */
+            /* Tips are skinned vertices: they follow the last bone up to the pose correctives. */
             expect_near(dot(z, d) / sqrt(dot(d, d)), 1, is_tip(next) ? 0.02 : 1e-6, "z of", i);
         }
         wilor_heap_free(h.verts);
