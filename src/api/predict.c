@@ -188,11 +188,14 @@ static void note_hand(call *c, int hand) {
 }
 
 static wilor_status make_crops(call *c, int n, wilor_error *err) {
+    wilor_status st = WILOR_OK;
     wilor_threads_run(c->s->pool, crop_unit, c, n);
     for (int i = 0; i < n; i++)
         if (c->crop_status[i] != WILOR_OK)
-            return make_crop(c, i, err); /* once more, for its message */
-    return WILOR_OK;
+            WILOR_TRY(
+                make_crop(c, i, err)); /* once more, for its message; memory may be back */
+done:
+    return st;
 }
 
 /* ---------------------------------------------------------------- all levels */

@@ -41,8 +41,8 @@ wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_erro
     if (m->size) {
         void *map = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0);
         if (map == MAP_FAILED)
-            WILOR_FAIL(err, WILOR_ERR_IO, "%s: cannot be mapped: %s", wilor_quote(&q, path),
-                       strerror(errno));
+            WILOR_FAIL(err, errno == ENOMEM ? WILOR_ERR_NOMEM : WILOR_ERR_IO,
+                       "%s: cannot be mapped: %s", wilor_quote(&q, path), strerror(errno));
         m->data = map;
     }
     m->fd = fd;

@@ -42,12 +42,12 @@ static const char *show(shape_text *s, int rank, const int64_t *shape) {
 }
 
 /* The tensor of that name with that shape (below 0: any), whose elements do not overlap: a view
- * that repeats its bytes would let a small file ask for much memory. */
+ * that repeats its bytes would let a small file ask for much memory. Its file is still whole. */
 static wilor_status find(const source *s, const char *name, int rank, const int64_t *shape,
                          const wilor_tensor **out) {
     const wilor_tensor *t = NULL;
     shape_text has, wants;
-    wilor_source_find(s->files, name, &t);
+    const wilor_index *index = wilor_source_find(s->files, name, &t);
     *out = t;
     if (!t)
         return wilor_error_set(s->err, WILOR_ERR_MODEL, "%s: tensor %s is missing",
@@ -63,7 +63,7 @@ static wilor_status find(const source *s, const char *name, int rank, const int6
     if (!wilor_size_mul(t->count, t->element, &bytes) || t->span < bytes)
         return wilor_error_set(s->err, WILOR_ERR_MODEL, "%s: elements of %s overlap",
                                s->path.text, name);
-    return WILOR_OK;
+    return wilor_index_check(index, s->err);
 }
 
 static wilor_status no_memory(const source *s) {

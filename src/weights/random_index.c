@@ -72,14 +72,25 @@ done:
     return st;
 }
 
-/* Copy one tensor of the hand as it is: type and byte order stay. */
-static wilor_status add_copy(wilor_index *x, const wilor_tensor *from, wilor_error *err) {
+/* Copy one tensor of the hand as it is: type and byte order stay. A view that repeats its bytes
+ * would let a small file ask for much memory. */
+static wilor_status add_copy(wilor_index *x, const wilor_index *hand, const wilor_tensor *from,
+                             wilor_error *err) {
     wilor_tensor t = *from;
+    wilor_quoted q;
+    size_t size;
+    if (!wilor_size_mul(from->count, from->element, &size) ||
+        (!from->generator && from->span < size))
+        return wilor_error_set(err, WILOR_ERR_MODEL, "%s: elements of %s overlap",
+                               hand->path.text, wilor_quote(&q, from->name));
+    wilor_status st = wilor_index_check(hand, err);
+    if (st != WILOR_OK)
+        return st;
     uint8_t *bytes = wilor_pool_alloc(&x->pool, from->count, from->element);
     if (!bytes)
         return wilor_index_no_memory(x, err);
     wilor_tensor_gather(from, bytes);
-    wilor_status st = wilor_index_name(x, &t.name, from->name, strlen(from->name), err);
+    st = wilor_index_name(x, &t.name, from->name, strlen(from->name), err);
     if (st != WILOR_OK)
         return st;
     wilor_tensor_set_dense(&t, false);
@@ -95,7 +106,7 @@ static wilor_status add_hand(wilor_index *x, const wilor_random_model *model,
         bool mano = strncmp(t->name, "mano.", 5) == 0;
         bool mean = model->mean_pose && strncmp(t->name, "backbone.init_", 14) == 0;
         if (mano || mean)
-            WILOR_TRY(add_copy(x, t, err));
+            WILOR_TRY(add_copy(x, hand, t, err));
         added += mano;
         init += mean;
     }
@@ -137,22 +148,30 @@ done:
     return st;
 }
 
+/* Messages are about the hand: the rest of it cannot be wrong. */
+static wilor_status set_path(wilor_index *x, const wilor_index *hand, wilor_error *err) {
+    static const char what[] = "random weights on ";
+    size_t room = sizeof what + strlen(hand->raw_path);
+    x->raw_path = wilor_heap_alloc(room, 1);
+    if (!x->raw_path)
+        return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory for random weights");
+    snprintf(x->raw_path, room, "%s%s", what, hand->raw_path);
+    wilor_quote(&x->path, x->raw_path);
+    return WILOR_OK;
+}
+
 wilor_status wilor_random_index(wilor_index **out, const wilor_random_model *model,
                                 const wilor_index *hand, wilor_error *err) {
-    static const char name[] = "random weights";
     wilor_status st = WILOR_OK;
     wilor_index *x = NULL;
     *out = NULL;
     WILOR_TRY(check_sizes(model, err));
     x = wilor_heap_alloc(1, sizeof *x);
     if (!x)
-        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for %s", name);
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for random weights");
     x->map.fd = -1;
-    wilor_quote(&x->path, name);
     x->format = "random";
-    x->raw_path = wilor_heap_string(name);
-    if (!x->raw_path)
-        WILOR_TRY(wilor_index_no_memory(x, err));
+    WILOR_TRY(set_path(x, hand, err));
     if (!model->mean_pose)
         WILOR_TRY(add_means(x, model, err));
     WILOR_TRY(add_learned(x, model, err));

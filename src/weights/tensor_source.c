@@ -61,5 +61,5 @@ wilor_status wilor_source_need(const wilor_tensor_source *s, const char *name, i
                                wilor_quote(&p, wilor_index_path(*index)), wilor_quote(&q, name),
                                wilor_shape_print(&got, (*out)->rank, (*out)->shape),
                                wilor_shape_print(&want, rank, shape));
-    return WILOR_OK;
+    return wilor_index_check(*index, err); /* it is read next */
 }

@@ -31,8 +31,7 @@ const char *wilor_cli_quote(wilor_cli_quoted *buf, const char *name);
  * byte by byte. *s must not be the terminating zero. */
 size_t wilor_cli_utf8_next(const char *s, uint32_t *code);
 
-/* A copy that is sound UTF-8, bad bytes replaced by U+FFFD; the caller frees. NULL: no memory.
- */
+/* A copy that is sound UTF-8, bad bytes replaced by U+FFFD; the caller frees. NULL: no memory. */
 char *wilor_cli_utf8_copy(const char *name);
 
 /* The part of a path behind its last slash. */

@@ -1,7 +1,7 @@
-/* wilor info: what a file of weights or hand data is. Reads headers only: no tensor's numbers.
- */
+/* wilor info: what a file of weights or hand data is. Reads headers only: no tensor's numbers. */
 #include "commands.h"
 
+#include "event_json.h"
 #include "options.h"
 #include "wilor/wilor.h"
 #include <inttypes.h>
@@ -129,8 +129,7 @@ static bool is_network(const wilor_file *file) {
     return kind == WILOR_FILE_CHECKPOINT || kind == WILOR_FILE_MLX;
 }
 
-/* The number is in no tensor: our own files state it, full-size models have 80 channels a head.
- */
+/* The number is in no tensor: our own files state it, full-size models have 80 channels a head. */
 static int64_t heads_of(const facts *f) {
     if (f->stated_heads > 0)
         return f->stated_heads;
@@ -258,7 +257,7 @@ static int print_json(const info_options *o, const wilor_file *file, const facts
         put(types, f->types[i].name, whole(f->types[i].tensors), &ok);
     put(object, "types", types, &ok);
     put(object, "tensors", tensor_list(file, &ok), &ok);
-    char *text = ok ? json_dumps(object, JSON_INDENT(1)) : NULL;
+    char *text = ok ? wilor_cli_json_text(object, JSON_INDENT(1)) : NULL;
     json_decref(object);
     if (!text) {
         fprintf(stderr, "wilor: info: out of memory\n");

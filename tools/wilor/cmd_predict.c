@@ -13,6 +13,7 @@
 #include "report.h"
 #include "sources.h"
 #include "wilor/wilor_io.h"
+#include "writer_gltf.h"
 #include "writer_npz.h"
 #include "writer_obj.h"
 
@@ -30,6 +31,7 @@ typedef struct run {
     wilor_cli_sources sources;
     wilor_cli_event_out out;
     wilor_cli_npz *npz;
+    wilor_cli_gltf *gltf;
     wilor_model *model;
     wilor_session *session;
     float betas[10];
@@ -53,6 +55,9 @@ static void logged(void *user, wilor_log_level level, const char *text) {
         wilor_cli_report_note(user, "%s", text);
 }
 
+/* "random:NAME" stands for weights by formula (wilor_model_options). */
+static bool is_synthetic(const char *weights) { return strncmp(weights, "random:", 7) == 0; }
+
 /* Files that are simply not there get the exit status of "model missing". */
 static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_error *err) {
     const char *paths[] = {o->weights, o->mano, o->mean};
@@ -63,7 +68,7 @@ static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_
             err, WILOR_ERR_MISSING,
             "no weights: give --weights wilor_final.ckpt (this version does not "
             "download them)");
-    for (int i = 0; i < 3; i++)
+    for (int i = is_synthetic(o->weights); i < 3; i++)
         if (paths[i] && access(paths[i], F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
             return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", names[i],
                                   wilor_cli_quote(&q, paths[i]), strerror(errno));
@@ -101,10 +106,12 @@ static wilor_status open_outputs(run *r, wilor_error *err) {
         st = wilor_cli_folder_make(o->obj, err);
     if (st == WILOR_OK && o->overlay)
         st = wilor_cli_folder_make(o->overlay, err);
-    if (st == WILOR_OK && (o->obj || o->overlay))
+    if (st == WILOR_OK && (o->obj || o->overlay || o->gltf))
         st = wilor_cli_sources_name(&r->sources, err);
     if (st == WILOR_OK && o->npz)
         st = wilor_cli_npz_open(&r->npz, o->npz, !o->crops, err);
+    if (st == WILOR_OK && o->gltf)
+        st = wilor_cli_gltf_open(&r->gltf, o->gltf, err);
     if (st == WILOR_OK) {
         bool array = o->json && (o->input_count > 1 || r->sources.folder);
         st = wilor_cli_event_out_open(&r->out, o->out, o->json, array, err);
@@ -233,6 +240,17 @@ static wilor_status write_event(run *r, const wilor_cli_event *event, const wilo
     return st;
 }
 
+static wilor_status append_scene(const run *r, size_t i, const wilor_cli_event *event,
+                                 const wilor_hands *hands, wilor_error *err) {
+    wilor_cli_gltf_picture picture = {.source = event->source,
+                                      .stem = r->sources.stems[i],
+                                      .width = event->width,
+                                      .height = event->height,
+                                      .camera = event->camera,
+                                      .camera_given = event->camera_given};
+    return wilor_cli_gltf_append(r->gltf, &picture, r->model, hands, err);
+}
+
 /* An error returned here ends the run; those of this picture alone are counted. */
 static wilor_status one_picture(run *r, size_t i, wilor_error *err) {
     const char *path = r->sources.paths[i];
@@ -266,6 +284,8 @@ static wilor_status one_picture(run *r, size_t i, wilor_error *err) {
     wilor_image_free(&image);
     if (r->npz)
         st = wilor_cli_npz_append(r->npz, path, hands, err);
+    if (st == WILOR_OK && r->gltf)
+        st = append_scene(r, i, &event, hands, err);
     return st == WILOR_OK ? write_event(r, &event, hands, err) : st;
 }
 
@@ -288,6 +308,8 @@ static wilor_status all_pictures(run *r, wilor_error *err) {
         st = wilor_cli_npz_finish(r->npz, info.vertices,
                                   wilor_model_faces(r->model, WILOR_RIGHT), info.faces, err);
     }
+    if (st == WILOR_OK && r->gltf)
+        st = wilor_cli_gltf_finish(r->gltf, r->model, err);
     return st;
 }
 
@@ -343,6 +365,7 @@ int wilor_cli_predict(int argc, char **argv) {
     }
     wilor_cli_event_out_discard(&r.out);
     wilor_cli_npz_free(&r.npz);
+    wilor_cli_gltf_free(&r.gltf);
     wilor_session_free(&r.session);
     wilor_model_free(&r.model);
     wilor_cli_sources_free(&r.sources);

@@ -22,6 +22,41 @@ json_t *wilor_cli_json_float(float value) {
     return json_real((double)value);
 }
 
+typedef struct json_text {
+    char *text;
+    size_t used, room;
+    bool full;
+} json_text;
+
+static int append_text(const char *part, size_t size, void *user) {
+    json_text *t = user;
+    if (!t->full && size >= t->room - t->used) { /* with the final zero */
+        size_t room = t->room;
+        while (room <= SIZE_MAX / 4 && size >= room - t->used)
+            room *= 2;
+        char *grown = size < room - t->used ? realloc(t->text, room) : NULL;
+        t->full = !grown;
+        t->text = grown ? grown : t->text;
+        t->room = grown ? room : t->room;
+    }
+    if (t->full)
+        return -1;
+    memcpy(t->text + t->used, part, size);
+    t->used += size;
+    return 0;
+}
+
+char *wilor_cli_json_text(const json_t *value, size_t flags) {
+    json_text t = {.room = 4096};
+    t.text = malloc(t.room);
+    if (t.text && json_dump_callback(value, append_text, &t, flags) == 0 && !t.full) {
+        t.text[t.used] = 0;
+        return t.text;
+    }
+    free(t.text);
+    return NULL;
+}
+
 static void put(json_t *object, const char *key, json_t *value, bool *ok) {
     if (json_object_set_new(object, key, value) != 0)
         *ok = false;

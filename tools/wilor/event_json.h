@@ -24,4 +24,8 @@ wilor_status wilor_cli_event_build(json_t **out, const wilor_cli_event *e,
  * finite. Written out with JSON_REAL_PRECISION(9). */
 json_t *wilor_cli_json_float(float value);
 
+/* json_dumps, but NULL whenever there was no memory: jansson's own (2.14) leaves out a key that
+ * it had no memory for, and goes on. The caller frees. */
+char *wilor_cli_json_text(const json_t *value, size_t flags);
+
 #endif

@@ -2,6 +2,8 @@
  * line from an event that could not be built. */
 #include "event_out.h"
 
+#include "event_json.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -50,7 +52,7 @@ static bool is_flat(const json_t *value) {
 /* A line where the value is short or a list of numbers, else a line an entry: jansson's own
  * indentation would give every number a line. False: no memory. */
 static bool print_readable(FILE *to, json_t *value, int depth) {
-    char *text = json_dumps(value, JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY);
+    char *text = wilor_cli_json_text(value, JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY);
     bool ok = text != NULL;
     if (ok && (strlen(text) <= LINE || is_flat(value))) {
         fputs(text, to);
@@ -89,8 +91,8 @@ static char *readable(json_t *event) {
 }
 
 wilor_status wilor_cli_event_out_put(wilor_cli_event_out *o, json_t *event, wilor_error *err) {
-    char *text =
-        o->pretty ? readable(event) : json_dumps(event, JSON_REAL_PRECISION(9) | JSON_COMPACT);
+    char *text = o->pretty ? readable(event)
+                           : wilor_cli_json_text(event, JSON_REAL_PRECISION(9) | JSON_COMPACT);
     if (!text)
         return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while writing JSON");
     wilor_status st = WILOR_OK;

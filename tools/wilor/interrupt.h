@@ -1,5 +1,4 @@
-/* SIGINT and SIGTERM: the first asks the program to finish what it is at, the second ends it.
- */
+/* SIGINT and SIGTERM: the first asks the program to finish what it is at, the second ends it. */
 #ifndef WILOR_CLI_INTERRUPT_H
 #define WILOR_CLI_INTERRUPT_H
 

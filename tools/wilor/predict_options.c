@@ -8,6 +8,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #define NEEDS_DETECTOR                                                                         \
     "needs the hand detector, which this version does not have; give --bbox or --crops"
@@ -36,6 +37,7 @@ enum {
     ID_OUT,
     ID_NPZ,
     ID_OBJ,
+    ID_GLTF,
     ID_OVERLAY,
     ID_INCLUDE,
     ID_EXPECT_HANDS,
@@ -86,6 +88,8 @@ static const wilor_cli_option g_options[] = {
     {"-o", "FILE", "write the events there instead of to the standard output", ID_OUT, 0, NULL},
     {"--npz", "FILE", "all hands' arrays for numpy, under WiLoR-mini's names", ID_NPZ, 0, NULL},
     {"--obj", "FOLDER", "a mesh a hand, in the camera's frame", ID_OBJ, 0, NULL},
+    {"--gltf", "FILE", "all hands as one glTF scene, y up: FILE.glb or FILE.gltf", ID_GLTF, 0,
+     NULL},
     {"--overlay", "FOLDER", "a picture with the mesh and the skeleton a picture", ID_OVERLAY, 0,
      NULL},
     {"--include", "LIST", "add to the events: mano,xr26,vertices,gesture,angles", ID_INCLUDE, 0,
@@ -107,7 +111,6 @@ static const wilor_cli_option g_options[] = {
     {"--detector", "FILE", "", 0, 0, NEEDS_DETECTOR},
     {"--detector-profile", "V", "", 0, 0, NEEDS_DETECTOR},
     {"--bin", NULL, "", 0, 0, NOT_HERE},
-    {"--gltf", "FILE", "", 0, 0, NOT_HERE},
     {"--bvh", "FILE", "", 0, 0, NOT_HERE},
     {"--resume", NULL, "", 0, 0, NOT_HERE},
     {"--offline", NULL, "", 0, 0, NOT_HERE},
@@ -286,6 +289,7 @@ static bool take_path(wilor_cli_predict_options *p, int id, const char *value) {
                         : id == ID_OUT     ? &p->out
                         : id == ID_NPZ     ? &p->npz
                         : id == ID_OBJ     ? &p->obj
+                        : id == ID_GLTF    ? &p->gltf
                         : id == ID_OVERLAY ? &p->overlay
                                            : NULL;
     if (path)
@@ -368,8 +372,7 @@ static wilor_status exclude(uint64_t seen, int a, int b, wilor_error *err) {
     return WILOR_OK;
 }
 
-/* A crop has no place in a picture and no camera: what speaks of them is an error, not ignored.
- */
+/* A crop has no place in a picture and no camera: what speaks of them is an error, not ignored. */
 static wilor_status check_crops(const wilor_cli_predict_options *p, uint64_t seen,
                                 wilor_error *err) {
     static const int none[] = {ID_BBOX,  ID_MIRRORED,   ID_COMPAT, ID_RESCALE,
@@ -407,6 +410,25 @@ static wilor_status check_hands(wilor_cli_predict_options *p, wilor_error *err) 
     return WILOR_OK;
 }
 
+static wilor_status check_files(const wilor_cli_predict_options *p, wilor_error *err) {
+    const char *paths[] = {p->npz, p->gltf, p->out};
+    static const char *const names[] = {"--npz", "--gltf", "-o"};
+    const char *ending = p->gltf ? wilor_cli_ending(p->gltf) : ".glb";
+    wilor_cli_quoted q;
+    if (strcasecmp(ending, ".glb") != 0 && strcasecmp(ending, ".gltf") != 0)
+        return wilor_cli_fail(
+            err, WILOR_ERR_ARG,
+            "predict: --gltf %s: it should be a name that ends in .glb or .gltf",
+            wilor_cli_quote(&q, p->gltf));
+    for (int a = 0; a < 3; a++)
+        for (int b = a + 1; b < 3; b++)
+            if (paths[a] && paths[b] && !strcmp(paths[a], paths[b]))
+                return wilor_cli_fail(err, WILOR_ERR_ARG,
+                                      "predict: %s and %s name the same file", names[a],
+                                      names[b]);
+    return WILOR_OK;
+}
+
 static wilor_status check(wilor_cli_predict_options *p, uint64_t seen, wilor_error *err) {
     static const int pairs[][2] = {{ID_JSON, ID_NDJSON},
                                    {ID_INTRINSICS, ID_FOV},
@@ -427,9 +449,8 @@ static wilor_status check(wilor_cli_predict_options *p, uint64_t seen, wilor_err
     if (p->input_count == 0)
         return wilor_cli_fail(err, WILOR_ERR_ARG,
                               "predict: no picture given; see wilor predict --help");
-    if (p->npz && p->out && !strcmp(p->npz, p->out))
-        return wilor_cli_fail(err, WILOR_ERR_ARG, "predict: --npz and -o name the same file");
-    return check_hands(p, err);
+    st = check_files(p, err);
+    return st == WILOR_OK ? check_hands(p, err) : st;
 }
 
 wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int argc,

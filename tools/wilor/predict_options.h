@@ -38,7 +38,7 @@ typedef struct wilor_cli_predict_options {
 
     unsigned include;
     bool json; /* else NDJSON */
-    const char *out, *npz, *obj, *overlay;
+    const char *out, *npz, *obj, *gltf, *overlay;
     bool expect_hands, quiet;
 } wilor_cli_predict_options;
 

@@ -1,5 +1,4 @@
-/* Messages and progress on stderr. Results never go here, and nothing but them goes to stdout.
- */
+/* Messages and progress on stderr. Results never go here, and nothing but them goes to stdout. */
 #include "report.h"
 
 #include <stdarg.h>

@@ -120,8 +120,7 @@ static bool same(const char *a, const char *b) {
     return lower(*a) == lower(*b);
 }
 
-/* Slot of a name in an open-addressing table of `mask + 1` slots: where it is, or a free one.
- */
+/* Slot of a name in an open-addressing table of `mask + 1` slots: where it is, or a free one. */
 static size_t slot_of(char *const *table, size_t mask, const char *name) {
     uint64_t h = 1469598103934665603u; /* FNV-1a */
     for (const char *c = name; *c; c++)
