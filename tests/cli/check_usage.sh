@@ -77,10 +77,13 @@ usage_error "--dtype 'bf16' is not in this version, which has f32" "${p[@]}" "${
 usage_error "--compat mlx is not in this version" "${p[@]}" "${box[@]}" --compat mlx
 usage_error "--compat 'hamer': it should be mini or wilor" "${p[@]}" "${box[@]}" --compat hamer
 usage_error "--npz and -o name the same file" "${p[@]}" "${box[@]}" --npz a -o a
+usage_error "--npz and --gltf name the same file" "${p[@]}" "${box[@]}" --npz a.glb --gltf a.glb
+usage_error "--gltf and -o name the same file" "${p[@]}" "${box[@]}" --gltf a.glb -o a.glb
+usage_error "--gltf 'a.obj': it should be a name that ends in .glb or .gltf" "${p[@]}" "${box[@]}" --gltf a.obj
 for o in --conf --iou --imgsz --max-hands --detector --detector-profile; do
     usage_error "$o needs the hand detector, which this version does not have" "${p[@]}" $o 1
 done
-for o in --bin --gltf --bvh --resume --offline --cache-packed --pages; do
+for o in --bin --bvh --resume --offline --cache-packed --pages; do
     usage_error "$o is not in this version" "${p[@]}" $o
 done
 

@@ -54,6 +54,10 @@ int main(int argc, char **argv) {
         return check_palm(argv[2], strtod(argv[3], NULL));
     if (!strcmp(what, "obj") && argc == 5)
         return check_obj(argv[2], argv[3], strtoul(argv[4], NULL, 10));
+    if (!strcmp(what, "mesh") && argc == 5)
+        return check_obj_mesh(argv[2], argv[3], strtoul(argv[4], NULL, 10));
+    if (!strcmp(what, "gltf") && argc == 6)
+        return check_gltf(argv[2], argv[3], strtod(argv[4], NULL), strtod(argv[5], NULL));
     if (!strcmp(what, "reference") && argc == 5)
         return check_reference(argv[2], argv[3], argv[4]);
     return check_fail("cli_check: what is '%s' with %d words?", what, argc - 2);

@@ -31,4 +31,10 @@ int check_palm(const char *npz, double palm);
 int check_obj(const char *obj, const char *npz, size_t hand);
 int check_reference(const char *npz, const char *reference, const char *warp);
 
+/* ---- cli_check_meshes.c */
+
+int check_obj_mesh(const char *obj, const char *npz, size_t hand);
+/* All pictures are width × height. */
+int check_gltf(const char *path, const char *npz, double width, double height);
+
 #endif

@@ -16,8 +16,7 @@ int check_json(const char *path) {
     return 0;
 }
 
-/* All events of a file, as an array: one object, one array, or NDJSON. NULL after saying why.
- */
+/* All events of a file, as an array: one object, one array, or NDJSON. NULL after saying why. */
 static json_t *load_events(const char *path) {
     json_error_t e;
     json_t *all = json_load_file(path, JSON_REJECT_DUPLICATES, NULL);

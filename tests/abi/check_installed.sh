@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# check_installed.sh BUILD SCRATCH: installs BUILD into SCRATCH, builds the examples against that copy with
+# pkg-config (C99, C11, C++17; shared and static) and with find_package, runs them, uninstalls again.
+set -u
+source=$(cd "$(dirname "$0")/../.." && pwd)
+build=$1 scratch=$2 prefix=$2/prefix
+bad=0
+fail() { echo "not ok - $*"; bad=1; }
+try() { # what, command...
+    local what=$1
+    shift
+    if "$@" >"$scratch/log" 2>&1; then echo "ok - $what"; else fail "$what: $*"; tail -n 20 "$scratch/log"; fi
+}
+for tool in pkg-config cmake gcc; do
+    command -v $tool >/dev/null || { echo "skipped: no $tool"; exit 77; }
+done
+rm -rf "$scratch"
+mkdir -p "$scratch"
+
+# The builder's own manifest stays as it is.
+manifest=$build/install_manifest.txt
+[ -f "$manifest" ] && cp "$manifest" "$scratch/manifest.before"
+try "install" cmake --install "$build" --prefix "$prefix"
+cp "$manifest" "$scratch/manifest"
+if [ -f "$scratch/manifest.before" ]; then cp "$scratch/manifest.before" "$manifest"; else rm -f "$manifest"; fi
+
+libdir=$(dirname "$(find "$prefix" -name libwilor.so | head -n 1)")
+export PKG_CONFIG_PATH=$libdir/pkgconfig LD_LIBRARY_PATH=$libdir
+hand=$source/tests/golden/data/hand-cc0.npz picture=$source/demo/hands.png
+warnings="-Wall -Wextra -Wpedantic -Werror"
+
+run_examples() { # folder, what
+    try "$2: predict" "$1/predict" random:demo "$hand" "$picture" "$scratch/out.png" 333 178 623 298 right
+    try "$2: many_threads" "$1/many_threads" random:demo "$hand"
+}
+
+for standard in c99 c11 c++17; do
+    out=$scratch/$standard
+    mkdir -p "$out"
+    for example in predict crops many_threads callbacks; do
+        module=wilor
+        [ $example = predict ] && module=wilor_io
+        compiler="gcc -std=$standard -D_POSIX_C_SOURCE=200809L"
+        if [ $standard = c++17 ]; then
+            command -v g++ >/dev/null || continue
+            compiler="g++ -x c++ -std=c++17"
+        fi
+        # shellcheck disable=SC2046,SC2086
+        try "$standard: $example" $compiler $warnings $(pkg-config --cflags $module) "$source/examples/$example.c" \
+            -o "$out/$example" $(pkg-config --libs $module) -pthread
+    done
+    [ -x "$out/predict" ] && run_examples "$out" "$standard"
+done
+test -s "$scratch/out.png" || fail "predict left no drawing"
+
+# shellcheck disable=SC2046,SC2086
+try "static" gcc -std=c11 -D_POSIX_C_SOURCE=200809L $warnings $(pkg-config --cflags wilor) "$source/examples/crops.c" -o "$scratch/crops_static" \
+    -L"$libdir" -l:libwilor.a $(pkg-config --libs --static wilor | sed 's/-lwilor//') -pthread
+ldd "$scratch/crops_static" | grep -q libwilor && fail "the static example needs libwilor.so"
+
+for kind in OFF ON; do
+    try "find_package, static $kind" cmake -S "$source/examples" -B "$scratch/cmake-$kind" -DCMAKE_PREFIX_PATH="$prefix" -DEXAMPLES_STATIC=$kind
+    try "find_package, static $kind: build" cmake --build "$scratch/cmake-$kind"
+    run_examples "$scratch/cmake-$kind" "find_package, static $kind"
+done
+
+try "uninstall" cmake -DMANIFEST="$scratch/manifest" -P "$source/cmake/uninstall.cmake"
+left=$(find "$prefix" ! -type d 2>/dev/null | head -n 3)
+[ -z "$left" ] || fail "uninstall leaves $left"
+exit $bad
