@@ -190,10 +190,10 @@ static void note_hand(call *c, int hand) {
 static wilor_status make_crops(call *c, int n, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_threads_run(c->s->pool, crop_unit, c, n);
+    /* One that failed once more, for its message; memory may be back. */
     for (int i = 0; i < n; i++)
         if (c->crop_status[i] != WILOR_OK)
-            WILOR_TRY(
-                make_crop(c, i, err)); /* once more, for its message; memory may be back */
+            WILOR_TRY(make_crop(c, i, err));
 done:
     return st;
 }
@@ -255,13 +255,14 @@ static void convert_unit(void *context, int row, int thread) {
     wilor_nv12_row(&c->from, row, c->to + (size_t)row * (size_t)c->from.width * 3);
 }
 
-/* An NV12 picture as RGB in the session's own buffer; other pictures as they are. */
+/* An NV12 picture as RGB in the session's own buffer; other pictures, and those of which nothing is
+ * wanted, as they are. */
 static wilor_status as_rgb(call *c, wilor_picture *picture, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_session *s = c->s;
     conversion job;
     size_t bytes;
-    if (picture->format != WILOR_NV12)
+    if (picture->format != WILOR_NV12 || c->n == 0)
         return WILOR_OK;
     WILOR_TRY(
         wilor_nv12_planes(&job.from, picture, c->o.nv12_chroma, c->o.nv12_chroma_stride, err));
