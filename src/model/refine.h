@@ -76,7 +76,7 @@ void wilor_refine_maps(const wilor_refine *r, wilor_refine_work *w, const float 
                        size_t ld, int patch_rows, int patch_cols, wilor_threads *pool);
 
 /* Sample the maps at w->xy, take the maximum over the vertices: w->features. */
-void wilor_refine_sample(const wilor_refine *r, wilor_refine_work *w, wilor_threads *pool);
+void wilor_refine_sample(wilor_refine_work *w, wilor_threads *pool);
 
 /* Add the decoders' outputs of w->features. */
 void wilor_refine_decode(const wilor_refine *r, wilor_refine_work *w, float *pose6d,

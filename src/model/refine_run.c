@@ -245,9 +245,8 @@ static void sample_unit(void *context, int unit, int thread) {
     memcpy(j->out + first, top, (size_t)n * sizeof *top);
 }
 
-void wilor_refine_sample(const wilor_refine *r, wilor_refine_work *w, wilor_threads *pool) {
+void wilor_refine_sample(wilor_refine_work *w, wilor_threads *pool) {
     float *out = w->features;
-    (void)r;
     for (int i = 0; i < WILOR_MAPS; i++) {
         const wilor_map *m = &w->map[i];
         for (int v = 0; v < w->vertices; v++)

@@ -77,7 +77,7 @@ static void features_from(bench *b, const float *rows, int p) {
         memcpy(corner + (size_t)(r * cols) * d, rows + (size_t)(r * WILOR_GRID_COLS) * d,
                (size_t)cols * d * sizeof *corner);
     wilor_refine_maps(b->refine, &b->work->refine, corner, d, p, cols, b->session->pool);
-    wilor_refine_sample(b->refine, &b->work->refine, b->session->pool);
+    wilor_refine_sample(&b->work->refine, b->session->pool);
     wilor_heap_free(corner);
 }
 
@@ -232,7 +232,7 @@ static void check_grid(const wilor_index *u, bench *b, const char *xy_name,
     for (size_t i = 0; i < points / 2; i++) {
         memset(three, 0, sizeof three);
         memcpy(three, xy + 2 * i, 2 * sizeof *xy);
-        wilor_refine_sample(b->refine, &w, b->session->pool);
+        wilor_refine_sample(&w, b->session->pool);
         golden_check(out_name, features, want + i * n, n, 2e-6);
     }
     wilor_heap_free(map);

@@ -215,7 +215,7 @@ static void refine_hand(wilor_cpu_session *s, int hand, const float *tokens, int
     size_t h = (size_t)hand, d = (size_t)s->model->vit.width;
     s->corner[hand] = rows;
     wilor_refine_maps(r, &s->refine, tokens + WILOR_LEAD * d, d, rows, cols, s->pool);
-    wilor_refine_sample(r, &s->refine, s->pool);
+    wilor_refine_sample(&s->refine, s->pool);
     wilor_refine_decode(r, &s->refine, s->pose6d + h * WILOR_POSE_NUMBERS,
                         out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
 }
