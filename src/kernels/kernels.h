@@ -16,7 +16,7 @@
 #include "wilor/wilor.h"
 #include <stddef.h>
 
-enum { WILOR_MAX_MR = 16, WILOR_MAX_NR = 32 };
+enum { WILOR_MAX_MR = 16, WILOR_MAX_NR = 32, WILOR_CONV_BLOCK = 128 };
 
 typedef struct wilor_kernels {
     wilor_isa isa;
@@ -35,6 +35,23 @@ typedef struct wilor_kernels {
     void (*layernorm_f32)(const float *x, size_t ldx, int rows, size_t k, const float *gamma,
                           const float *beta, float eps, float *out, size_t ldo);
 
+    /* A tile of a convolution, channels last, nothing packed: row r of the tile is the output at a
+     * pixel whose inputs begin at a + r · step; its `taps` pieces of `depth` numbers each lie at
+     * offset[0] … offset[taps - 1] from there, and b is a panel of taps · depth steps. Reads the
+     * pieces of all mr rows. Only the first `cols` <= nr columns of the tile are wanted. Sums are
+     * made in blocks of WILOR_CONV_BLOCK products: one long sum would lose two more bits. */
+    void (*conv_f32)(const float *a, size_t step, const ptrdiff_t *offset, int taps,
+                     size_t depth, const float *b, int cols, float *tile);
+
+    /* Winograd's F(2 × 2, 3 × 3): four outputs of a 3 × 3 convolution from 4 × 4 inputs by 16
+     * products instead of 36 (Lavin and Gray 2016). The 16 numbers of each channel,
+     *   Bᵀ d B, row[i] + j · step being pixel (i, j) of d, depth channels,
+     * go to planes 0 … 15 of out, `plane` numbers apart. */
+    void (*winograd_in_f32)(const float *const row[4], size_t step, size_t depth, float *out,
+                            size_t plane);
+    /* Aᵀ m A for mr tiles at once: m[16][mr][nr] to out[2][2 · mr][nr], rows of pixels. */
+    void (*winograd_out_f32)(const float *m, float *out);
+
     /* Epilogues: rows × cols of the tile are meant; bias, scale and shift hold nr readable
      * numbers. */
     void (*store_bias_f32)(const float *tile, int rows, int cols, const float *bias, float *out,
@@ -43,6 +60,10 @@ typedef struct wilor_kernels {
                          size_t ldo); /* out += tile + bias */
     void (*affine_relu_f32)(const float *tile, int rows, int cols, const float *scale,
                             const float *shift, float *out, size_t ldo);
+    /* out = silu(tile + bias), silu(x) = x / (1 + e^-x); plus added[r·lda + c] unless that is
+     * NULL, which may be out. */
+    void (*bias_silu_f32)(const float *tile, int rows, int cols, const float *bias,
+                          const float *added, size_t lda, float *out, size_t ldo);
     /* tile = gelu(tile + bias), all mr × nr of it: x/2 · (1 + erf(x/√2)). */
     void (*bias_gelu_f32)(float *tile, const float *bias);
 

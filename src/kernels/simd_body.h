@@ -5,7 +5,7 @@
  * v_scale2(v, n): v · 2^n for whole n in vector n v_round v_sum              nearest whole
  * number; sum of all lanes in a fixed order v_load_part v_store_part   the first n lanes (0 < n
  * < VL), others zero or untouched v_transpose(VF v[VL])      in place v_max(a, b) and v_min(a,
- * b) give b when either is NaN. Included by one file per tier, compiled with that tier's flags:
+ * b) give b when either is NaN. v_if_negative(x, a, b): a where x's sign bit is set. Included by one file per tier, compiled with that tier's flags:
  * everything here is static. */
 
 static inline VF load_up_to(const float *p, size_t n) {
@@ -40,6 +40,50 @@ static void pack_f32_simd(const float *src, size_t ld, int rows, int width, size
             pack_block(src + (size_t)(left ? at : 0) * ld + i, ld, left < VL ? left : VL, cols,
                        width, at, panel + i * (size_t)width + at);
         }
+}
+
+static void winograd_in_f32_simd(const float *const row[4], size_t step, size_t depth,
+                                 float *out, size_t plane) {
+    for (size_t c = 0; c < depth; c += VL) {
+        size_t n = depth - c;
+        VF t[4][4];
+        for (size_t j = 0; j < 4; j++) {
+            size_t at = j * step + c;
+            VF d0 = load_up_to(row[0] + at, n), d1 = load_up_to(row[1] + at, n);
+            VF d2 = load_up_to(row[2] + at, n), d3 = load_up_to(row[3] + at, n);
+            t[0][j] = v_sub(d0, d2);
+            t[1][j] = v_add(d1, d2);
+            t[2][j] = v_sub(d2, d1);
+            t[3][j] = v_sub(d1, d3);
+        }
+        for (size_t i = 0; i < 4; i++) {
+            float *to = out + 4 * i * plane + c;
+            store_up_to(to, v_sub(t[i][0], t[i][2]), n);
+            store_up_to(to + plane, v_add(t[i][1], t[i][2]), n);
+            store_up_to(to + 2 * plane, v_sub(t[i][2], t[i][1]), n);
+            store_up_to(to + 3 * plane, v_sub(t[i][1], t[i][3]), n);
+        }
+    }
+}
+
+static void winograd_out_f32_simd(const float *m, float *out) {
+    enum { TILE = MR * NR };
+
+    for (int i = 0; i < TILE; i += VL) {
+        VF t0[4], t1[4];
+        for (int j = 0; j < 4; j++) {
+            const float *p = m + j * TILE + i;
+            VF middle = v_load(p + 4 * TILE), low = v_load(p + 8 * TILE);
+            t0[j] = v_add(v_add(v_load(p), middle), low);
+            t1[j] = v_sub(v_sub(middle, low), v_load(p + 12 * TILE));
+        }
+        /* Tile r, columns c: pixels 2r and 2r + 1 of either row. */
+        float *to = out + i / NR * 2 * NR + i % NR;
+        v_store(to, v_add(v_add(t0[0], t0[1]), t0[2]));
+        v_store(to + NR, v_sub(v_sub(t0[1], t0[2]), t0[3]));
+        v_store(to + 2 * TILE, v_add(v_add(t1[0], t1[1]), t1[2]));
+        v_store(to + 2 * TILE + NR, v_sub(v_sub(t1[1], t1[2]), t1[3]));
+    }
 }
 
 /* Sum of n numbers, four partial sums wide. */
@@ -155,6 +199,25 @@ static inline VF exp_negative(VF x) {
     return v_scale2(e, n);
 }
 
+/* x / (1 + e^-x) by e^-|x|, which neither overflows nor cancels. */
+static inline VF silu(VF x) {
+    VF e = exp_negative(v_min(x, v_sub(v_zero(), x)));
+    VF one = v_set1(1.0f);
+    return v_mul(x, v_div(v_if_negative(x, e, one), v_add(one, e)));
+}
+
+static void bias_silu_f32_simd(const float *tile, int rows, int cols, const float *bias,
+                               const float *added, size_t lda, float *out, size_t ldo) {
+    for (int r = 0; r < rows; r++, tile += NR, out += ldo)
+        for (int c = 0; c < cols; c += VL) {
+            size_t n = (size_t)(cols - c);
+            VF v = silu(v_add(v_load(tile + c), v_load(bias + c)));
+            if (added)
+                v = v_add(load_up_to(added + (size_t)r * lda + c, n), v);
+            store_up_to(out + c, v, n);
+        }
+}
+
 static void softmax_f32_simd(float *s, int keys, float scale, float *sums) {
     VF factor = v_set1(scale);
     for (int c = 0; c < NR; c += VL) {
@@ -184,10 +247,13 @@ static void fill_simd(wilor_kernels *t) {
     t->mr = MR;
     t->nr = NR;
     t->pack_f32 = pack_f32_simd;
+    t->winograd_in_f32 = winograd_in_f32_simd;
+    t->winograd_out_f32 = winograd_out_f32_simd;
     t->layernorm_f32 = layernorm_f32_simd;
     t->store_bias_f32 = store_bias_f32_simd;
     t->add_bias_f32 = add_bias_f32_simd;
     t->affine_relu_f32 = affine_relu_f32_simd;
+    t->bias_silu_f32 = bias_silu_f32_simd;
     t->bias_gelu_f32 = bias_gelu_f32_simd;
     t->softmax_f32 = softmax_f32_simd;
     t->divide_f32 = divide_f32_simd;

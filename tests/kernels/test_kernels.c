@@ -141,6 +141,145 @@ static void test_gemm_special(void **state) {
     free(tile);
 }
 
+/* ---------------------------------------------------------------- convolution */
+
+/* The nine pieces of a 3 × 3 window over rows of `pitch` pixels, or one piece; the last number that
+ * may be read is the last before the guard page. */
+static void conv_case(int taps, size_t depth, size_t step, int cols, int whole) {
+    enum { PITCH = 5 };
+
+    size_t mr = (size_t)g_tier->mr, nr = (size_t)g_tier->nr, k = (size_t)taps * depth;
+    size_t before = taps > 1 ? (PITCH + 1) * step : 0, after = before;
+    size_t floats = before + (mr - 1) * step + after + depth;
+    guarded in = guarded_alloc(floats);
+    float *b = aligned(nr * k), *tile = aligned(mr * nr);
+    ptrdiff_t offset[9] = {0};
+    for (int t = 0; taps > 1 && t < taps; t++)
+        offset[t] = ((t / 3 - 1) * PITCH + t % 3 - 1) * (ptrdiff_t)step;
+    for (size_t i = 0; i < floats; i++)
+        in.data[i] = whole ? small_whole() : noise();
+    for (size_t i = 0; i < nr * k; i++)
+        b[i] = whole ? small_whole() : noise();
+    const float *a = in.data + before;
+    g_tier->conv_f32(a, step, offset, taps, depth, b, cols, tile);
+    for (size_t r = 0; r < mr; r++)
+        for (size_t c = 0; c < (size_t)cols; c++) {
+            double sum = 0, size = 0;
+            for (size_t i = 0; i < k; i++) {
+                double p = (double)a[(ptrdiff_t)(r * step + i % depth) + offset[i / depth]] *
+                           b[i * nr + c];
+                sum += p;
+                size += fabs(p);
+            }
+            double allowed = whole ? 0 : size * FLT_EPSILON * (1 + sqrt((double)k));
+            if (!(fabs(tile[r * nr + c] - sum) <= allowed))
+                fail_msg("conv %d x %zu, step %zu: row %zu, column %zu is %.9g, expected %.9g",
+                         taps, depth, step, r, c, (double)tile[r * nr + c], sum);
+        }
+    guarded_free(&in);
+    free(b);
+    free(tile);
+}
+
+static void test_conv(void **state) {
+    (void)state;
+    static const size_t depths[] = {1, 2, 3, 4, 5, 7, 8, 24, 27, 48, 63, 96};
+    for (size_t i = 0; i < sizeof depths / sizeof depths[0]; i++)
+        for (int taps = 1; taps <= 9; taps += 8)
+            for (int cols = 1; cols <= g_tier->nr; cols = cols < 3 ? cols + 1 : cols + 5) {
+                conv_case(taps, depths[i], depths[i], cols, 1);
+                conv_case(taps, depths[i], depths[i] + 7, cols, 0);
+            }
+    for (int cols = g_tier->nr / 2 - 1; cols <= g_tier->nr / 2 + 1; cols++)
+        conv_case(9, 12, 12, cols, 1);
+    static const size_t longer[] = {255, 256, 257, 511, 512, 513, 3456};
+    for (size_t i = 0; i < sizeof longer / sizeof longer[0]; i++) {
+        conv_case(1, longer[i], longer[i], g_tier->nr, 1);
+        conv_case(1, longer[i], longer[i] + 3, g_tier->nr / 2, 0);
+    }
+    conv_case(9, 130, 130, g_tier->nr, 1); /* blocks that end inside a tap */
+}
+
+/* Bᵀ d B against double, written out; rows of pixels that end at the guard page. */
+static void winograd_in_case(size_t depth, size_t step) {
+    static const double b[4][4] = {{1, 0, -1, 0}, {0, 1, 1, 0}, {0, -1, 1, 0}, {0, 1, 0, -1}};
+    guarded in[4], out = guarded_alloc(15 * (depth + 3) + depth);
+    const float *row[4];
+    for (int i = 0; i < 4; i++) {
+        in[i] = guarded_alloc(3 * step + depth);
+        for (size_t k = 0; k < 3 * step + depth; k++)
+            in[i].data[k] = small_whole();
+        row[i] = in[i].data;
+    }
+    g_tier->winograd_in_f32(row, step, depth, out.data, depth + 3);
+    for (size_t p = 0; p < 16; p++)
+        for (size_t c = 0; c < depth + 3 && (p < 15 || c < depth); c++) {
+            double want = 0;
+            for (size_t i = 0; i < 4 && c < depth; i++)
+                for (size_t j = 0; j < 4; j++)
+                    want += b[p / 4][i] * b[p % 4][j] * row[i][j * step + c];
+            float got = out.data[p * (depth + 3) + c];
+            if (got != (c < depth ? (float)want : GUARDED_PATTERN))
+                fail_msg("winograd in, depth %zu, step %zu: plane %zu, channel %zu is %g",
+                         depth, step, p, c, (double)got);
+        }
+    for (int i = 0; i < 4; i++)
+        guarded_free(&in[i]);
+    guarded_free(&out);
+}
+
+/* Transforms, products and transform back are the convolution: exactly, on whole numbers. */
+static void test_winograd(void **state) {
+    (void)state;
+    static const double g[4][3] = {{1, 0, 0}, {.5, .5, .5}, {.5, -.5, .5}, {0, 0, 1}};
+    static const size_t depths[] = {1, 3, 4, 7, 8, 15, 16, 17, 31, 33, 48, 63};
+    size_t tile = (size_t)g_tier->mr * (size_t)g_tier->nr;
+    float *m = aligned(16 * tile), *out = aligned(4 * tile), d[4][4], k[3][3];
+    for (size_t i = 0; i < sizeof depths / sizeof depths[0]; i++) {
+        winograd_in_case(depths[i], depths[i]);
+        winograd_in_case(depths[i], depths[i] + 5);
+    }
+    float *inputs = aligned(tile * 25);
+    for (size_t t = 0; t < tile; t++) {
+        float u[16], planes[16];
+        const float *row[4] = {d[0], d[1], d[2], d[3]};
+        for (int i = 0; i < 4; i++)
+            for (int j = 0; j < 4; j++)
+                inputs[t * 25 + (size_t)(i * 4 + j)] = d[i][j] = small_whole();
+        for (int i = 0; i < 3; i++)
+            for (int j = 0; j < 3; j++)
+                inputs[t * 25 + 16 + (size_t)(i * 3 + j)] = k[i][j] = 4 * small_whole();
+        for (int p = 0; p < 16; p++) {
+            double sum = 0;
+            for (int i = 0; i < 3; i++)
+                for (int j = 0; j < 3; j++)
+                    sum += g[p / 4][i] * g[p % 4][j] * k[i][j];
+            u[p] = (float)sum;
+        }
+        g_tier->winograd_in_f32(row, 1, 1, planes, 1);
+        for (size_t p = 0; p < 16; p++)
+            m[p * tile + t] = planes[p] * u[p];
+    }
+    g_tier->winograd_out_f32(m, out);
+    for (size_t t = 0; t < tile; t++)
+        for (size_t y = 0; y < 2; y++)
+            for (size_t x = 0; x < 2; x++) {
+                size_t nr = (size_t)g_tier->nr, r = t / nr, c = t % nr;
+                double want = 0;
+                for (size_t i = 0; i < 9; i++)
+                    want += (double)inputs[t * 25 + 16 + i] *
+                            inputs[t * 25 + (y + i / 3) * 4 + x + i % 3];
+                float got = out[((y * (size_t)g_tier->mr + r) * 2 + x) * nr + c];
+                if (got != (float)want)
+                    fail_msg(
+                        "winograd: tile %zu, column %zu, pixel (%zu, %zu) is %g, expected %g",
+                        r, c, y, x, (double)got, want);
+            }
+    free(m);
+    free(out);
+    free(inputs);
+}
+
 /* ---------------------------------------------------------------- layer norm */
 
 static void layernorm_case(int rows, size_t k, float offset) {
@@ -323,6 +462,63 @@ static void test_gelu_bias_and_special(void **state) {
     free(bias);
 }
 
+static void test_silu(void **state) {
+    (void)state;
+    for (int rows = 1; rows <= g_tier->mr; rows++)
+        for (int cols = 1; cols <= g_tier->nr; cols++) {
+            epilogue e = make_epilogue(rows, cols);
+            size_t nr = (size_t)g_tier->nr, n = (size_t)(rows - 1) * e.ldo + (size_t)cols;
+            guarded added = guarded_alloc(n);
+            for (size_t i = 0; i < n; i++)
+                added.data[i] = noise();
+            for (size_t i = 0; i < (size_t)g_tier->mr * nr; i++)
+                e.tile[i] *= i % 7 == 0 ? 40 : 1;
+            for (int with = 0; with < 2; with++) {
+                g_tier->bias_silu_f32(e.tile, rows, cols, e.bias, with ? added.data : NULL,
+                                      e.ldo, e.out.data, e.ldo);
+                for (size_t i = 0; i < n; i++) {
+                    size_t r = i / e.ldo, c = i % e.ldo;
+                    if (c >= (size_t)cols) {
+                        assert_true(e.out.data[i] == GUARDED_PATTERN);
+                        continue;
+                    }
+                    float x = e.tile[r * nr + c] + e.bias[c];
+                    double want = (double)x / (1 + exp(-(double)x));
+                    want += with ? (double)added.data[i] : 0;
+                    if (!(fabs(e.out.data[i] - want) <=
+                          4e-7 * (fabs(want) + with * 4.0) + 1e-34))
+                        fail_msg("silu %d x %d: of %g is %.9g, expected %.9g", rows, cols,
+                                 (double)x, (double)e.out.data[i], want);
+                }
+            }
+            /* In place. */
+            memcpy(e.out.data, added.data, n * sizeof(float));
+            g_tier->bias_silu_f32(e.tile, rows, cols, e.bias, e.out.data, e.ldo, e.out.data,
+                                  e.ldo);
+            guarded_free(&added);
+            free_epilogue(&e);
+        }
+}
+
+static void test_silu_special(void **state) {
+    (void)state;
+    static const float in[] = {0.0f, -0.0f, 1e30f, -1e30f, -80.0f, -200.0f, 3e38f};
+    epilogue e = make_epilogue(1, g_tier->nr);
+    memset(e.bias, 0, (size_t)g_tier->nr * sizeof *e.bias);
+    for (size_t i = 0; i < sizeof in / sizeof in[0]; i++)
+        e.tile[i] = in[i];
+    e.tile[8] = NAN;
+    e.tile[9] = INFINITY;
+    g_tier->bias_silu_f32(e.tile, 1, g_tier->nr, e.bias, NULL, 0, e.out.data, e.ldo);
+    const float *y = e.out.data;
+    assert_true(y[0] == 0 && y[1] == 0 && y[2] == 1e30f && y[6] == 3e38f);
+    assert_true(fabsf(y[4] + 80.0f * 1.8048513e-35f) < 1e-38f);
+    assert_true(isnan(y[8]) && isinf(y[9]));
+    /* Far below, the exponential stops at e^-87: tiny numbers instead of smaller ones. */
+    assert_true(y[5] <= 0 && y[5] > -1e-34f);
+    free_epilogue(&e);
+}
+
 static void softmax_case(int keys, float scale, float spread) {
     size_t nr = (size_t)g_tier->nr, n = (size_t)keys * nr;
     float *s = aligned(n), *before = aligned(n), *sums = aligned(nr);
@@ -388,6 +584,21 @@ static void bench_gemm(const bench_data *d) {
     g_tier->gemm_f32(d->a, d->b, BENCH_K, d->tile, NULL);
 }
 
+static void bench_conv(const bench_data *d) {
+    static const ptrdiff_t none[1] = {0};
+    g_tier->conv_f32(d->a, BENCH_K, none, 1, BENCH_K, d->b, g_tier->nr, d->tile);
+}
+
+static void bench_conv_half(const bench_data *d) {
+    static const ptrdiff_t none[1] = {0};
+    g_tier->conv_f32(d->a, BENCH_K, none, 1, BENCH_K, d->b, g_tier->nr / 2, d->tile);
+}
+
+static void bench_silu(const bench_data *d) {
+    g_tier->bias_silu_f32(d->tile, g_tier->mr, g_tier->nr, d->vector, NULL, 0, d->panel,
+                          BENCH_K);
+}
+
 static void bench_pack(const bench_data *d) {
     g_tier->pack_f32(d->rows, BENCH_K, g_tier->mr, g_tier->mr, BENCH_K, d->panel);
 }
@@ -445,6 +656,9 @@ static void bench(void) {
             all[i][j] = noise();
     printf("tile %d x %d, k %d\n", g_tier->mr, g_tier->nr, BENCH_K);
     bench_one("gemm", bench_gemm, &d, 2.0 * (double)(mr * nr * k));
+    bench_one("conv", bench_conv, &d, 2.0 * (double)(mr * nr * k));
+    bench_one("conv half", bench_conv_half, &d, (double)(mr * nr * k));
+    bench_one("silu", bench_silu, &d, 0);
     bench_one("pack", bench_pack, &d, 0);
     bench_one("layernorm", bench_layernorm, &d, 0);
     bench_one("gelu", bench_gelu, &d, 0);
@@ -476,6 +690,8 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_gemm_special), cmocka_unit_test(test_layernorm),
         cmocka_unit_test(test_epilogues),    cmocka_unit_test(test_relu_nan),
         cmocka_unit_test(test_gelu),         cmocka_unit_test(test_gelu_bias_and_special),
+        cmocka_unit_test(test_winograd),     cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_silu),         cmocka_unit_test(test_silu_special),
         cmocka_unit_test(test_softmax),      cmocka_unit_test(test_divide)};
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

@@ -32,6 +32,10 @@ static inline VF v_scale2(VF v, VF n) {
     return vmulq_f32(v, vreinterpretq_f32_s32(vshlq_n_s32(e, 23)));
 }
 
+static inline VF v_if_negative(VF x, VF a, VF b) {
+    return vbslq_f32(vcltzq_s32(vreinterpretq_s32_f32(x)), a, b);
+}
+
 static inline VF v_load_part(const float *p, int n) {
     float t[VL] = {0};
     for (int i = 0; i < n; i++)
@@ -88,8 +92,39 @@ static void gemm_f32_neon(const float *a, const float *b, size_t k, float *tile,
             v_store(tile + r * NR + j * VL, c[r][j]);
 }
 
+static void conv_f32_neon(const float *a, size_t step, const ptrdiff_t *offset, int taps,
+                          size_t depth, const float *b, int cols, float *tile) {
+    VF c[MR][4];
+    size_t terms = 0, last = (size_t)taps * depth;
+    (void)cols;
+    for (int r = 0; r < MR; r++)
+        for (int j = 0; j < 4; j++)
+            c[r][j] = v_zero();
+    for (int t = 0; t < taps; t++) {
+        const float *p = a + offset[t];
+        for (size_t i = 0; i < depth; i++, p++, b += NR) {
+            VF bv[4] = {v_load(b), v_load(b + 4), v_load(b + 8), v_load(b + 12)};
+            for (int r = 0; r < MR; r++) {
+                VF x = vld1q_dup_f32(p + (size_t)r * step);
+                for (int j = 0; j < 4; j++)
+                    c[r][j] = vfmaq_f32(c[r][j], x, bv[j]);
+            }
+            if (++terms % WILOR_CONV_BLOCK && terms < last)
+                continue;
+            for (int r = 0; r < MR; r++)
+                for (int j = 0; j < 4; j++) {
+                    float *to = tile + r * NR + j * VL;
+                    v_store(to,
+                            terms > WILOR_CONV_BLOCK ? v_add(v_load(to), c[r][j]) : c[r][j]);
+                    c[r][j] = v_zero();
+                }
+        }
+    }
+}
+
 void wilor_kernels_fill_neon(wilor_kernels *t) {
     fill_simd(t);
     t->isa = WILOR_ISA_NEON;
     t->gemm_f32 = gemm_f32_neon;
+    t->conv_f32 = conv_f32_neon;
 }

@@ -5,6 +5,7 @@
 
 #include <immintrin.h>
 #include <math.h>
+#include <stdbool.h>
 
 enum { VL = 8, MR = 6, NR = 16 };
 
@@ -28,6 +29,8 @@ static inline VF v_scale2(VF v, VF n) {
     __m256i e = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
     return _mm256_mul_ps(v, _mm256_castsi256_ps(_mm256_slli_epi32(e, 23)));
 }
+
+#define v_if_negative(x, a, b) _mm256_blendv_ps(b, a, x)
 
 static inline __m256i first(int n) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
@@ -122,8 +125,77 @@ static void gemm_f32_avx2(const float *a, const float *b, size_t k, float *tile,
         STEP STORE(0) STORE(1) STORE(2) STORE(3) STORE(4) STORE(5)
 }
 
+#define CONV_ROW(r, p)                                                                         \
+    x = _mm256_broadcast_ss((p) + i);                                                          \
+    c##r##0 = _mm256_fmadd_ps(x, b0, c##r##0);                                                 \
+    c##r##1 = _mm256_fmadd_ps(x, b1, c##r##1);
+#define CONV_STEP(at)                                                                          \
+    {                                                                                          \
+        enum { i = (at) };                                                                     \
+        VF b0 = _mm256_load_ps(b + i * NR), b1 = _mm256_load_ps(b + i * NR + 8), x;            \
+        CONV_ROW(0, p0)                                                                        \
+        CONV_ROW(1, p0 + s)                                                                    \
+        CONV_ROW(2, p0 + 2 * s)                                                                \
+        CONV_ROW(3, p1)                                                                        \
+        CONV_ROW(4, p1 + s)                                                                    \
+        CONV_ROW(5, p1 + 2 * s)                                                                \
+    }
+#define CONV_ADVANCE(n) p0 += (n), p1 += (n), b += (n)*NR;
+
+#define CONV_FLUSH(to, v)                                                                      \
+    _mm256_store_ps(to, begun ? _mm256_add_ps(_mm256_load_ps(to), v) : v);                     \
+    v = _mm256_setzero_ps();
+#define FLUSH(r)                                                                               \
+    CONV_FLUSH(tile + r * NR, c##r##0)                                                         \
+    CONV_FLUSH(tile + r * NR + 8, c##r##1)
+
+/* Two pointers and one step register address the six rows. */
+static void conv_f32_avx2(const float *a, size_t s, const ptrdiff_t *offset, int taps,
+                          size_t depth, const float *b, int cols, float *tile) {
+    bool begun = false;
+    size_t terms = 0;
+    (void)cols;
+    DECLARE(0)
+    DECLARE(1)
+    DECLARE(2)
+    DECLARE(3)
+    DECLARE(4)
+    DECLARE(5)
+    for (int t = 0; t < taps; t++) {
+        const float *p0 = a + offset[t], *p1 = p0 + 3 * s;
+        for (size_t n = depth; n > 0;) {
+            /* The steps of a tap until it or the block ends. */
+            size_t part = n < WILOR_CONV_BLOCK - terms ? n : WILOR_CONV_BLOCK - terms;
+            n -= part;
+            terms += part;
+            for (; part >= 4; part -= 4) {
+                CONV_STEP(0)
+                CONV_STEP(1)
+                CONV_STEP(2)
+                CONV_STEP(3)
+                CONV_ADVANCE(4)
+            }
+            for (; part > 0; part--) {
+                CONV_STEP(0)
+                CONV_ADVANCE(1)
+            }
+            if (terms == WILOR_CONV_BLOCK || (n == 0 && t == taps - 1)) {
+                FLUSH(0)
+                FLUSH(1)
+                FLUSH(2)
+                FLUSH(3)
+                FLUSH(4)
+                FLUSH(5)
+                begun = true;
+                terms = 0;
+            }
+        }
+    }
+}
+
 void wilor_kernels_fill_avx2(wilor_kernels *t) {
     fill_simd(t);
     t->isa = WILOR_ISA_AVX2;
     t->gemm_f32 = gemm_f32_avx2;
+    t->conv_f32 = conv_f32_avx2;
 }

@@ -6,6 +6,7 @@
 
 #include <immintrin.h>
 #include <math.h>
+#include <stdbool.h>
 
 enum { VL = 16, MR = 14, NR = 32 };
 
@@ -23,6 +24,8 @@ typedef __m512 VF;
 #define v_fnma(a, b, c) _mm512_fnmadd_ps(a, b, c)
 #define v_round(v) _mm512_roundscale_ps(v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC)
 #define v_scale2(v, n) _mm512_scalef_ps(v, n)
+#define v_if_negative(x, a, b)                                                                 \
+    _mm512_mask_blend_ps(_mm512_movepi32_mask(_mm512_castps_si512(x)), b, a)
 
 static inline __mmask16 first(int n) { return (__mmask16)((1u << n) - 1u); }
 
@@ -135,8 +138,134 @@ static void gemm_f32_avx512(const float *a, const float *b, size_t k, float *til
             STORE(9) STORE(10) STORE(11) STORE(12) STORE(13)
 }
 
+/* Rows 3i … 3i + 2 of a tile lie at p<i>, one and two steps on: five pointers and one step
+ * register address all 14 rows. */
+#define CONV_ROWS(ROW)                                                                         \
+    ROW(0, p0)                                                                                 \
+    ROW(1, p0 + s)                                                                             \
+    ROW(2, p0 + 2 * s)                                                                         \
+    ROW(3, p1)                                                                                 \
+    ROW(4, p1 + s)                                                                             \
+    ROW(5, p1 + 2 * s)                                                                         \
+    ROW(6, p2)                                                                                 \
+    ROW(7, p2 + s)                                                                             \
+    ROW(8, p2 + 2 * s)                                                                         \
+    ROW(9, p3)                                                                                 \
+    ROW(10, p3 + s)                                                                            \
+    ROW(11, p3 + 2 * s)                                                                        \
+    ROW(12, p4)                                                                                \
+    ROW(13, p4 + s)
+#define CONV_START                                                                             \
+    const float *p0 = a + offset[t], *p1 = p0 + 3 * s, *p2 = p1 + 3 * s, *p3 = p2 + 3 * s,     \
+                *p4 = p3 + 3 * s;
+#define CONV_ADVANCE(n) p0 += (n), p1 += (n), p2 += (n), p3 += (n), p4 += (n), b += (n)*NR;
+
+#define WIDE_ROW(r, p)                                                                         \
+    x = _mm512_set1_ps((p)[i]);                                                                \
+    c##r##0 = _mm512_fmadd_ps(x, b0, c##r##0);                                                 \
+    c##r##1 = _mm512_fmadd_ps(x, b1, c##r##1);
+#define WIDE_STEP(at)                                                                          \
+    {                                                                                          \
+        enum { i = (at) };                                                                     \
+        VF b0 = _mm512_load_ps(b + i * NR), b1 = _mm512_load_ps(b + i * NR + 16), x;           \
+        CONV_ROWS(WIDE_ROW)                                                                    \
+    }
+
+/* The steps of a tap until it or the block ends. */
+#define CONV_PART(STEP)                                                                        \
+    size_t part = n < WILOR_CONV_BLOCK - terms ? n : WILOR_CONV_BLOCK - terms;                 \
+    n -= part;                                                                                 \
+    terms += part;                                                                             \
+    for (; part >= 4; part -= 4) {                                                             \
+        STEP(0)                                                                                \
+        STEP(1)                                                                                \
+        STEP(2)                                                                                \
+        STEP(3)                                                                                \
+        CONV_ADVANCE(4)                                                                        \
+    }                                                                                          \
+    for (; part > 0; part--) {                                                                 \
+        STEP(0)                                                                                \
+        CONV_ADVANCE(1)                                                                        \
+    }
+/* What was summed goes to the tile, or is added to it. */
+#define CONV_FLUSH(to, v)                                                                      \
+    _mm512_store_ps(to, begun ? _mm512_add_ps(_mm512_load_ps(to), v) : v);                     \
+    v = _mm512_setzero_ps();
+#define WIDE_FLUSH(r, p)                                                                       \
+    CONV_FLUSH(tile + r * NR, c##r##0)                                                         \
+    CONV_FLUSH(tile + r * NR + 16, c##r##1)
+
+static void conv_wide(const float *a, size_t s, const ptrdiff_t *offset, int taps, size_t depth,
+                      const float *b, float *tile) {
+    bool begun = false;
+    size_t terms = 0;
+    DECLARE(0)
+    DECLARE(1)
+    DECLARE(2)
+    DECLARE(3)
+    DECLARE(4)
+    DECLARE(5)
+    DECLARE(6)
+    DECLARE(7)
+    DECLARE(8)
+    DECLARE(9)
+    DECLARE(10)
+    DECLARE(11)
+    DECLARE(12)
+    DECLARE(13)
+    for (int t = 0; t < taps; t++) {
+        CONV_START
+        for (size_t n = depth; n > 0;) {
+            CONV_PART(WIDE_STEP)
+            if (terms == WILOR_CONV_BLOCK || (n == 0 && t == taps - 1)) {
+                CONV_ROWS(WIDE_FLUSH)
+                begun = true;
+                terms = 0;
+            }
+        }
+    }
+}
+
+#define NARROW_ROW(r, p) c##r = _mm512_fmadd_ps(_mm512_set1_ps((p)[i]), b0, c##r);
+#define NARROW_STEP(at)                                                                        \
+    {                                                                                          \
+        enum { i = (at) };                                                                     \
+        VF b0 = _mm512_load_ps(b + i * NR);                                                    \
+        CONV_ROWS(NARROW_ROW)                                                                  \
+    }
+#define NARROW_DECLARE(r, p) VF c##r = _mm512_setzero_ps();
+#define NARROW_FLUSH(r, p) CONV_FLUSH(tile + r * NR, c##r)
+
+/* At most 16 columns: half the work. */
+static void conv_narrow(const float *a, size_t s, const ptrdiff_t *offset, int taps,
+                        size_t depth, const float *b, float *tile) {
+    bool begun = false;
+    size_t terms = 0;
+    CONV_ROWS(NARROW_DECLARE)
+    for (int t = 0; t < taps; t++) {
+        CONV_START
+        for (size_t n = depth; n > 0;) {
+            CONV_PART(NARROW_STEP)
+            if (terms == WILOR_CONV_BLOCK || (n == 0 && t == taps - 1)) {
+                CONV_ROWS(NARROW_FLUSH)
+                begun = true;
+                terms = 0;
+            }
+        }
+    }
+}
+
+static void conv_f32_avx512(const float *a, size_t step, const ptrdiff_t *offset, int taps,
+                            size_t depth, const float *b, int cols, float *tile) {
+    if (cols > 16)
+        conv_wide(a, step, offset, taps, depth, b, tile);
+    else
+        conv_narrow(a, step, offset, taps, depth, b, tile);
+}
+
 void wilor_kernels_fill_avx512(wilor_kernels *t) {
     fill_simd(t);
     t->isa = WILOR_ISA_AVX512;
     t->gemm_f32 = gemm_f32_avx512;
+    t->conv_f32 = conv_f32_avx512;
 }
