@@ -14,17 +14,27 @@
  *         fprintf(stderr, "%s\n", err.text);
  *         return 1;
  *     }
- *     wilor_session *session = NULL;
- *     wilor_session_create(&session, model, NULL, &err);
+ *     wilor_detector_options dopt;
+ *     wilor_detector_options_init(&dopt, sizeof dopt);
+ *     dopt.detector = "detector.pt";
+ *     wilor_detector *detector = NULL;
+ *     wilor_detector_open(&detector, &dopt, &err);
+ *     wilor_pipeline *pipeline = NULL;
+ *     wilor_pipeline_create(&pipeline, detector, model, NULL, &err);
  *
  *     wilor_picture picture = {pixels, width, height, width * 3, WILOR_RGB8};
- *     wilor_box box = {{x0, y0, x1, y1}, 1.0f, WILOR_RIGHT};
  *     const wilor_hands *hands = NULL;
- *     if (wilor_predict_boxes(session, &picture, &box, 1, NULL, &hands, &err) == WILOR_OK)
- *         printf("wrist at %g %g %g m\n", hands->keypoints_3d[0], hands->keypoints_3d[1],
- *                hands->keypoints_3d[2]);
- *     wilor_session_free(&session);
+ *     if (wilor_pipeline_run(pipeline, &picture, NULL, 0, NULL, NULL, &hands, &err) == WILOR_OK)
+ *         for (int i = 0; i < hands->n; i++)
+ *             printf("%s hand, wrist at %g %g %g m\n", hands->side[i] ? "right" : "left",
+ *                    hands->keypoints_3d[i * 63] + hands->cam_t[i * 3],
+ *                    hands->keypoints_3d[i * 63 + 1] + hands->cam_t[i * 3 + 1],
+ *                    hands->keypoints_3d[i * 63 + 2] + hands->cam_t[i * 3 + 2]);
+ *     wilor_pipeline_free(&pipeline);
+ *     wilor_detector_free(&detector);
  *     wilor_model_free(&model);
+ *
+ * Without a detector: wilor_session_create and wilor_predict_boxes.
  *
  * Frames and units, everywhere: metres, radians, pixels. Camera frame: x right, y down, z
  * forward. Pixel centres are at integers, origin at the top left. Rotations are active and act
@@ -163,8 +173,8 @@ WILOR_API void wilor_model_options_init(wilor_model_options *o, size_t size);
  *   o        read only, not kept; weights must be set
  *   errors   ERR_IO, ERR_FORMAT, ERR_MODEL (names the tensor and both shapes), ERR_MISSING (no
  *            MANO data anywhere), ERR_LIMIT, ERR_NOMEM, ERR_CANCELLED
- *   memory   about the size of the weights in float32 (2.56 GB at full size), one copy: the
- *            files are mapped and given back piece by piece
+ *   memory   about the size of the weights in float32 (2.56 GB at full size), one copy:
+ *            large files are read tensor by tensor
  *   cost     about 1 s of reading and packing per GB on two cores
  * The checkpoint's own MANO data and mean pose win over o->mano and o->mean, as upstream; with
  * wilor-mlx's files the ones of o->mano win. */
@@ -205,6 +215,15 @@ WILOR_API const int32_t *wilor_model_faces(const wilor_model *model, wilor_side 
 
 typedef struct wilor_session wilor_session; /* scratch memory and threads: one call at a time */
 
+/* Whose numbers are wanted. docs/compat.md lists every difference. */
+typedef enum wilor_compat {
+    WILOR_COMPAT_MINI = 0, /* WiLoR-mini: the default */
+    /* WiLoR's own demo: the same but for the crop, 2.0 times the box made at least 4/3 as high as
+     * wide (2.5 times the longer side with MINI). */
+    WILOR_COMPAT_WILOR = 1,
+    WILOR_COMPAT_MLX = 2 /* wilor-mlx 0.3.1, its deviations from WiLoR included */
+} wilor_compat;
+
 typedef struct wilor_session_options {
     size_t struct_size;
     int max_hands; /* most hands in one call; 0: 64 */
@@ -213,6 +232,9 @@ typedef struct wilor_session_options {
     int threads;   /* 0: wilor_threads_default() */
     int full_path; /* non-zero: compute every token and the whole feature maps, also where it can
                       change nothing (docs/architecture.md); slower, for checking */
+    /* MLX: implies full_path. The results of levels 2 and 3 depend on which crops share a batch,
+     * as those of wilor-mlx's model do; level 1 runs hand by hand, as its pipeline does. */
+    wilor_compat compat;
 } wilor_session_options;
 
 WILOR_API void wilor_session_options_init(wilor_session_options *o, size_t size);
@@ -265,8 +287,9 @@ typedef enum wilor_warp {
 
 typedef struct wilor_predict_options {
     size_t struct_size;
-    double rescale;  /* crop side over the box's longer side; 2.5 (WiLoR's own demo: 2.0) */
-    wilor_warp warp; /* CV5 */
+    double
+        rescale; /* crop side over the box's longer side; 0: the preset's, 2.5 (WILOR: 2.0) */
+    wilor_warp warp; /* CV5; not used with WILOR_COMPAT_MLX */
     /* Non-zero: the picture is a selfie view. Boxes and 2D points stay in pixels of the given
      * picture; sides are swapped and 3D is negated in x in the results. */
     int mirrored;
@@ -312,6 +335,11 @@ typedef struct wilor_hands {
     double stage_ms[4];         /* wall time of this call: crop, backbone, hand model, whole */
     const float *distortion;    /* n × 5: k1 k2 p1 p2 k3 used */
     int mirrored;               /* the option of that name: project (-x, y, z) */
+    /* From wilor_pipeline_run: where the detector saw the 21 keypoints, pixels and visibility
+     * 0 … 1, and whether it did (0: the caller's box, points are zero). */
+    const float *detected_keypoints; /* n × 21 × 3 */
+    const uint8_t *detected;         /* n */
+    double detect_ms;                /* wall time of the detector in this call */
 } wilor_hands;
 
 /* Level 1: estimate the pose of every given hand box.
@@ -343,6 +371,151 @@ WILOR_API wilor_status wilor_predict_crops(wilor_session *session, const wilor_p
  *   *out     as level 2, nothing mirrored back */
 WILOR_API wilor_status wilor_run(wilor_session *session, const float *rgb, int n,
                                  const wilor_hands **out, wilor_error *err);
+
+/* ---------------------------------------------------------------- detector */
+
+typedef struct wilor_detector wilor_detector; /* weights: immutable, shared */
+
+typedef struct wilor_detector_options {
+    size_t struct_size; /* set by wilor_detector_options_init */
+    /* Path, UTF-8: detector.pt of ultralytics (YOLOv8-pose of any scale, two classes, 21
+     * keypoints) or wilor-mlx's hand-detector.safetensors. Or "random:NAME" (n, s, m, micro):
+     * weights by formula, for measuring. */
+    const char *detector;
+    int threads;       /* for loading; 0: wilor_threads_default() */
+    wilor_isa max_isa; /* WILOR_ISA_AUTO, or the highest tier to use */
+    wilor_callbacks callbacks;
+} wilor_detector_options;
+
+WILOR_API void wilor_detector_options_init(wilor_detector_options *o, size_t size);
+
+/* Load a detector, fold its batch norms and pack it for this processor.
+ *   out      the detector, or NULL on error
+ *   errors   ERR_IO, ERR_FORMAT (damaged, or a pickle that wants to run something), ERR_MODEL (a
+ *            layer, class or shape that is no YOLOv8-pose of hands: named), ERR_NOMEM
+ *   memory   the weights in float32 (106 MB for the published file, scale m) */
+WILOR_API wilor_status wilor_detector_open(wilor_detector **out,
+                                           const wilor_detector_options *o, wilor_error *err);
+
+/* Takes NULL and a pointer to NULL; leaves NULL. Free the pipelines that use it first. */
+WILOR_API void wilor_detector_free(wilor_detector **detector);
+
+typedef struct wilor_detector_info {
+    int imgsz;             /* the size it was trained at, the default of detection */
+    uint64_t parameters;   /* numbers in the network, batch norms not folded */
+    uint64_t packed_bytes; /* memory that the detector holds */
+    double load_seconds;   /* wall time of wilor_detector_open */
+    wilor_isa isa;         /* the kernel tier it is packed for */
+    const char *detector;  /* the path it came from; lives as long as the detector */
+} wilor_detector_info;
+
+/* Fills *info; never fails on a live detector. size is sizeof(wilor_detector_info) as the caller
+ * knows it. */
+WILOR_API void wilor_detector_get_info(const wilor_detector *detector,
+                                       wilor_detector_info *info, size_t size);
+
+/* What ultralytics does after suppression differs by version. */
+typedef enum wilor_detector_profile {
+    WILOR_DETECTOR_8_1_34 = 0, /* what WiLoR and WiLoR-mini pin: boxes in whole pixels */
+    WILOR_DETECTOR_8_4_190 = 1 /* boxes as they are */
+} wilor_detector_profile;
+
+typedef struct wilor_detect_options {
+    size_t struct_size;
+    double conf; /* keep what scores above; 0: 0.3 */
+    double iou;  /* drop what overlaps a better one by more; 0: the preset's, 0.7 (MLX: 0.5) */
+    int imgsz; /* side of the network's input, rounded up to 32s; 0: the detector's (MLX: 512) */
+    int max_hands;                  /* keep the best so many; 0: 300 */
+    wilor_detector_profile profile; /* not used with WILOR_COMPAT_MLX */
+    int force_side; /* 0: as detected; 1 + a wilor_side: every hand is taken for this one */
+    /* NV12 pictures: as in wilor_predict_options. wilor_pipeline_run takes that struct's. */
+    const uint8_t *nv12_chroma;
+    ptrdiff_t nv12_chroma_stride;
+} wilor_detect_options;
+
+WILOR_API void wilor_detect_options_init(wilor_detect_options *o, size_t size);
+
+/* Owned by the pipeline; valid until its next call. The best comes first. */
+typedef struct wilor_detections {
+    int n;
+    const wilor_box
+        *boxes; /* n: what wilor_predict_boxes takes, unless one has no area: clipped and
+                               rounded as upstream does, it may be left with none */
+    const float *keypoints; /* n × 21 × 3: x, y in pixels, visibility 0 … 1. The 8.1.34 profile
+                                sets x = y = 0 where the visibility is below 0.5 */
+    int input_width, input_height; /* of the network's input */
+    double stage_ms[4];            /* wall time: letterbox, network, suppression, whole */
+} wilor_detections;
+
+/* ---------------------------------------------------------------- pipeline */
+
+/* Detector and model with one set of threads: pictures in, hands out. */
+typedef struct wilor_pipeline wilor_pipeline; /* one call at a time */
+
+/* A detector of the caller's own: called once a picture, on the calling thread. Writes at most
+ * `most` boxes, and for each 21 × 3 keypoints (x, y, visibility), zeroed before, when it has
+ * them. Returns how many, or a negative number to fail with ERR_CANCELLED. */
+typedef int (*wilor_find_fn)(void *user, const wilor_picture *picture, wilor_box *boxes,
+                             float *keypoints, int most);
+
+typedef struct wilor_pipeline_options {
+    size_t struct_size;
+    int max_hands; /* most hands in one picture; 0: 64. The detector's best are kept */
+    int batch;     /* hands computed together; 0: 2 */
+    int threads;   /* 0: wilor_threads_default() */
+    int full_path; /* as in wilor_session_options */
+    wilor_compat compat;
+    wilor_find_fn find; /* NULL, or used instead of the detector */
+    void *find_user;
+} wilor_pipeline_options;
+
+WILOR_API void wilor_pipeline_options_init(wilor_pipeline_options *o, size_t size);
+
+/* Create a pipeline.
+ *   detector  NULL only with o->find, or when every call brings its own boxes
+ *   model     NULL: wilor_detect only
+ *   o         NULL for the defaults
+ *   errors    as wilor_session_create
+ *   memory    a session's; the detector's maps come with the first picture (about 60 MB at
+ *             640 × 640, scale m) and grow with larger inputs */
+WILOR_API wilor_status wilor_pipeline_create(wilor_pipeline **out,
+                                             const wilor_detector *detector,
+                                             const wilor_model *model,
+                                             const wilor_pipeline_options *o, wilor_error *err);
+
+/* Bytes that wilor_pipeline_create(…, o) takes, and the detector for a picture of width × height at
+ * its own imgsz; 0 on bad options. Either of detector and model may be NULL. */
+WILOR_API size_t wilor_pipeline_memory(const wilor_detector *detector, const wilor_model *model,
+                                       const wilor_pipeline_options *o, int width, int height);
+
+/* Takes NULL and a pointer to NULL; leaves NULL. */
+WILOR_API void wilor_pipeline_free(wilor_pipeline **pipeline);
+
+/* The session inside, for calls of levels 1 to 3 with the same threads; NULL without a model. It
+ * belongs to the pipeline. */
+WILOR_API wilor_session *wilor_pipeline_session(wilor_pipeline *pipeline);
+
+/* Find hands in n pictures that are given together, as ultralytics does with a list: pictures of
+ * one size are padded as little as possible, else all to a square.
+ *   *out     n results, picture by picture, owned by the pipeline until its next call
+ *   errors   ERR_ARG, ERR_LIMIT (imgsz over 4096), ERR_NOMEM; no hand is WILOR_OK
+ *   cost     39 GFLOP for a 640 × 480 picture at imgsz 512, scale m
+ *   source   ultralytics' PosePredictor; docs/detector.md */
+WILOR_API wilor_status wilor_detect(wilor_pipeline *pipeline, const wilor_picture *pictures,
+                                    int n, const wilor_detect_options *o,
+                                    const wilor_detections **out, wilor_error *err);
+
+/* Level 0: everything. The caller's boxes (n of them, NULL with 0) come first in the result, then
+ * what the detector (or o->find) finds, the best first, up to the pipeline's max_hands.
+ *   detect_options   NULL for the defaults
+ *   predict_options  NULL for the defaults
+ *   *out             owned by the pipeline until its next call
+ *   source           WiLoR-mini's predict */
+WILOR_API wilor_status wilor_pipeline_run(wilor_pipeline *pipeline,
+                                          const wilor_picture *picture, const wilor_box *boxes,
+                                          int n, const wilor_detect_options *detect_options,
+                                          const wilor_predict_options *predict_options,
+                                          const wilor_hands **out, wilor_error *err);
 
 /* ---------------------------------------------------------------- from points to events */
 

@@ -5,22 +5,26 @@ _wilor() {
     local words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "predict info help --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "predict info bench help --help --version" -- "$cur")
         return
     fi
     case $prev in
     --side) words="auto left right" ;;
-    --compat) words="mini wilor" ;;
+    --compat) words="mini wilor mlx" ;;
+    --detector-profile) words="8.1.34 8.4.190" ;;
     --warp) words="cv5 cv4" ;;
     --device) words="auto cpu" ;;
     --dtype) words="auto f32" ;;
-    --include) words="mano xr26 vertices gesture angles" ;;
+    --include) words="det mano xr26 vertices gesture angles" ;;
     --obj | --overlay)
         compopt -o filenames 2>/dev/null
         mapfile -t COMPREPLY < <(compgen -d -- "$cur")
         return
         ;;
     esac
+    if [ -z "$words" ] && [ "$command" = bench ] && [[ $cur != -* && $prev != --* ]]; then
+        words="model detector route load"
+    fi
     if [ -z "$words" ] && [[ $cur == -* ]]; then
         words=$("${COMP_WORDS[0]}" "$command" --help 2>/dev/null | sed -n 's/^  \(-[-a-z]*\).*/\1/p')
     fi

@@ -4,21 +4,24 @@
 _wilor() {
     local -a options
     if (( CURRENT == 2 )); then
-        compadd predict info help --help --version
+        compadd predict info bench help --help --version
         return
     fi
     case $words[CURRENT-1] in
     --side) compadd auto left right; return ;;
-    --compat) compadd mini wilor; return ;;
+    --compat) compadd mini wilor mlx; return ;;
+    --detector-profile) compadd 8.1.34 8.4.190; return ;;
     --warp) compadd cv5 cv4; return ;;
     --device) compadd auto cpu; return ;;
     --dtype) compadd auto f32; return ;;
-    --include) compadd mano xr26 vertices gesture angles; return ;;
+    --include) compadd det mano xr26 vertices gesture angles; return ;;
     --obj | --overlay) _files -/; return ;;
     esac
     if [[ $words[CURRENT] == -* ]]; then
         options=(${(f)"$($words[1] $words[2] --help 2>/dev/null | sed -n 's/^  \(-[-a-z]*\).*/\1/p')"})
         compadd -- $options
+    elif [[ $words[2] == bench && $words[CURRENT-1] != --* ]]; then
+        compadd model detector route load
     else
         _files
     fi

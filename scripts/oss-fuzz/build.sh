@@ -15,6 +15,6 @@ for list in "$build"/tests/fuzz/*.seeds; do
         [ ! -d "$folder" ] || find "$folder" -type f ! -name '*.expected.json' -print
     done | zip -q -j "$OUT/fuzz_${name}_seed_corpus.zip" -@
 done
-for name in weights checkpoint mano_pickle pickle; do
+for name in weights checkpoint mano_pickle pickle detector; do
     cp "$SRC/wilor/tests/fuzz/weights.dict" "$OUT/fuzz_$name.dict"
 done

@@ -6,6 +6,7 @@
 #include "backend.h"
 #include "heap.h"
 #include "wilor/wilor.h"
+#include "yolo.h"
 
 struct wilor_model {
     const wilor_backend *backend;
@@ -21,6 +22,7 @@ struct wilor_session {
     wilor_threads *pool;
     void *work; /* the back end's session */
     int max_hands, batch;
+    wilor_compat compat;
     wilor_arena arena;
     wilor_pages pages;
     float *crops;          /* batch × 256 × 256 × 3 */
@@ -29,8 +31,25 @@ struct wilor_session {
     float *score, *box, *crop, *pred_cam, *cam_t, *focal, *principal, *distortion;
     float *keypoints_3d, *keypoints_2d, *vertices_3d;
     float *global_orient, *hand_pose, *betas, *rotation;
+    float *detected_keypoints;
+    uint8_t *detected;
     wilor_hands hands; /* what callers see */
 };
+
+struct wilor_detector {
+    wilor_yolo *yolo;
+    wilor_detector_info info;
+    char *path;
+};
+
+/* An NV12 picture as RGB in `buffer`, which grows; others as they are. chroma and its stride: as in
+ * wilor_predict_options. */
+wilor_status wilor_convert_nv12(wilor_picture *picture, const uint8_t *chroma, ptrdiff_t stride,
+                                wilor_pages *buffer, wilor_threads *pool, wilor_error *err);
+
+/* The caller's options (NULL is fine) with every default filled in, checked. */
+wilor_status wilor_session_options_fill(wilor_session_options *own,
+                                        const wilor_session_options *o, wilor_error *err);
 
 /* Copy an option struct of the caller's size over one with our defaults: an older caller's is
  * shorter, a newer one's longer tail must be zero. */

@@ -41,7 +41,22 @@ void wilor_session_options_init(wilor_session_options *o, size_t size) {
     write_defaults(o, size, &own, sizeof own);
 }
 
+void wilor_detector_options_init(wilor_detector_options *o, size_t size) {
+    wilor_detector_options own = {.max_isa = WILOR_ISA_AUTO};
+    write_defaults(o, size, &own, sizeof own);
+}
+
+void wilor_detect_options_init(wilor_detect_options *o, size_t size) {
+    wilor_detect_options own = {.conf = 0};
+    write_defaults(o, size, &own, sizeof own);
+}
+
+void wilor_pipeline_options_init(wilor_pipeline_options *o, size_t size) {
+    wilor_pipeline_options own = {.max_hands = 0};
+    write_defaults(o, size, &own, sizeof own);
+}
+
 void wilor_predict_options_init(wilor_predict_options *o, size_t size) {
-    wilor_predict_options own = {.rescale = 2.5, .warp = WILOR_WARP_CV5};
+    wilor_predict_options own = {.rescale = 0, .warp = WILOR_WARP_CV5};
     write_defaults(o, size, &own, sizeof own);
 }

@@ -5,7 +5,6 @@
 #include "clock.h"
 #include "crop.h"
 #include "gestures.h"
-#include "nv12.h"
 #include "rotation.h"
 #include "xr_joints.h"
 
@@ -34,7 +33,11 @@ typedef struct call {
 } call;
 
 static void start_hands(wilor_session *s) {
+    size_t most = (size_t)s->max_hands;
     s->hands.n = 0;
+    s->hands.detect_ms = 0;
+    memset(s->detected, 0, most);
+    memset(s->detected_keypoints, 0, most * 63 * sizeof(float));
     memset(s->hands.stage_ms, 0, sizeof s->hands.stage_ms);
 }
 
@@ -57,9 +60,11 @@ static wilor_status check_call(const wilor_session *s, int n, const wilor_hands 
 /* Rotation matrices to vectors, for one hand. */
 static void read_vectors(wilor_session *s, size_t h) {
     const float *m = s->rotation + h * 16 * 9;
-    wilor_rotation_to_vector(m, s->global_orient + h * 3);
+    void (*to_vector)(const float *, float *) =
+        s->compat == WILOR_COMPAT_MLX ? wilor_rotation_to_vector_mlx : wilor_rotation_to_vector;
+    to_vector(m, s->global_orient + h * 3);
     for (size_t i = 0; i < 15; i++)
-        wilor_rotation_to_vector(m + (i + 1) * 9, s->hand_pose + h * 45 + i * 3);
+        to_vector(m + (i + 1) * 9, s->hand_pose + h * 45 + i * 3);
 }
 
 /* The hand as the other side's: of a left hand that was run as a right one, or of a selfie. */
@@ -99,12 +104,23 @@ static void scale_hand(wilor_session *s, size_t h, double scale, double t[3]) {
         t[i] *= scale;
 }
 
+/* WiLoR's demo first makes the box at least 4/3 as high as wide (load_wilor's BBOX_SHAPE of
+ * 192 × 256, expand_to_aspect_ratio). */
+static wilor_status plan_crop(const call *c, size_t h, wilor_crop_box *out, wilor_error *err) {
+    const double *b = c->boxes[h].box;
+    double width = b[2] - b[0], height = b[3] - b[1], longer = width > height ? width : height;
+    double rescale = c->o.rescale;
+    if (c->s->compat == WILOR_COMPAT_WILOR && width * 4 / 3 > height && longer > 0)
+        rescale = rescale * (width * 4 / 3) / longer;
+    return wilor_crop_plan_f64(b, rescale, out, err);
+}
+
 /* Into the camera of the whole picture: translation, size, 2D points, and the selfie's mirror. */
 static void place_hand(call *c, size_t h) {
     wilor_session *s = c->s;
     wilor_crop_box box;
     double t[3];
-    wilor_crop_plan_f64(c->boxes[h].box, c->o.rescale, &box, NULL); /* checked before */
+    plan_crop(c, h, &box, NULL); /* checked before */
     wilor_camera_translation(&c->camera, s->pred_cam + h * 3, box.cx, box.cy, box.size,
                              c->picture->width, c->picture->height, t);
     if (c->o.palm > 0)
@@ -148,7 +164,9 @@ static wilor_status make_crop(const call *c, int i, wilor_error *err) {
     wilor_side side = (wilor_side)c->s->side[h];
     wilor_crop_box box;
     if (c->picture) {
-        wilor_crop_plan_f64(c->boxes[h].box, c->o.rescale, &box, NULL); /* checked before */
+        plan_crop(c, (size_t)h, &box, NULL); /* checked before */
+        if (c->s->compat == WILOR_COMPAT_MLX)
+            return wilor_crop_run_mlx(c->picture, &box, side, rgb, err);
         return wilor_crop_run(c->picture, &box, side, c->o.warp, rgb, err);
     }
     return wilor_crop_copy(&c->pictures[h], side, rgb, err);
@@ -180,7 +198,7 @@ static void note_hand(call *c, int hand) {
         s->score[h] = c->boxes[h].score;
         for (size_t i = 0; i < 4; i++)
             s->box[h * 4 + i] = (float)c->boxes[h].box[i];
-        wilor_crop_plan_f64(c->boxes[h].box, c->o.rescale, &box, NULL);
+        plan_crop(c, h, &box, NULL);
         s->crop[h * 3] = (float)box.cx;
         s->crop[h * 3 + 1] = (float)box.cy;
         s->crop[h * 3 + 2] = (float)box.size;
@@ -230,10 +248,12 @@ done:
 static wilor_status run_call(call *c, const wilor_hands **out, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_session *s = c->s;
+    /* wilor-mlx's pipeline gives its model one crop at a time, and what is in a batch matters. */
+    int batch = c->picture && s->compat == WILOR_COMPAT_MLX ? 1 : s->batch;
     start_hands(s);
-    for (c->first = 0; c->first < c->n; c->first += s->batch) {
+    for (c->first = 0; c->first < c->n; c->first += batch) {
         int left = c->n - c->first;
-        WILOR_TRY(run_batch(c, left < s->batch ? left : s->batch, err));
+        WILOR_TRY(run_batch(c, left < batch ? left : batch, err));
     }
     s->hands.n = c->n;
     s->hands.mirrored = c->o.mirrored != 0;
@@ -244,50 +264,13 @@ done:
     return st;
 }
 
-typedef struct conversion {
-    wilor_nv12 from;
-    uint8_t *to;
-} conversion;
-
-static void convert_unit(void *context, int row, int thread) {
-    const conversion *c = context;
-    (void)thread;
-    wilor_nv12_row(&c->from, row, c->to + (size_t)row * (size_t)c->from.width * 3);
-}
-
-/* An NV12 picture as RGB in the session's own buffer; other pictures, and those of which nothing is
- * wanted, as they are. */
-static wilor_status as_rgb(call *c, wilor_picture *picture, wilor_error *err) {
-    wilor_status st = WILOR_OK;
-    wilor_session *s = c->s;
-    conversion job;
-    size_t bytes;
-    if (picture->format != WILOR_NV12 || c->n == 0)
-        return WILOR_OK;
-    WILOR_TRY(
-        wilor_nv12_planes(&job.from, picture, c->o.nv12_chroma, c->o.nv12_chroma_stride, err));
-    if (!wilor_size_mul((size_t)picture->width, (size_t)picture->height, &bytes) ||
-        !wilor_size_mul(bytes, 3, &bytes))
-        bytes = SIZE_MAX;
-    if (s->converted.bytes < bytes) {
-        wilor_pages_free(&s->converted);
-        if (!wilor_pages_alloc(&s->converted, bytes))
-            WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a picture of %d x %d pixels",
-                       picture->width, picture->height);
-    }
-    job.to = s->converted.data;
-    wilor_threads_run(s->pool, convert_unit, &job, picture->height);
-    *picture = (wilor_picture){job.to, picture->width, picture->height,
-                               (ptrdiff_t)picture->width * 3, WILOR_RGB8};
-done:
-    return st;
-}
-
 static wilor_status check_options(call *c, const wilor_predict_options *o, wilor_error *err) {
     wilor_status st = WILOR_OK;
-    c->o = (wilor_predict_options){.rescale = 2.5};
+    c->o = (wilor_predict_options){0};
     if (o)
         WILOR_TRY(wilor_options_read(&c->o, sizeof c->o, o, "wilor_predict_options", err));
+    if (c->o.rescale == 0)
+        c->o.rescale = c->s->compat == WILOR_COMPAT_WILOR ? 2.0 : 2.5;
     if (c->o.warp != WILOR_WARP_CV5 && c->o.warp != WILOR_WARP_CV4)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_predict_options: warp is %d", (int)c->o.warp);
     if (!(c->o.palm >= 0) || !isfinite(c->o.palm))
@@ -315,12 +298,14 @@ wilor_status wilor_predict_boxes(wilor_session *session, const wilor_picture *pi
                                 c.o.has_intrinsics ? c.o.intrinsics : NULL,
                                 c.o.has_intrinsics ? c.o.distortion : NULL, c.o.focal, err));
     for (int i = 0; i < n; i++) {
-        WILOR_TRY(wilor_crop_plan_f64(boxes[i].box, c.o.rescale, &plan, err));
+        WILOR_TRY(plan_crop(&c, (size_t)i, &plan, err));
         if (boxes[i].side != WILOR_LEFT && boxes[i].side != WILOR_RIGHT)
             WILOR_FAIL(err, WILOR_ERR_ARG, "box %d: its side is %d", i, (int)boxes[i].side);
     }
     view = *picture;
-    WILOR_TRY(as_rgb(&c, &view, err));
+    if (n > 0)
+        WILOR_TRY(wilor_convert_nv12(&view, c.o.nv12_chroma, c.o.nv12_chroma_stride,
+                                     &session->converted, session->pool, err));
     WILOR_TRY(run_call(&c, out, err));
 done:
     return st;

@@ -7,8 +7,8 @@ enum { DEFAULT_HANDS = 64, DEFAULT_BATCH = 2, MOST_HANDS = 4096, MOST_BATCH = 25
 
 enum { CROP_FLOATS = WILOR_CROP_SIDE * WILOR_CROP_SIDE * 3 };
 
-static wilor_status read_options(wilor_session_options *own, const wilor_session_options *o,
-                                 wilor_error *err) {
+wilor_status wilor_session_options_fill(wilor_session_options *own,
+                                        const wilor_session_options *o, wilor_error *err) {
     wilor_status st = WILOR_OK;
     *own = (wilor_session_options){.struct_size = sizeof *own};
     if (o)
@@ -27,10 +27,17 @@ static wilor_status read_options(wilor_session_options *own, const wilor_session
             "%d, %d",
             own->max_hands, own->batch, own->threads, MOST_HANDS, MOST_BATCH,
             WILOR_MAX_THREADS);
+    if (own->compat != WILOR_COMPAT_MINI && own->compat != WILOR_COMPAT_WILOR &&
+        own->compat != WILOR_COMPAT_MLX)
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_session_options: compat is %d", (int)own->compat);
     if (own->batch > own->max_hands)
         own->batch = own->max_hands;
 done:
     return st;
+}
+
+static wilor_backend_session for_backend(const wilor_session_options *o) {
+    return (wilor_backend_session){o->batch, o->full_path, o->compat};
 }
 
 static void push_results(wilor_session *s, const wilor_model *m, int hands, int batch,
@@ -54,6 +61,8 @@ static void push_results(wilor_session *s, const wilor_model *m, int hands, int 
     s->hand_pose = wilor_arena_push(a, n * 45, f);
     s->betas = wilor_arena_push(a, n * 10, f);
     s->rotation = wilor_arena_push(a, n * 16 * 9, f);
+    s->detected_keypoints = wilor_arena_push(a, n * 63, f);
+    s->detected = wilor_arena_push(a, n, 1);
 }
 
 static void publish_results(wilor_session *s) {
@@ -74,7 +83,9 @@ static void publish_results(wilor_session *s) {
                              .global_orient = s->global_orient,
                              .hand_pose = s->hand_pose,
                              .betas = s->betas,
-                             .rotation = s->rotation};
+                             .rotation = s->rotation,
+                             .detected_keypoints = s->detected_keypoints,
+                             .detected = s->detected};
 }
 
 static size_t results_bytes(const wilor_model *m, int hands, int batch) {
@@ -87,10 +98,11 @@ static size_t results_bytes(const wilor_model *m, int hands, int batch) {
 
 size_t wilor_session_memory(const wilor_model *model, const wilor_session_options *options) {
     wilor_session_options o;
-    if (!model || read_options(&o, options, NULL) != WILOR_OK)
+    if (!model || wilor_session_options_fill(&o, options, NULL) != WILOR_OK)
         return 0;
+    wilor_backend_session b = for_backend(&o);
     return results_bytes(model, o.max_hands, o.batch) +
-           model->backend->memory(model->network, o.batch, o.threads);
+           model->backend->memory(model->network, &b, o.threads);
 }
 
 wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
@@ -103,7 +115,7 @@ wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
         return wilor_error_set(err, WILOR_ERR_ARG,
                                "wilor_session_create: out and model may not be NULL");
     *out = NULL;
-    WILOR_TRY(read_options(&o, options, err));
+    WILOR_TRY(wilor_session_options_fill(&o, options, err));
     s = wilor_heap_alloc(1, sizeof *s);
     size_t bytes = results_bytes(model, o.max_hands, o.batch);
     if (!s || !wilor_pages_alloc(&s->pages, bytes))
@@ -111,12 +123,13 @@ wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
     s->model = model;
     s->max_hands = o.max_hands;
     s->batch = o.batch;
+    s->compat = o.compat;
     wilor_arena_begin(&s->arena, s->pages.data, s->pages.bytes);
     push_results(s, model, o.max_hands, o.batch, &s->arena);
     publish_results(s);
     WILOR_TRY(wilor_threads_create(&s->pool, o.threads, err));
-    WILOR_TRY(
-        model->backend->open(&s->work, model->network, o.batch, s->pool, o.full_path, err));
+    wilor_backend_session b = for_backend(&o);
+    WILOR_TRY(model->backend->open(&s->work, model->network, &b, s->pool, err));
     *out = s;
     s = NULL;
 done:

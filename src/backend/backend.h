@@ -17,6 +17,15 @@ typedef struct wilor_backend_load {
     const wilor_callbacks *callbacks;
 } wilor_backend_load;
 
+/* What a session is opened for. */
+typedef struct wilor_backend_session {
+    int batch;
+    int full_path; /* compute what can change nothing, too */
+    wilor_compat
+        compat; /* MLX: wilor-mlx's RefineNet and 6D rotations, always the full path; the
+                            hands of a run share their batch norms' statistics */
+} wilor_backend_session;
+
 /* What a run gives for n hands; every pointer is the caller's, none is NULL. */
 typedef struct wilor_backend_result {
     float *rotation;     /* n × 16 × 9 */
@@ -33,10 +42,10 @@ typedef struct wilor_backend {
     void (*unload)(void *model); /* NULL is fine */
     void (*info)(const void *model, wilor_model_info *info);
 
-    /* Bytes of a session's working memory for batches of n on so many threads. */
-    size_t (*memory)(const void *model, int batch, int threads);
-    wilor_status (*open)(void **session, const void *model, int batch, wilor_threads *pool,
-                         int full_path, wilor_error *err);
+    /* Bytes of a session's working memory on so many threads. */
+    size_t (*memory)(const void *model, const wilor_backend_session *o, int threads);
+    wilor_status (*open)(void **session, const void *model, const wilor_backend_session *o,
+                         wilor_threads *pool, wilor_error *err);
     void (*close)(void *session); /* NULL is fine */
     /* n <= batch crops: n × 256 × 256 × 3, RGB, 0 … 255. fixed_betas: NULL, or 10 numbers that
      * replace the shape in the result. Allocates nothing and does not fail. */

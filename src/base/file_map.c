@@ -1,5 +1,9 @@
-/* Read-only file mapping (POSIX mmap; on Windows a view of a file mapping). */
+/* Read-only files: pread and mmap; on Windows a view of a file mapping.
+ *
+ * Easy to get wrong: a file's size is what fstat said once. Reading goes to that size and no
+ * further, and an early end is an error, never zeros. */
 #include "file_map.h"
+#include "heap.h"
 
 #include <errno.h>
 #include <string.h>
@@ -19,11 +23,12 @@ static const char *kind_of(mode_t mode) {
                                             : "not a regular file";
 }
 
-wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
+/* A regular file's descriptor and size. */
+static wilor_status open_regular(wilor_file_map *m, const char *path, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_quoted q;
     struct stat info;
-    *m = (wilor_file_map){NULL, 0, -1};
+    *m = (wilor_file_map){.fd = -1};
     /* O_NONBLOCK: opening a pipe must not wait for a writer. */
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (fd < 0)
@@ -38,45 +43,123 @@ wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_erro
         WILOR_FAIL(err, WILOR_ERR_LIMIT, "%s: %lld bytes do not fit this machine's addresses",
                    wilor_quote(&q, path), (long long)info.st_size);
     m->size = (size_t)info.st_size;
-    if (m->size) {
-        void *map = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, fd, 0);
-        if (map == MAP_FAILED)
-            WILOR_FAIL(err, errno == ENOMEM ? WILOR_ERR_NOMEM : WILOR_ERR_IO,
-                       "%s: cannot be mapped: %s", wilor_quote(&q, path), strerror(errno));
-        m->data = map;
-    }
     m->fd = fd;
     return WILOR_OK;
 done:
     close(fd);
-    *m = (wilor_file_map){NULL, 0, -1};
+    return st;
+}
+
+static wilor_status read_at(int fd, uint8_t *dst, size_t bytes, size_t at, const char *path,
+                            wilor_error *err) {
+    const size_t most = (size_t)1 << 30; /* some systems refuse more in one call */
+    wilor_quoted q;
+    while (bytes) {
+        ssize_t n = pread(fd, dst, bytes < most ? bytes : most, (off_t)at);
+        if (n < 0 && errno == EINTR)
+            continue;
+        if (n < 0)
+            return wilor_error_set(err, WILOR_ERR_IO, "%s: cannot be read: %s",
+                                   wilor_quote(&q, path), strerror(errno));
+        if (n == 0)
+            return wilor_error_set(err, WILOR_ERR_IO, "%s became shorter while it was read",
+                                   wilor_quote(&q, path));
+        dst += n;
+        at += (size_t)n;
+        bytes -= (size_t)n;
+    }
+    return WILOR_OK;
+}
+
+/* m: opened. The descriptor is closed, whatever comes of it. */
+static wilor_status read_whole(wilor_file_map *m, const char *path, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_quoted q;
+    uint8_t *bytes = NULL;
+    if (m->size) {
+        bytes = wilor_heap_alloc(m->size, 1);
+        if (!bytes)
+            WILOR_FAIL(err, WILOR_ERR_NOMEM, "%s: no memory for its %zu bytes",
+                       wilor_quote(&q, path), m->size);
+        WILOR_TRY(read_at(m->fd, bytes, m->size, 0, path, err));
+        m->data = bytes;
+        bytes = NULL;
+    }
+done:
+    wilor_heap_free(bytes);
+    close(m->fd);
+    m->fd = -1;
+    if (st != WILOR_OK)
+        m->size = 0;
+    return st;
+}
+
+wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_quoted q;
+    WILOR_TRY(open_regular(m, path, err));
+    if (m->size <= WILOR_FILE_WHOLE)
+        return read_whole(m, path, err);
+    void *map = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, m->fd, 0);
+    if (map == MAP_FAILED) {
+        st =
+            wilor_error_set(err, errno == ENOMEM ? WILOR_ERR_NOMEM : WILOR_ERR_IO,
+                            "%s: cannot be mapped: %s", wilor_quote(&q, path), strerror(errno));
+        close(m->fd);
+        *m = (wilor_file_map){.fd = -1};
+        return st;
+    }
+    m->data = map;
+    m->mapped = true;
+done:
+    return st;
+}
+
+wilor_status wilor_file_map_load(wilor_file_map *m, const char *path, uint64_t limit,
+                                 wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_quoted q;
+    WILOR_TRY(open_regular(m, path, err));
+    if (m->size > limit) {
+        st = wilor_error_set(err, WILOR_ERR_LIMIT, "%s: %zu bytes, the limit is %llu bytes",
+                             wilor_quote(&q, path), m->size, (unsigned long long)limit);
+        close(m->fd);
+        *m = (wilor_file_map){.fd = -1};
+        return st;
+    }
+    st = read_whole(m, path, err);
+done:
     return st;
 }
 
 void wilor_file_map_close(wilor_file_map *m) {
-    if (m->data)
+    if (m->mapped) {
         munmap((void *)(uintptr_t)m->data, m->size);
-    if (m->data || m->size)
         close(m->fd);
-    else if (m->fd > 0)
-        close(m->fd);
-    *m = (wilor_file_map){NULL, 0, -1};
+    } else {
+        wilor_heap_free((void *)(uintptr_t)m->data);
+    }
+    *m = (wilor_file_map){.fd = -1};
 }
 
-void wilor_file_map_release(const wilor_file_map *m, const void *from, size_t bytes) {
-    if (!m->data || !bytes)
-        return;
-    size_t page = (size_t)sysconf(_SC_PAGESIZE);
-    size_t begin = ((size_t)((const uint8_t *)from - m->data) + page - 1) / page * page;
-    size_t end = ((size_t)((const uint8_t *)from - m->data) + bytes) / page * page;
-    if (begin < end && end <= m->size)
-        madvise((void *)(uintptr_t)(m->data + begin), end - begin, MADV_DONTNEED);
+wilor_status wilor_file_map_read(const wilor_file_map *m, const void *from, size_t bytes,
+                                 void *dst, const char *path, wilor_error *err) {
+    if (m->mapped)
+        return read_at(m->fd, dst, bytes, (size_t)((const uint8_t *)from - m->data), path, err);
+    if (bytes)
+        memcpy(dst, from, bytes);
+    return WILOR_OK;
+}
+
+void wilor_file_map_release(const wilor_file_map *m) {
+    if (m->mapped)
+        madvise((void *)(uintptr_t)m->data, m->size, MADV_DONTNEED);
 }
 
 wilor_status wilor_file_map_check(const wilor_file_map *m, const char *path, wilor_error *err) {
     struct stat info;
     wilor_quoted q;
-    if (m->data && (fstat(m->fd, &info) != 0 || (uint64_t)info.st_size < m->size))
+    if (m->mapped && (fstat(m->fd, &info) != 0 || (uint64_t)info.st_size < m->size))
         return wilor_error_set(err, WILOR_ERR_IO, "%s became shorter while it was read",
                                wilor_quote(&q, path));
     return WILOR_OK;
@@ -97,12 +180,14 @@ static wchar_t *wide_path(const char *path) {
     return wide;
 }
 
-wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
+/* A mapped file cannot be cut on Windows, so small ones are mapped, too. */
+static wilor_status map_up_to(wilor_file_map *m, const char *path, uint64_t limit,
+                              wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_quoted q;
     HANDLE file = INVALID_HANDLE_VALUE, mapping = NULL;
     LARGE_INTEGER size;
-    *m = (wilor_file_map){NULL, 0, -1};
+    *m = (wilor_file_map){.fd = -1};
     wchar_t *wide = wide_path(path);
     if (!wide)
         return wilor_error_set(err, WILOR_ERR_IO, "%s: not a valid path",
@@ -114,6 +199,9 @@ wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_erro
                    wilor_quote(&q, path), (unsigned long)GetLastError());
     if (GetFileType(file) != FILE_TYPE_DISK || !GetFileSizeEx(file, &size))
         WILOR_FAIL(err, WILOR_ERR_IO, "%s is not a file", wilor_quote(&q, path));
+    if ((uint64_t)size.QuadPart > limit)
+        WILOR_FAIL(err, WILOR_ERR_LIMIT, "%s: %lld bytes, the limit is %llu bytes",
+                   wilor_quote(&q, path), (long long)size.QuadPart, (unsigned long long)limit);
     m->size = (size_t)size.QuadPart;
     if (m->size) {
         mapping = CreateFileMappingW(file, NULL, PAGE_READONLY, 0, 0, NULL);
@@ -129,21 +217,35 @@ done:
         CloseHandle(file);
     HeapFree(GetProcessHeap(), 0, wide);
     if (st != WILOR_OK)
-        *m = (wilor_file_map){NULL, 0, -1};
+        *m = (wilor_file_map){.fd = -1};
     return st;
+}
+
+wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
+    return map_up_to(m, path, PTRDIFF_MAX, err);
+}
+
+wilor_status wilor_file_map_load(wilor_file_map *m, const char *path, uint64_t limit,
+                                 wilor_error *err) {
+    return map_up_to(m, path, limit < PTRDIFF_MAX ? limit : PTRDIFF_MAX, err);
 }
 
 void wilor_file_map_close(wilor_file_map *m) {
     if (m->data)
         UnmapViewOfFile(m->data);
-    *m = (wilor_file_map){NULL, 0, -1};
+    *m = (wilor_file_map){.fd = -1};
 }
 
-void wilor_file_map_release(const wilor_file_map *m, const void *from, size_t bytes) {
-    (void)m, (void)from, (void)bytes;
+wilor_status wilor_file_map_read(const wilor_file_map *m, const void *from, size_t bytes,
+                                 void *dst, const char *path, wilor_error *err) {
+    (void)m, (void)path, (void)err;
+    if (bytes)
+        memcpy(dst, from, bytes);
+    return WILOR_OK;
 }
 
-/* A mapped file cannot be cut on Windows. */
+void wilor_file_map_release(const wilor_file_map *m) { (void)m; }
+
 wilor_status wilor_file_map_check(const wilor_file_map *m, const char *path, wilor_error *err) {
     (void)m, (void)path, (void)err;
     return WILOR_OK;

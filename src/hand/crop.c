@@ -168,8 +168,8 @@ void wilor_crop_invert(const double m[6], double inv[6]) {
     inv[5] = -inv[3] * m[2] - inv[4] * m[5];
 }
 
-wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *box,
-                            wilor_side side, wilor_warp warp, float *rgb, wilor_error *err) {
+wilor_status wilor_crop_check(const wilor_picture *picture, const wilor_crop_box *box,
+                              wilor_error *err) {
     wilor_status st = WILOR_OK;
     WILOR_TRY(wilor_crop_check_picture(picture, err));
     if (picture->format == WILOR_NV12)
@@ -179,6 +179,14 @@ wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *
         !(box->size > 0) || box->size > size_limit)
         WILOR_FAIL(err, WILOR_ERR_ARG, "crop of %g pixels around %g %g", box->size, box->cx,
                    box->cy);
+done:
+    return st;
+}
+
+wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *box,
+                            wilor_side side, wilor_warp warp, float *rgb, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    WILOR_TRY(wilor_crop_check(picture, box, err));
     wilor_crop_source s = wilor_crop_source_of(picture, side == WILOR_LEFT);
     double m[6], inv[6];
     wilor_crop_matrix(s.mirrored ? picture->width - box->cx - 1 : box->cx, box->cy, box->size,

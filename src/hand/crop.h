@@ -35,6 +35,12 @@ wilor_status wilor_crop_check_picture(const wilor_picture *picture, wilor_error 
 wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *box,
                             wilor_side side, wilor_warp warp, float *rgb, wilor_error *err);
 
+/* The crop as wilor-mlx 0.3.1 makes it: bilinear at the output pixels' own centres, beyond the
+ * border the nearest pixel, never smoothed, truncated to whole numbers; of a left hand the columns
+ * are reversed afterwards. Errors as wilor_crop_run's, no memory. */
+wilor_status wilor_crop_run_mlx(const wilor_picture *picture, const wilor_crop_box *box,
+                                wilor_side side, float *rgb, wilor_error *err);
+
 /* The crop of a checked 256 × 256 picture that already is one: a left hand's is mirrored.
  * ERR_ARG: NV12 planes that do not fit. */
 wilor_status wilor_crop_copy(const wilor_picture *picture, wilor_side side, float *rgb,

@@ -14,6 +14,9 @@ typedef struct wilor_crop_source {
     bool mirrored;  /* column x is column width − 1 − x of the picture */
 } wilor_crop_source;
 
+/* Errors of wilor_crop_run that do not depend on how the crop is made. */
+wilor_status wilor_crop_check(const wilor_picture *picture, const wilor_crop_box *box,
+                              wilor_error *err);
 wilor_crop_source wilor_crop_source_of(const wilor_picture *picture, bool mirrored);
 
 /* OpenCV's getAffineTransform of c -> (128, 128), b -> 256 pixels, to the last bit; centre as

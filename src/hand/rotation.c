@@ -23,19 +23,31 @@ static void normalise_f64(double v[3]) {
         v[i] /= by;
 }
 
-void wilor_rotation_from_6d(const float r[6], float m[9]) {
+static void normalise_mlx(float v[3]) {
+    float by = sqrtf(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]) + 1e-8f;
+    for (int i = 0; i < 3; i++)
+        v[i] /= by;
+}
+
+static void gram_schmidt(const float r[6], void (*normalise)(float *), float m[9]) {
     float b1[3] = {r[0], r[1], r[2]}, b2[3];
-    normalise_f32(b1);
+    normalise(b1);
     float along = b1[0] * r[3] + b1[1] * r[4] + b1[2] * r[5];
     for (int i = 0; i < 3; i++)
         b2[i] = r[3 + i] - along * b1[i];
-    normalise_f32(b2);
+    normalise(b2);
     for (int i = 0; i < 3; i++) {
         int j = (i + 1) % 3, k = (i + 2) % 3;
         m[3 * i] = b1[i];
         m[3 * i + 1] = b2[i];
         m[3 * i + 2] = b1[j] * b2[k] - b1[k] * b2[j];
     }
+}
+
+void wilor_rotation_from_6d(const float r[6], float m[9]) { gram_schmidt(r, normalise_f32, m); }
+
+void wilor_rotation_from_6d_mlx(const float r[6], float m[9]) {
+    gram_schmidt(r, normalise_mlx, m);
 }
 
 void wilor_rotation_from_6d_f64(const double r[6], double m[9]) {
@@ -106,6 +118,17 @@ void wilor_rotation_to_vector(const float m[9], float v[3]) {
     float by = sine == 0 ? 0 : sign * (2 * atan2f(sine, sign * q[3]) / sine);
     for (int i = 0; i < 3; i++)
         v[i] = q[i] * by;
+}
+
+void wilor_rotation_to_vector_mlx(const float m[9], float v[3]) {
+    float cosine = (m[0] + m[4] + m[8] - 1.0f) / 2.0f;
+    /* Written so that NaN stays NaN. */
+    cosine = cosine < -1.0f ? -1.0f : cosine > 1.0f ? 1.0f : cosine;
+    float angle = acosf(cosine), sine = sinf(angle);
+    float by = 2.0f * (fabsf(sine) < 1e-6f ? 1.0f : sine);
+    v[0] = (m[7] - m[5]) / by * angle;
+    v[1] = (m[2] - m[6]) / by * angle;
+    v[2] = (m[3] - m[1]) / by * angle;
 }
 
 void wilor_rotation_to_vector_f64(const double m[9], double v[3]) {

@@ -11,10 +11,16 @@
 void wilor_rotation_from_6d(const float r[6], float m[9]);
 void wilor_rotation_from_6d_f64(const double r[6], double m[9]);
 
+/* As wilor-mlx 0.3.1: lengths are divided by plus 1e-8. */
+void wilor_rotation_from_6d_mlx(const float r[6], float m[9]);
+
 /* A matrix to its vector, angle in [0, π], exact near π, as roma's quaternion does it. At
  * exactly π the sign is the reference's: diag(1, −1, −1) gives (−π, 0, 0), and so does the zero
  * matrix. */
 void wilor_rotation_to_vector(const float m[9], float v[3]);
+/* As wilor-mlx 0.3.1: the angle from the trace, the axis from the antisymmetric part. Wrong near
+ * π, where both lose their digits; zero at π. */
+void wilor_rotation_to_vector_mlx(const float m[9], float v[3]);
 void wilor_rotation_to_vector_f64(const double m[9], double v[3]);
 
 /* A vector to its matrix (Rodrigues). */

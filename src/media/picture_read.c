@@ -141,18 +141,27 @@ wilor_status wilor_image_decode(wilor_image *out, const void *data, size_t size,
     return decode(out, &src, err);
 }
 
+/* What a picture of that many pixels may take in a file: 8 bytes a pixel (16 bits of red, green,
+ * blue and alpha, not compressed) and 64 MB of all that is not pixels. */
+static uint64_t file_limit(uint64_t pixels) {
+    const uint64_t rest = UINT64_C(64) << 20;
+    return pixels > (UINT64_MAX - rest) / 8 ? UINT64_MAX : 8 * pixels + rest;
+}
+
+/* Read whole, not mapped: a picture that someone cuts while it is decoded must not end the
+ * process. */
 wilor_status wilor_image_read(wilor_image *out, const char *path, uint64_t max_pixels,
                               wilor_error *err) {
     wilor_status st = WILOR_OK;
-    wilor_file_map map = {NULL, 0, -1};
+    wilor_file_map file = {.fd = -1};
     if (!out || !path)
         return wilor_error_set(err, WILOR_ERR_ARG, "wilor_image_read: out or path is NULL");
     *out = (wilor_image){0};
-    WILOR_TRY(wilor_file_map_open(&map, path, err));
-    WILOR_TRY(wilor_file_map_check(&map, path, err));
-    wilor_encoded src = {map.data, map.size, path, pixel_limit(max_pixels)};
+    const uint64_t pixels = pixel_limit(max_pixels);
+    WILOR_TRY(wilor_file_map_load(&file, path, file_limit(pixels), err));
+    wilor_encoded src = {file.data, file.size, path, pixels};
     WILOR_TRY(decode(out, &src, err));
 done:
-    wilor_file_map_close(&map);
+    wilor_file_map_close(&file);
     return st;
 }

@@ -5,6 +5,7 @@
 
 #include "heap.h"
 
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,22 +17,25 @@ size_t wilor_linear_scratch(const wilor_kernels *kernels, size_t k) {
 
 typedef struct pack_job {
     wilor_loader *l;
-    const wilor_index *index;
     const wilor_tensor *tensor; /* or NULL: rows from fn */
     const float *in_place;
     wilor_row_fn fn;
     void *context;
     float *panels;
     int n, k;
+    atomic_bool failed; /* and then why */
+    wilor_status st;
 } pack_job;
 
-/* The file's pages of these rows need not stay: at no time is more of the file resident than
- * what the threads are working on. */
-static void release_rows(const pack_job *j, int first, int rows) {
-    wilor_tensor part = *j->tensor;
-    part.data += (size_t)first * (size_t)j->k * part.element;
-    part.span = (size_t)rows * (size_t)j->k * part.element;
-    wilor_index_release(j->index, &part);
+/* Rows of a tensor; the first failure of any thread is kept. */
+static void read_rows(pack_job *j, int first, int rows, float *dst) {
+    wilor_error err;
+    wilor_status st = wilor_tensor_rows_to_f32(j->tensor, first, rows, dst, &err);
+    if (st != WILOR_OK && !atomic_exchange(&j->failed, true)) {
+        j->st = st;
+        if (j->l->err)
+            *j->l->err = err;
+    }
 }
 
 static void pack_unit(void *context, int unit, int thread) {
@@ -45,13 +49,11 @@ static void pack_unit(void *context, int unit, int thread) {
     if (j->in_place)
         src = j->in_place + (size_t)first * k;
     else if (j->tensor)
-        wilor_tensor_rows_to_f32(j->tensor, first, rows, dst, NULL); /* checked before */
+        read_rows(j, first, rows, dst);
     else
         for (int r = 0; r < rows; r++)
             j->fn(j->context, first + r, dst + (size_t)r * k);
     t->pack_f32(src, k, rows, t->nr, k, j->panels + (size_t)unit * k * (size_t)t->nr);
-    if (j->in_place)
-        release_rows(j, first, rows);
 }
 
 static float *push_panels(wilor_loader *l, int n, int k) {
@@ -80,11 +82,9 @@ void wilor_loader_expect(wilor_loader *l, const wilor_tensor *t) {
     l->bytes_total += (uint64_t)t->count * t->element;
 }
 
-wilor_status wilor_loader_done(wilor_loader *l, const wilor_index *index,
-                               const wilor_tensor *t) {
+wilor_status wilor_loader_done(wilor_loader *l, const wilor_tensor *t) {
     const wilor_callbacks *c = l->callbacks;
     l->bytes_done += (uint64_t)t->count * t->element;
-    wilor_index_release(index, t);
     if (c && c->progress)
         c->progress(c->user, "loading weights", l->bytes_done, l->bytes_total);
     if (c && c->cancel && c->cancel(c->user))
@@ -123,14 +123,14 @@ wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *p
                                  l->err);
     if (panels) {
         pack_job job = {.l = l,
-                        .index = index,
                         .tensor = t,
                         .in_place = wilor_tensor_f32_in_place(t),
                         .panels = panels,
                         .n = n,
                         .k = k};
         wilor_threads_run(l->pool, pack_unit, &job, wilor_panels(n, l->kernels->nr));
-        WILOR_TRY(wilor_loader_done(l, index, t));
+        WILOR_TRY(job.st);
+        WILOR_TRY(wilor_loader_done(l, t));
     } else {
         wilor_loader_expect(l, t);
     }
@@ -159,7 +159,7 @@ wilor_status wilor_vector_load(const float **out, wilor_loader *l, const char *n
     if (dst) {
         WILOR_TRY(readable(l, index, t));
         WILOR_TRY(wilor_tensor_to_f32(t, dst, l->err));
-        WILOR_TRY(wilor_loader_done(l, index, t));
+        WILOR_TRY(wilor_loader_done(l, t));
     } else {
         wilor_loader_expect(l, t);
     }

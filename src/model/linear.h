@@ -33,11 +33,10 @@ typedef struct wilor_loader {
     wilor_error *err;
 } wilor_loader;
 
-/* While measuring: a tensor that will be read. Once it is read: tell how far we are, let go of
- * its pages, see whether to go on. */
+/* While measuring: a tensor that will be read. Once it is read: tell how far we are, see
+ * whether to go on. */
 void wilor_loader_expect(wilor_loader *l, const wilor_tensor *t);
-wilor_status wilor_loader_done(wilor_loader *l, const wilor_index *index,
-                               const wilor_tensor *t);
+wilor_status wilor_loader_done(wilor_loader *l, const wilor_tensor *t);
 
 /* Floats of scratch that a linear of this many inputs needs per thread. */
 size_t wilor_linear_scratch(const wilor_kernels *kernels, size_t k);

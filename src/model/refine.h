@@ -20,7 +20,9 @@ typedef struct wilor_upsample {
     wilor_linear
         parity[WILOR_PARITIES]; /* [row parity · 2 + column parity]: inputs (tap, channel) */
     const float *scale, *shift; /* batch norm, per output channel */
-    int inputs, outputs;        /* channels */
+    const float *gamma,
+        *beta;           /* what it learned, without its statistics: for wilor-mlx's way */
+    int inputs, outputs; /* channels */
 } wilor_upsample;
 
 typedef struct wilor_refine {
@@ -41,8 +43,15 @@ typedef struct wilor_map {
     int side; /* height of the whole map: 16, 32 or 64 */
 } wilor_map;
 
+/* wilor-mlx 0.3.1 differs in two things. It leaves its batch norms in training mode: they take the
+ * mean and biased variance of the hands in work, so all of these need their maps at once. And a
+ * neighbour outside the map is the nearest pixel inside, not zero. */
 typedef struct wilor_refine_work {
-    wilor_map map[WILOR_MAPS]; /* fine, middle, coarse: upstream's order */
+    bool mlx;
+    int hands;                   /* whose maps are kept: 1, with mlx a batch */
+    float *all_maps[WILOR_MAPS]; /* hands × pixels × channels */
+    float *all_half;
+    wilor_map map[WILOR_MAPS]; /* of the hand in work: fine, middle, coarse: upstream's order */
     float *half;               /* between fine0 and fine1 */
     float *plane;              /* one parity's pixels of a map */
     float *xy;                 /* maps × vertices × 2: where the vertices fall, pixels */
@@ -58,8 +67,8 @@ typedef struct wilor_refine_work {
 
 /* packed, scratch and tiles are lent by the backbone's workspace, which is idle by then: at
  * least wilor_refine_packed and wilor_refine_scratch floats (per thread). */
-void wilor_refine_work_push(wilor_refine_work *w, const wilor_refine *r, int vertices,
-                            wilor_arena *arena);
+void wilor_refine_work_push(wilor_refine_work *w, const wilor_refine *r, int vertices, bool mlx,
+                            int batch, wilor_arena *arena);
 size_t wilor_refine_packed(const wilor_refine *r);
 size_t wilor_refine_scratch(const wilor_refine *r);
 
@@ -74,6 +83,15 @@ int wilor_refine_corner(const wilor_refine_work *w);
  * or its corner. */
 void wilor_refine_maps(const wilor_refine *r, wilor_refine_work *w, const float *patches,
                        size_t ld, int patch_rows, int patch_cols, wilor_threads *pool);
+
+/* The same in wilor-mlx's way, whole maps only. First for each hand, below w->hands, the coarse
+ * map and the next ones before their norms; then for all n hands what statistics they share. Then
+ * choose a hand to sample. */
+void wilor_refine_maps_begin(const wilor_refine *r, wilor_refine_work *w, int hand,
+                             const float *patches, size_t ld, wilor_threads *pool);
+void wilor_refine_maps_end(const wilor_refine *r, wilor_refine_work *w, int n,
+                           wilor_threads *pool);
+void wilor_refine_choose(wilor_refine_work *w, int hand);
 
 /* Sample the maps at w->xy, take the maximum over the vertices: w->features. */
 void wilor_refine_sample(wilor_refine_work *w, wilor_threads *pool);

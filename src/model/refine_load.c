@@ -48,6 +48,8 @@ static wilor_status load_batch_norm(wilor_upsample *u, wilor_loader *l, const ch
     }
     u->scale = scale;
     u->shift = shift;
+    u->gamma = v[0];
+    u->beta = v[1];
 done:
     return st;
 }
@@ -69,7 +71,7 @@ static wilor_status load_upsample(wilor_upsample *u, wilor_loader *l, const char
         if (!wilor_pages_alloc(&pages, t->count * sizeof(float)))
             WILOR_FAIL(l->err, WILOR_ERR_NOMEM, "no memory for the tensor %s", name);
         WILOR_TRY(wilor_tensor_to_f32(t, pages.data, l->err));
-        WILOR_TRY(wilor_loader_done(l, index, t));
+        WILOR_TRY(wilor_loader_done(l, t));
     } else {
         wilor_loader_expect(l, t);
     }

@@ -7,7 +7,9 @@
 
 #define FOCAL 5000.0f /* of the weak perspective, pixels of a 256-pixel crop */
 
-enum { CHANNEL_CHUNK = 64 };
+#define BATCH_NORM_EPS 1e-5f
+
+enum { CHANNEL_CHUNK = 64, NORM_CHUNK = 16 };
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
@@ -24,18 +26,36 @@ size_t wilor_refine_scratch(const wilor_refine *r) {
     return (size_t)r->kernels->mr * most(2 * (size_t)r->width, (size_t)r->features);
 }
 
-void wilor_refine_work_push(wilor_refine_work *w, const wilor_refine *r, int vertices,
-                            wilor_arena *arena) {
+/* Floats of a whole map. */
+static size_t map_floats(const wilor_map *m) {
+    return (size_t)(m->side * m->side / 4 * 3) * (size_t)m->channels;
+}
+
+/* fine0's output is as large as the middle map. */
+static size_t half_floats(const wilor_refine_work *w) { return map_floats(&w->map[1]); }
+
+void wilor_refine_choose(wilor_refine_work *w, int hand) {
+    for (int i = 0; i < WILOR_MAPS; i++)
+        w->map[i].data = w->all_maps[i] + (size_t)hand * map_floats(&w->map[i]);
+    w->half = w->all_half + (size_t)hand * half_floats(w);
+}
+
+void wilor_refine_work_push(wilor_refine_work *w, const wilor_refine *r, int vertices, bool mlx,
+                            int batch, wilor_arena *arena) {
     size_t d = (size_t)r->width, v = (size_t)vertices, f = sizeof(float);
     static const int sides[WILOR_MAPS] = {64, 32, 16};
     int channels[WILOR_MAPS] = {r->width / 8, r->width / 4, r->width / 2};
     w->vertices = vertices;
+    w->mlx = mlx;
+    w->hands = mlx ? batch : 1;
+    size_t n = (size_t)w->hands;
     for (int i = 0; i < WILOR_MAPS; i++) {
-        size_t pixels = (size_t)(sides[i] * sides[i] / 4 * 3);
         w->map[i] = (wilor_map){.channels = channels[i], .side = sides[i]};
-        w->map[i].data = wilor_arena_push(arena, pixels * (size_t)channels[i], f);
+        w->all_maps[i] = wilor_arena_push(arena, n * map_floats(&w->map[i]), f);
     }
-    w->half = wilor_arena_push(arena, 32 * 24 * (d / 4), f);
+    w->all_half = wilor_arena_push(arena, n * half_floats(w), f);
+    if (w->all_half)
+        wilor_refine_choose(w, 0);
     /* The largest: a quarter of the fine map's pixels × D/8, a quarter of the middle's × D/4. */
     w->plane = wilor_arena_push(arena, most(32 * 24 * (d / 8), 16 * 12 * (d / 4)), f);
     w->xy = wilor_arena_push(arena, WILOR_MAPS * v * 2, f);
@@ -158,7 +178,7 @@ static void upsample(const wilor_refine *r, wilor_refine_work *w, const wilor_up
                         .a = w->packed,
                         .groups = 1,
                         .rows = pixels,
-                        .epilogue = WILOR_EPILOGUE_RELU,
+                        .epilogue = w->mlx ? WILOR_EPILOGUE_STORE : WILOR_EPILOGUE_RELU,
                         .scale = u->scale,
                         .shift = u->shift,
                         .out = w->plane,
@@ -173,10 +193,9 @@ static void upsample(const wilor_refine *r, wilor_refine_work *w, const wilor_up
     }
 }
 
-void wilor_refine_maps(const wilor_refine *r, wilor_refine_work *w, const float *patches,
-                       size_t ld, int patch_rows, int patch_cols, wilor_threads *pool) {
-    wilor_map *fine = &w->map[0], *middle = &w->map[1], *coarse = &w->map[2];
-    wilor_map half = {.data = w->half, .channels = r->width / 4, .side = middle->side};
+static void make_coarse(const wilor_refine *r, wilor_refine_work *w, const float *patches,
+                        size_t ld, int patch_rows, int patch_cols, wilor_threads *pool) {
+    wilor_map *coarse = &w->map[2];
     coarse->rows = patch_rows;
     coarse->cols = patch_cols;
     int pixels = patch_rows * patch_cols;
@@ -198,9 +217,90 @@ void wilor_refine_maps(const wilor_refine *r, wilor_refine_work *w, const float 
                     .ldo = (size_t)coarse->channels,
                     .tiles = w->tiles};
     wilor_gemm_run(&m, pool);
+}
+
+static wilor_map half_map(const wilor_refine *r, const wilor_refine_work *w) {
+    const wilor_map *middle = &w->map[1];
+    return (wilor_map){w->half, middle->side, middle->side / 4 * 3, r->width / 4, middle->side};
+}
+
+void wilor_refine_maps(const wilor_refine *r, wilor_refine_work *w, const float *patches,
+                       size_t ld, int patch_rows, int patch_cols, wilor_threads *pool) {
+    wilor_map *fine = &w->map[0], *middle = &w->map[1], *coarse = &w->map[2];
+    wilor_map half = half_map(r, w);
+    make_coarse(r, w, patches, ld, patch_rows, patch_cols, pool);
     upsample(r, w, &r->middle, coarse, middle, pool);
     upsample(r, w, &r->fine0, coarse, &half, pool);
     upsample(r, w, &r->fine1, &half, fine, pool);
+}
+
+/* ---------------------------------------------------------------- maps as wilor-mlx has them */
+
+typedef struct norm_job {
+    const wilor_upsample *u;
+    float *data; /* pixels of all hands × channels */
+    size_t pixels;
+} norm_job;
+
+/* Up to NORM_CHUNK channels: their statistics in double, one pixel after the other, so that the
+ * number of threads changes nothing; then norm and ReLU in place. */
+static void norm_unit(void *context, int unit, int thread) {
+    const norm_job *j = context;
+    size_t ld = (size_t)j->u->outputs;
+    int first = unit * NORM_CHUNK;
+    int n = j->u->outputs - first < NORM_CHUNK ? j->u->outputs - first : NORM_CHUNK;
+    double mean[NORM_CHUNK] = {0}, var[NORM_CHUNK] = {0};
+    float middle[NORM_CHUNK], factor[NORM_CHUNK];
+    float *data = j->data + first;
+    (void)thread;
+    for (size_t p = 0; p < j->pixels; p++)
+        for (int c = 0; c < n; c++)
+            mean[c] += data[p * ld + (size_t)c];
+    for (int c = 0; c < n; c++)
+        mean[c] /= (double)j->pixels;
+    for (size_t p = 0; p < j->pixels; p++)
+        for (int c = 0; c < n; c++) {
+            double d = data[p * ld + (size_t)c] - mean[c];
+            var[c] += d * d;
+        }
+    for (int c = 0; c < n; c++) {
+        middle[c] = (float)mean[c];
+        factor[c] = 1.0f / sqrtf((float)(var[c] / (double)j->pixels) + BATCH_NORM_EPS);
+    }
+    for (size_t p = 0; p < j->pixels; p++)
+        for (int c = 0; c < n; c++) {
+            float *x = data + p * ld + (size_t)c;
+            float y =
+                (*x - middle[c]) * factor[c] * j->u->gamma[first + c] + j->u->beta[first + c];
+            *x = y < 0.0f ? 0.0f : y; /* NaN stays */
+        }
+}
+
+static void norm_hands(const wilor_upsample *u, float *data, size_t floats, int hands,
+                       wilor_threads *pool) {
+    norm_job j = {u, data, (size_t)hands * floats / (size_t)u->outputs};
+    wilor_threads_run(pool, norm_unit, &j, wilor_panels(u->outputs, NORM_CHUNK));
+}
+
+void wilor_refine_maps_begin(const wilor_refine *r, wilor_refine_work *w, int hand,
+                             const float *patches, size_t ld, wilor_threads *pool) {
+    wilor_refine_choose(w, hand);
+    wilor_map half = half_map(r, w);
+    make_coarse(r, w, patches, ld, WILOR_GRID_ROWS, WILOR_GRID_COLS, pool);
+    upsample(r, w, &r->middle, &w->map[2], &w->map[1], pool);
+    upsample(r, w, &r->fine0, &w->map[2], &half, pool);
+}
+
+void wilor_refine_maps_end(const wilor_refine *r, wilor_refine_work *w, int n,
+                           wilor_threads *pool) {
+    norm_hands(&r->middle, w->all_maps[1], map_floats(&w->map[1]), n, pool);
+    norm_hands(&r->fine0, w->all_half, half_floats(w), n, pool);
+    for (int hand = 0; hand < n; hand++) {
+        wilor_refine_choose(w, hand);
+        wilor_map half = half_map(r, w);
+        upsample(r, w, &r->fine1, &half, &w->map[0], pool);
+    }
+    norm_hands(&r->fine1, w->all_maps[0], map_floats(&w->map[0]), n, pool);
 }
 
 /* ---------------------------------------------------------------- sampling */
@@ -214,6 +314,24 @@ static void place(const wilor_map *m, const float *xy, float *weights, int32_t *
         weights[i] = (1.0f - fabsf(xy[0] - x)) * (1.0f - fabsf(xy[1] - y));
         bool inside = x >= 0.0f && x < (float)m->cols && y >= 0.0f && y < (float)m->rows;
         corner[i] = inside ? ((int)y * m->cols + (int)x) * m->channels : -1;
+    }
+}
+
+/* NaN becomes 0, any pixel: its weights are NaN. */
+static int nearest(float at, int count) {
+    if (!(at > 0.0f))
+        return 0;
+    return at < (float)(count - 1) ? (int)at : count - 1;
+}
+
+/* As wilor-mlx: weights of the point where it is, neighbours moved into the map. */
+static void place_clamped(const wilor_map *m, const float *xy, float *weights,
+                          int32_t *corner) {
+    float x0 = floorf(xy[0]), y0 = floorf(xy[1]);
+    for (int i = 0; i < 4; i++) {
+        float x = x0 + (float)(i % 2), y = y0 + (float)(i / 2);
+        weights[i] = (1.0f - fabsf(xy[0] - x)) * (1.0f - fabsf(xy[1] - y));
+        corner[i] = (nearest(y, m->rows) * m->cols + nearest(x, m->cols)) * m->channels;
     }
 }
 
@@ -246,11 +364,13 @@ static void sample_unit(void *context, int unit, int thread) {
 }
 
 void wilor_refine_sample(wilor_refine_work *w, wilor_threads *pool) {
+    void (*where)(const wilor_map *, const float *, float *, int32_t *) =
+        w->mlx ? place_clamped : place;
     float *out = w->features;
     for (int i = 0; i < WILOR_MAPS; i++) {
         const wilor_map *m = &w->map[i];
         for (int v = 0; v < w->vertices; v++)
-            place(m, w->xy + ((size_t)i * (size_t)w->vertices + (size_t)v) * 2,
+            where(m, w->xy + ((size_t)i * (size_t)w->vertices + (size_t)v) * 2,
                   w->weights + 4 * v, w->corner + 4 * v);
         sample_job job = {w, m, out};
         wilor_threads_run(pool, sample_unit, &job, wilor_panels(m->channels, CHANNEL_CHUNK));

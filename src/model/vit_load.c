@@ -90,7 +90,7 @@ static wilor_status load_positions(wilor_vit *v, wilor_loader *l) {
         return WILOR_OK;
     }
     WILOR_TRY(wilor_tensor_to_f32(t, all, l->err));
-    WILOR_TRY(wilor_loader_done(l, index, t));
+    WILOR_TRY(wilor_loader_done(l, t));
     for (size_t row = 1; row <= WILOR_PATCHES; row++)
         for (size_t i = 0; i < d; i++)
             all[row * d + i] += all[i];

@@ -34,7 +34,10 @@ wilor_file_kind wilor_canonical_kind(const wilor_index *x) {
         return WILOR_FILE_MANO;
     if (has_count(x, "pose", 96) && has_count(x, "shape", 10) && has_count(x, "cam", 3))
         return WILOR_FILE_MEAN;
-    /* YOLOv8-pose as a saved module, and under wilor-mlx's names. */
+    /* YOLOv8-pose as a saved module, whole or not, and under wilor-mlx's names. */
+    const char *network = wilor_index_class(x, "");
+    if (network && strcmp(network, "ultralytics.nn.tasks.PoseModel") == 0)
+        return WILOR_FILE_DETECTOR;
     if ((has(x, "model.0.conv.weight") && has(x, "model.22.cv4.0.0.conv.weight")) ||
         (has(x, "b0.conv.weight") && has(x, "pose.cv4.0.0.conv.weight")))
         return WILOR_FILE_DETECTOR;
@@ -90,6 +93,40 @@ static wilor_status rename_mlx(wilor_index *x, wilor_tensor *t, wilor_error *err
     return WILOR_OK;
 }
 
+/* ------------------------------------------------------------------ detector */
+
+/* wilor-mlx's module of each layer that has weights: b0 … b9, h12 …, pose. Other names stay and
+ * are nobody's. */
+static bool detector_layer(const char *name, int *layer, const char **rest) {
+    static const int head[] = {12, 15, 16, 18, 19, 21};
+    char prefix[16];
+    for (int i = 0; i < 17; i++) {
+        *layer = i < 10 ? i : i < 16 ? head[i - 10] : 22;
+        if (i == 16)
+            snprintf(prefix, sizeof prefix, "pose.");
+        else
+            snprintf(prefix, sizeof prefix, "%c%d.", i < 10 ? 'b' : 'h', *layer);
+        if (strncmp(name, prefix, strlen(prefix)) == 0) {
+            *rest = name + strlen(prefix);
+            return true;
+        }
+    }
+    return false;
+}
+
+static wilor_status rename_detector(wilor_index *x, wilor_tensor *t, wilor_error *err) {
+    static const int convolution[4] = {0, 3, 1, 2};
+    char prefix[16];
+    const char *rest;
+    int layer;
+    if (!has(x, "b0.conv.weight") || !detector_layer(t->name, &layer, &rest))
+        return WILOR_OK;
+    if (t->rank == 4)
+        permute(t, convolution);
+    snprintf(prefix, sizeof prefix, "model.%d.", layer);
+    return set_name(x, t, prefix, rest, err);
+}
+
 /* ------------------------------------------------------------------ MANO and its means */
 
 /* (V, 3, P) as (P, V·3). */
@@ -100,8 +137,9 @@ static wilor_status transpose_basis(wilor_index *x, wilor_tensor *t, wilor_error
     if (t->stride[0] != t->stride[1] * t->shape[1] && t->count) {
         uint8_t *dense;
         WILOR_TRY(wilor_index_derive(x, t->count * t->element, &dense, err));
-        wilor_tensor_gather(t, dense);
+        WILOR_TRY(wilor_tensor_gather(t, dense, err));
         t->data = dense;
+        t->mapped = NULL;
         t->span = t->count * t->element;
         wilor_tensor_set_dense(t, false);
     }
@@ -196,6 +234,8 @@ static wilor_status rename_tensor(wilor_index *x, wilor_tensor *t, wilor_error *
     switch (x->kind) {
     case WILOR_FILE_MLX:
         return rename_mlx(x, t, err);
+    case WILOR_FILE_DETECTOR:
+        return rename_detector(x, t, err);
     case WILOR_FILE_MANO:
         return rename_mano(x, t, err);
     case WILOR_FILE_MEAN:

@@ -10,6 +10,21 @@ typedef struct wilor_metadata_pair {
     const char *key, *value; /* in the pool */
 } wilor_metadata_pair;
 
+enum { WILOR_ATTRIBUTE_MOST = 4 };
+
+typedef struct wilor_attribute {
+    const char *key;  /* constant */
+    const char *text; /* in the pool; NULL when the value is no text */
+    int count;        /* numbers; 0 when the value is something else */
+    double values[WILOR_ATTRIBUTE_MOST];
+    struct wilor_attribute *next; /* an older one */
+} wilor_attribute;
+
+typedef struct wilor_module {
+    const char *name, *class_name; /* in the pool */
+    wilor_attribute *attributes;   /* in the pool, newest first */
+} wilor_module;
+
 struct wilor_index {
     wilor_file_map map; /* empty when the index was opened from memory */
     const uint8_t *data;
@@ -23,6 +38,9 @@ struct wilor_index {
     wilor_names names; /* of the tensors, sorted by wilor_index_seal */
     wilor_metadata_pair *pairs;
     size_t pair_count, pair_room;
+    wilor_module *modules; /* of a saved ultralytics network, itself first; see module_list.h */
+    size_t module_count, module_room;
+    wilor_names module_names;
     size_t derived;    /* bytes given out by wilor_index_derive */
     size_t name_bytes; /* of all names */
     wilor_file_kind kind;

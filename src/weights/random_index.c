@@ -83,13 +83,12 @@ static wilor_status add_copy(wilor_index *x, const wilor_index *hand, const wilo
         (!from->generator && from->span < size))
         return wilor_error_set(err, WILOR_ERR_MODEL, "%s: elements of %s overlap",
                                hand->path.text, wilor_quote(&q, from->name));
-    wilor_status st = wilor_index_check(hand, err);
-    if (st != WILOR_OK)
-        return st;
     uint8_t *bytes = wilor_pool_alloc(&x->pool, from->count, from->element);
     if (!bytes)
         return wilor_index_no_memory(x, err);
-    wilor_tensor_gather(from, bytes);
+    wilor_status st = wilor_tensor_gather(from, bytes, err);
+    if (st != WILOR_OK)
+        return st;
     st = wilor_index_name(x, &t.name, from->name, strlen(from->name), err);
     if (st != WILOR_OK)
         return st;

@@ -6,6 +6,9 @@
  * is not ours. */
 #include "tensor_convert.h"
 
+#include "heap.h"
+#include "index_build.h"
+
 #include <string.h>
 
 static bool host_is_little(void) {
@@ -206,8 +209,16 @@ static int reduce(const wilor_tensor *t, size_t shape[], size_t step[]) {
     return rank;
 }
 
-/* The same for values that are computed, a chunk at a time. */
-static bool walk_generated(const wilor_tensor *t, run_function *run, uint8_t *to, size_t size) {
+static wilor_status out_of_range(const wilor_tensor *t, wilor_error *err) {
+    wilor_quoted q;
+    return wilor_error_set(err, WILOR_ERR_FORMAT,
+                           "tensor %s (%s) holds a value outside the range of int64",
+                           wilor_quote(&q, t->name), t->dtype_name);
+}
+
+/* For values that are computed, a chunk at a time. */
+static wilor_status walk_generated(const wilor_tensor *t, run_function *run, uint8_t *to,
+                                   size_t size, wilor_error *err) {
     float chunk[1024];
     const size_t room = sizeof chunk / sizeof *chunk;
     wilor_tensor native = *t;
@@ -216,23 +227,20 @@ static bool walk_generated(const wilor_tensor *t, run_function *run, uint8_t *to
         n = t->count - first < room ? t->count - first : room;
         t->generator->fill(t->generator, first, n, chunk);
         if (!run(&native, (const uint8_t *)chunk, sizeof *chunk, n, to + first * size))
-            return false;
+            return out_of_range(t, err);
     }
-    return true;
+    return WILOR_OK;
 }
 
-static bool walk(const wilor_tensor *t, run_function *run, void *dst, size_t size) {
+/* For values in plain memory. */
+static wilor_status walk_memory(const wilor_tensor *t, run_function *run, uint8_t *to,
+                                size_t size, wilor_error *err) {
     size_t shape[WILOR_MAX_RANK + 1], step[WILOR_MAX_RANK + 1], at[WILOR_MAX_RANK + 1] = {0};
-    if (!t->count)
-        return true;
-    if (t->generator)
-        return walk_generated(t, run, dst, size);
     int last = reduce(t, shape, step) - 1;
     const uint8_t *p = t->data;
-    uint8_t *to = dst;
     for (;;) {
         if (!run(t, p, step[last], shape[last], to))
-            return false;
+            return out_of_range(t, err);
         to += shape[last] * size;
         int i = last - 1;
         for (; i >= 0; i--) {
@@ -243,8 +251,65 @@ static bool walk(const wilor_tensor *t, run_function *run, void *dst, size_t siz
             at[i] = 0;
         }
         if (i < 0)
-            return true;
+            return WILOR_OK;
     }
+}
+
+static wilor_status fetch(const wilor_tensor *t, size_t from, size_t bytes, void *dst,
+                          wilor_error *err) {
+    const wilor_index *x = t->mapped;
+    return wilor_file_map_read(&x->map, t->data + from, bytes, dst, x->raw_path, err);
+}
+
+static bool is_dense(const wilor_tensor *t) {
+    size_t shape[WILOR_MAX_RANK + 1], step[WILOR_MAX_RANK + 1];
+    return reduce(t, shape, step) == 1 && step[0] == t->element;
+}
+
+/* For values in a large file. Dense ones come a chunk at a time or, when nothing is to be
+ * converted, at once; of others all that the view spans is fetched first: a read for each short
+ * run would fetch the same pages over and over. */
+static wilor_status walk_mapped(const wilor_tensor *t, run_function *run, uint8_t *to,
+                                size_t size, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_quoted q;
+    uint8_t *block = NULL, chunk[1 << 14];
+    const size_t room = sizeof chunk / t->element;
+    bool as_it_is =
+        run == run_bytes || (run == run_f32 && t->dtype == WILOR_F32 && !must_swap(t));
+    if (!is_dense(t)) {
+        block = wilor_heap_alloc(t->span, 1);
+        if (!block)
+            WILOR_FAIL(err, WILOR_ERR_NOMEM, "%s: no memory for tensor %s",
+                       t->mapped->path.text, wilor_quote(&q, t->name));
+        WILOR_TRY(fetch(t, 0, t->span, block, err));
+        wilor_tensor copy = *t;
+        copy.data = block;
+        WILOR_TRY(walk_memory(&copy, run, to, size, err));
+    } else if (as_it_is) {
+        WILOR_TRY(fetch(t, 0, t->count * t->element, to, err));
+    } else {
+        for (size_t first = 0, n; first < t->count; first += n) {
+            n = t->count - first < room ? t->count - first : room;
+            WILOR_TRY(fetch(t, first * t->element, n * t->element, chunk, err));
+            if (!run(t, chunk, t->element, n, to + first * size))
+                WILOR_TRY(out_of_range(t, err));
+        }
+    }
+done:
+    wilor_heap_free(block);
+    return st;
+}
+
+static wilor_status walk(const wilor_tensor *t, run_function *run, void *dst, size_t size,
+                         wilor_error *err) {
+    if (!t->count)
+        return WILOR_OK;
+    if (t->generator)
+        return walk_generated(t, run, dst, size, err);
+    if (t->mapped)
+        return walk_mapped(t, run, dst, size, err);
+    return walk_memory(t, run, dst, size, err);
 }
 
 static wilor_status no_arithmetic(const wilor_tensor *t, wilor_error *err) {
@@ -257,26 +322,19 @@ static wilor_status no_arithmetic(const wilor_tensor *t, wilor_error *err) {
 wilor_status wilor_tensor_to_f32(const wilor_tensor *t, float *dst, wilor_error *err) {
     if (t->dtype == WILOR_DTYPE_OTHER)
         return no_arithmetic(t, err);
-    walk(t, run_f32, dst, sizeof *dst);
-    return WILOR_OK;
+    return walk(t, run_f32, dst, sizeof *dst, err);
 }
 
 wilor_status wilor_tensor_to_f64(const wilor_tensor *t, double *dst, wilor_error *err) {
     if (t->dtype == WILOR_DTYPE_OTHER)
         return no_arithmetic(t, err);
-    walk(t, run_f64, dst, sizeof *dst);
-    return WILOR_OK;
+    return walk(t, run_f64, dst, sizeof *dst, err);
 }
 
 wilor_status wilor_tensor_to_i64(const wilor_tensor *t, int64_t *dst, wilor_error *err) {
-    wilor_quoted q;
     if (t->dtype == WILOR_DTYPE_OTHER)
         return no_arithmetic(t, err);
-    if (!walk(t, run_i64, dst, sizeof *dst))
-        return wilor_error_set(err, WILOR_ERR_FORMAT,
-                               "tensor %s (%s) holds a value outside the range of int64",
-                               wilor_quote(&q, t->name), t->dtype_name);
-    return WILOR_OK;
+    return walk(t, run_i64, dst, sizeof *dst, err);
 }
 
 wilor_status wilor_tensor_rows_to_f32(const wilor_tensor *t, int64_t first, int64_t rows,
@@ -299,17 +357,19 @@ wilor_status wilor_tensor_rows_to_f32(const wilor_tensor *t, int64_t first, int6
             return WILOR_OK;
         }
         part.data += (size_t)first * (size_t)t->stride[0] * t->element;
+        part.span -= (size_t)(have - rows) * (size_t)t->stride[0] * t->element;
     }
     return wilor_tensor_to_f32(&part, dst, err);
 }
 
-void wilor_tensor_gather(const wilor_tensor *t, uint8_t *dst) {
-    walk(t, run_bytes, dst, t->element);
+wilor_status wilor_tensor_gather(const wilor_tensor *t, uint8_t *dst, wilor_error *err) {
+    return walk(t, run_bytes, dst, t->element, err);
 }
 
 const float *wilor_tensor_f32_in_place(const wilor_tensor *t) {
     size_t shape[WILOR_MAX_RANK + 1], step[WILOR_MAX_RANK + 1];
-    if (t->dtype != WILOR_F32 || must_swap(t) || !t->data || (uintptr_t)t->data % sizeof(float))
+    if (t->dtype != WILOR_F32 || must_swap(t) || !t->data || t->mapped ||
+        (uintptr_t)t->data % sizeof(float))
         return NULL;
     if (reduce(t, shape, step) != 1 || step[0] != sizeof(float))
         return NULL;

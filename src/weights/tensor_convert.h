@@ -11,6 +11,6 @@ float wilor_f16_to_f32(uint16_t bits);
 float wilor_bf16_to_f32(uint16_t bits);
 
 /* The elements as they are, gathered into row-major order: count * element bytes. */
-void wilor_tensor_gather(const wilor_tensor *t, uint8_t *dst);
+wilor_status wilor_tensor_gather(const wilor_tensor *t, uint8_t *dst, wilor_error *err);
 
 #endif

@@ -9,6 +9,7 @@
 #include "canonical_names.h"
 #include "heap.h"
 #include "mano_pickle.h"
+#include "module_list.h"
 #include "npy.h"
 #include "safetensors.h"
 #include "torch_checkpoint.h"
@@ -112,6 +113,7 @@ static wilor_status place(const wilor_index *x, wilor_tensor *t, const uint8_t *
     if (offset < 0)
         return refuse(x, t, "begins before its data", err);
     t->data = NULL;
+    t->mapped = NULL;
     t->span = 0;
     if (t->count == 0)
         return WILOR_OK;
@@ -125,6 +127,8 @@ static wilor_status place(const wilor_index *x, wilor_tensor *t, const uint8_t *
             "%s: a tensor repeats %zu elements to make %zu; the limit is 16 times",
             x->path.text, have, t->count);
     t->data = base + (size_t)offset * t->element;
+    if (x->map.mapped && (uintptr_t)t->data - (uintptr_t)x->data < x->size)
+        t->mapped = x;
     t->span = extent * t->element;
     return WILOR_OK;
 }
@@ -305,7 +309,10 @@ static wilor_status finish_open(wilor_index **out, wilor_index *x, const char *n
         WILOR_TRY(wilor_index_no_memory(x, err));
     WILOR_TRY(read_any(x, err));
     WILOR_TRY(wilor_index_seal(x, err));
+    WILOR_TRY(wilor_modules_seal(x, err));
+    WILOR_TRY(wilor_modules_describe(x, err));
     x->kind = wilor_canonical_kind(x);
+    wilor_file_map_release(&x->map);
     wilor_error_clear(err);
     *out = x;
     x = NULL;
@@ -356,6 +363,8 @@ void wilor_index_close(wilor_index **index) {
     wilor_names_free(&x->names);
     wilor_heap_free(x->tensors);
     wilor_heap_free(x->pairs);
+    wilor_names_free(&x->module_names);
+    wilor_heap_free(x->modules);
     wilor_heap_free(x->raw_path);
     wilor_heap_free(x);
 }
@@ -385,12 +394,6 @@ const wilor_tensor *wilor_index_find(const wilor_index *index, const char *name)
 }
 
 wilor_file_kind wilor_index_kind(const wilor_index *index) { return index->kind; }
-
-void wilor_index_release(const wilor_index *index, const wilor_tensor *t) {
-    const wilor_file_map *m = &index->map;
-    if (m->data && t->data && t->data >= m->data && t->data < m->data + m->size)
-        wilor_file_map_release(m, t->data, t->span);
-}
 
 wilor_status wilor_index_check(const wilor_index *index, wilor_error *err) {
     return wilor_file_map_check(&index->map, index->raw_path, err);

@@ -1,7 +1,7 @@
 /* One index of named tensors, whatever file they came from.
  *
- * A tensor is a strided view: of the mapped file where its bytes lie there as they are, else of
- * memory that the index owns (inflated members, values computed from chumpy objects …). Views
+ * A tensor is a strided view: of the file where its bytes lie there as they are, else of memory
+ * that the index owns (inflated members, values computed from chumpy objects …). Views
  * are validated when they are made: every element that shape and strides reach lies inside the
  * bytes the view names, so that readers need no further check. */
 #ifndef WILOR_TENSOR_INDEX_H
@@ -48,9 +48,11 @@ typedef struct wilor_tensor {
     int64_t stride[WILOR_MAX_RANK]; /* in elements, >= 0 */
     const uint8_t *data;            /* first element; may be unaligned. NULL when count is 0 or
                                                   there is a generator */
-    size_t element;                 /* bytes of one element */
-    size_t span;                    /* bytes from data that the view may touch */
-    size_t count;                   /* product of shape */
+    const struct wilor_index *mapped; /* whose mapped file data points into: only the functions
+                                         below may read it there. NULL: plain memory */
+    size_t element;                   /* bytes of one element */
+    size_t span;                      /* bytes from data that the view may touch */
+    size_t count;                     /* product of shape */
     const wilor_generator *generator; /* NULL, or the source of a dense F32 tensor's values */
 } wilor_tensor;
 
@@ -77,6 +79,22 @@ const wilor_tensor *wilor_index_at(const wilor_index *index,
                                    size_t i); /* in the file's order */
 const wilor_tensor *wilor_index_find(const wilor_index *index, const char *name); /* or NULL */
 
+/* ---- modules: what a saved ultralytics network (detector.pt) says beside its tensors. Other
+ * files have none. Names are dotted as those of tensors are; "" is the network itself. */
+size_t wilor_index_module_count(const wilor_index *index);
+const char *wilor_index_module_at(const wilor_index *index, size_t i);        /* a name */
+size_t wilor_index_module_find(const wilor_index *index, const char *module); /* or count */
+/* "ultralytics.nn.modules.block.C2f"; NULL: no such module. */
+const char *wilor_index_class(const wilor_index *index, const char *module);
+/* An attribute that decides the arithmetic (f, stride, eps, add, nc … listed in module_list.c;
+ * of "" also imgsz, the size of training). Returns how many numbers it is (true is 1), and
+ * writes at most `most` of them; 0: something else; -1: there is none, or it is None. */
+int wilor_index_attribute(const wilor_index *index, const char *module, const char *key,
+                          double *values, int most);
+/* Text of an attribute (mode …; of "" also names.0, names.1: the classes), or NULL. */
+const char *wilor_index_attribute_text(const wilor_index *index, const char *module,
+                                       const char *key);
+
 /* ---- names: what the file is, and its tensors under the checkpoint's names (model.md).
  * CHECKPOINT: as they are. MLX: wilor-mlx's names and layouts become the checkpoint's: names by
  * the table, OHWI convolutions become (out, in, h, w), transposed ones (in, out, h, w), by
@@ -84,23 +102,24 @@ const wilor_tensor *wilor_index_find(const wilor_index *index, const char *name)
  * a .pkl: posedirs as (135, V·3), J_regressor dense, parents from kintree_table row 0 (root -1
  * or 4294967295 as it is), weights -> lbs_weights, f -> faces_tensor; faces -> faces_tensor;
  * MANO's own extra_joints_idxs and joint_map when the file has none. MEAN: pose, shape, cam ->
- * backbone.init_hand_pose (1,96), init_betas (1,10), init_cam (1,3). */
+ * backbone.init_hand_pose (1,96), init_betas (1,10), init_cam (1,3). DETECTOR: wilor-mlx's
+ * b<i>, h<i> and pose become model.<i>, its OHWI convolutions (out, in, h, w). */
 wilor_file_kind wilor_index_kind(const wilor_index *index);
 wilor_status wilor_index_canonical(wilor_index *index, wilor_error *err); /* idempotent */
 
-/* ---- values. Layout of dst: row-major. Only for dtypes with arithmetic, else ERR_UNSUPPORTED. */
+/* ---- values. Layout of dst: row-major. Only for dtypes with arithmetic, else ERR_UNSUPPORTED.
+ * A large file is read from here, by pread: ERR_IO when it was cut or cannot be read, ERR_NOMEM
+ * when a view that is not dense needs memory to be put in order. */
 wilor_status wilor_tensor_to_f32(const wilor_tensor *t, float *dst, wilor_error *err);
 /* Rows first … first + rows - 1 of the first dimension; the tensor seen as shape[0] × the rest. */
 wilor_status wilor_tensor_rows_to_f32(const wilor_tensor *t, int64_t first, int64_t rows,
                                       float *dst, wilor_error *err);
 wilor_status wilor_tensor_to_i64(const wilor_tensor *t, int64_t *dst, wilor_error *err);
-/* The values where they lie when the view is native-endian, contiguous, 4-byte aligned F32;
- * else NULL. */
+/* The values where they lie when the view is native-endian, contiguous, 4-byte aligned F32 in
+ * plain memory; else NULL. */
 const float *wilor_tensor_f32_in_place(const wilor_tensor *t);
 
-/* Done with this tensor for now: its pages of the mapped file need not count as ours. */
-void wilor_index_release(const wilor_index *index, const wilor_tensor *t);
-/* ERR_IO when the file shrank under the mapping. */
+/* ERR_IO when a mapped file has become shorter. */
 wilor_status wilor_index_check(const wilor_index *index, wilor_error *err);
 
 #endif

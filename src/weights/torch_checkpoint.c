@@ -13,6 +13,7 @@
 #include "torch_checkpoint.h"
 
 #include "heap.h"
+#include "module_list.h"
 #include "zip_member.h"
 #include <stdio.h>
 #include <string.h>
@@ -41,6 +42,7 @@ typedef struct checkpoint {
     char name[NAME_MOST + 1];
     size_t name_length;
     size_t steps, steps_most;
+    bool modules; /* note classes and attributes, too */
     wilor_error *err;
 } checkpoint;
 
@@ -312,6 +314,10 @@ static wilor_status walk_object(checkpoint *c, const wilor_value *v, int depth) 
     static const char *const parts[] = {"_parameters", "_buffers", "_modules"};
     wilor_status st = WILOR_OK;
     const wilor_value *state = wilor_value_state(v);
+    if (state)
+        c->steps += state->as.list.count / 2; /* each entry is looked at */
+    if (c->modules && wilor_modules_is_one(v))
+        WILOR_TRY(wilor_modules_add(c->x, c->name, c->name_length, v, c->err));
     for (size_t i = 0; i < 3; i++) {
         const wilor_value *part = wilor_value_get(state, parts[i]);
         if (part && part->kind == WILOR_VALUE_OBJECT)
@@ -350,11 +356,15 @@ static bool holds_values(const wilor_value *v) {
 }
 
 /* The part of a checkpoint that is the model: its state_dict, or a module saved as "model" or
- * (by training programs that average weights) "ema", or all of it. */
+ * (by training programs that average weights) "ema", or all of it. Where ultralytics saved both,
+ * the average is what it runs. */
 static const wilor_value *model_of(const wilor_value *top) {
     static const char *const keys[] = {"state_dict", "model", "ema"};
     if (wilor_value_get(wilor_value_state(top), "_modules"))
         return top;
+    if (!holds_values(wilor_value_get(top, keys[0])) &&
+        wilor_modules_wanted(wilor_value_get(top, "ema")))
+        return wilor_value_get(top, "ema");
     for (size_t i = 0; i < 3; i++) {
         const wilor_value *part = wilor_value_get(top, keys[i]);
         if (holds_values(part))
@@ -397,7 +407,12 @@ static wilor_status walk_top(checkpoint *c, const wilor_value *top) {
         wilor_value key = {.kind = WILOR_VALUE_TEXT, .as.text = {"tensor", 6}};
         WILOR_TRY(walk_named(c, &key, top, 0));
     } else {
-        WILOR_TRY(walk(c, model_of(top), 0));
+        const wilor_value *model = model_of(top);
+        c->modules = wilor_modules_wanted(model);
+        WILOR_TRY(walk(c, model, 0));
+        const wilor_value *training = wilor_value_get(top, "train_args");
+        WILOR_TRY(wilor_modules_add_to_root(c->x, "imgsz", wilor_value_get(training, "imgsz"),
+                                            c->err));
     }
     if (!c->x->count)
         WILOR_FAIL(c->err, WILOR_ERR_FORMAT, "%s: this PyTorch file holds no tensors",

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # check_installed.sh BUILD SCRATCH: installs BUILD into SCRATCH, builds the examples against that copy with
-# pkg-config (C99, C11, C++17; shared and static) and with find_package, runs them, uninstalls again.
+# pkg-config (C99, C11, C++17; shared and static) and with find_package, runs them, uninstalls again. The same
+# for the examples in the manual page and on top of the header, as they stand there.
 set -u
 source=$(cd "$(dirname "$0")/../.." && pwd)
 build=$1 scratch=$2 prefix=$2/prefix
@@ -34,6 +35,24 @@ run_examples() { # folder, what
     try "$2: many_threads" "$1/many_threads" random:demo "$hand"
 }
 
+# The manual's is a program of its own, the header's the inside of a function that has a picture.
+sed -n '/^\.Sh EXAMPLES/,/^\.Ed/p' "$source/docs/man/wilor.3" | sed '1,/^\.Bd/d;/^\.Ed/d;s/\\e/\\/g' >"$scratch/manual.c"
+grep -q '^int main' "$scratch/manual.c" || fail "wilor.3 has no example"
+{
+    printf '#include <stdio.h>\n#include <wilor/wilor.h>\n'
+    printf 'int example(const uint8_t *pixels, int width, int height);\n'
+    printf 'int example(const uint8_t *pixels, int width, int height) {\n'
+    # Up to the first line behind the example that is indented less; blank ones belong to it.
+    sed -n '1,/\*\//p' "$prefix/include/wilor/wilor.h" | sed -n '/^ \*     /,/^ \* [^ ]/p' | sed '/^ \* [^ ]/,$d;s/^ \*//'
+    printf 'return 0;\n}\n'
+} >"$scratch/header.c"
+grep -q wilor_model_open "$scratch/header.c" || fail "wilor.h has no example"
+model=
+if [ -x "$build/tests/wilor_make_model" ]; then
+    model=$scratch/tiny.safetensors
+    try "a model for the manual's example" "$build/tests/wilor_make_model" tiny "$hand" "$model"
+fi
+
 for standard in c99 c11 c++17; do
     out=$scratch/$standard
     mkdir -p "$out"
@@ -50,6 +69,15 @@ for standard in c99 c11 c++17; do
             -o "$out/$example" $(pkg-config --libs $module) -pthread
     done
     [ -x "$out/predict" ] && run_examples "$out" "$standard"
+    # shellcheck disable=SC2046,SC2086
+    try "$standard: the header's example" $compiler $warnings $(pkg-config --cflags wilor) -c "$scratch/header.c" -o "$out/header.o"
+    # shellcheck disable=SC2046,SC2086
+    try "$standard: the manual's example" $compiler $warnings $(pkg-config --cflags wilor_io) "$scratch/manual.c" \
+        -o "$out/manual" $(pkg-config --libs wilor_io)
+    if [ -n "$model" ] && [ -x "$out/manual" ]; then
+        try "$standard: the manual's example, run" "$out/manual" "$model" "$picture"
+        grep -Eq '^-?[0-9.e+-]+ -?[0-9.e+-]+ [0-9.e+-]+$' "$scratch/log" || fail "it says $(head -n 1 "$scratch/log")"
+    fi
 done
 test -s "$scratch/out.png" || fail "predict left no drawing"
 

@@ -13,7 +13,11 @@ enum { WORDS_MOST = 64 };
 void wilor_predict_options_init(wilor_predict_options *o, size_t size) {
     memset(o, 0, size);
     o->struct_size = size;
-    o->rescale = 2.5;
+}
+
+void wilor_detect_options_init(wilor_detect_options *o, size_t size) {
+    memset(o, 0, size);
+    o->struct_size = size;
 }
 
 static void read_betas(const uint8_t *data, size_t size) {

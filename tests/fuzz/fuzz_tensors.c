@@ -19,7 +19,7 @@ static void read_tensor(const wilor_tensor *t) {
     wilor_tensor_to_f64(t, values, NULL);
     wilor_tensor_to_i64(t, (int64_t *)(void *)values, NULL);
     if (!t->generator)
-        wilor_tensor_gather(t, bytes);
+        wilor_tensor_gather(t, bytes, NULL);
     if (t->rank && t->shape[0] > 1)
         wilor_tensor_rows_to_f32(t, t->shape[0] - 1, 1, (float *)(void *)values, NULL);
     free(values);

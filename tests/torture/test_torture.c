@@ -187,8 +187,12 @@ static wilor_status write_events(const char *name, bool pretty, wilor_error *err
     if (st == WILOR_OK) {
         json_t *json = NULL;
         st = wilor_cli_event_build(&json, &e, g_model, g_hands, err);
+        char *text = st == WILOR_OK ? wilor_cli_event_out_text(&out, json) : NULL;
         if (st == WILOR_OK)
-            st = wilor_cli_event_out_put(&out, json, err);
+            st = text
+                     ? wilor_cli_event_out_put(&out, text, err)
+                     : wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while writing JSON");
+        free(text);
         json_decref(json);
     }
     if (st == WILOR_OK)

@@ -120,6 +120,33 @@ static void test_open_errors(void **state) {
     wilor_session_free(NULL);
 }
 
+/* The crop's side by preset: the longer side, or (WiLoR's demo) of the box made 4/3 as high as wide. */
+static void test_crop_presets(void **state) {
+    (void)state;
+    static const wilor_box boxes[2] = {{{100, 80, 190, 150}, 1, WILOR_RIGHT},
+                                       {{100, 80, 130, 140}, 1, WILOR_LEFT}};
+    static const float sides[2][2] = {{225, 150}, {240, 120}};
+    wilor_model *model = open_tiny();
+    wilor_error err;
+    for (int k = 0; k < 2; k++) {
+        wilor_session *s;
+        wilor_session_options o;
+        const wilor_hands *hands;
+        wilor_session_options_init(&o, sizeof o);
+        o.threads = 1;
+        o.compat = k ? WILOR_COMPAT_WILOR : WILOR_COMPAT_MINI;
+        assert_int_equal(wilor_session_create(&s, model, &o, &err), WILOR_OK);
+        assert_int_equal(wilor_predict_boxes(s, &g_picture, boxes, 2, NULL, &hands, &err),
+                         WILOR_OK);
+        for (int i = 0; i < 2; i++) {
+            assert_true(fabsf(hands->crop[i * 3 + 2] - sides[k][i]) < 1e-3f);
+            assert_true(hands->crop[i * 3] == (float)(boxes[i].box[0] + boxes[i].box[2]) / 2);
+        }
+        wilor_session_free(&s);
+    }
+    wilor_model_free(&model);
+}
+
 static int cancel_second(void *user) { return ++*(int *)user >= 2; }
 
 static void test_cancel(void **state) {
@@ -380,6 +407,7 @@ int main(void) {
     fill_picture();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_option_sizes),
                                        cmocka_unit_test(test_open_errors),
+                                       cmocka_unit_test(test_crop_presets),
                                        cmocka_unit_test(test_cancel),
                                        cmocka_unit_test(test_session_limits),
                                        cmocka_unit_test(test_bad_input),

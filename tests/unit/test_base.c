@@ -212,12 +212,20 @@ static void test_file_map(void **state) {
     fclose(f);
     assert_int_equal(wilor_file_map_open(&m, path, &err), WILOR_OK);
     assert_int_equal(m.size, 5);
+    assert_int_equal(truncate(path, 2), 0); /* we have a copy */
     assert_memory_equal(m.data, "hello", 5);
     assert_int_equal(wilor_file_map_check(&m, path, &err), WILOR_OK);
-    assert_int_equal(truncate(path, 2), 0);
-    assert_int_equal(wilor_file_map_check(&m, path, &err), WILOR_ERR_IO);
-    assert_non_null(strstr(err.text, "shorter"));
+    assert_false(m.mapped);
+    char part[4] = "";
+    assert_int_equal(wilor_file_map_read(&m, m.data + 1, 3, part, path, &err), WILOR_OK);
+    assert_string_equal(part, "ell");
     wilor_file_map_close(&m);
+    wilor_file_map_close(&m);
+    assert_int_equal(wilor_file_map_load(&m, path, 2, &err), WILOR_OK);
+    assert_memory_equal(m.data, "he", 2);
+    wilor_file_map_close(&m);
+    assert_int_equal(wilor_file_map_load(&m, path, 1, &err), WILOR_ERR_LIMIT);
+    assert_non_null(strstr(err.text, "2 bytes, the limit is 1 bytes"));
     wilor_file_map_close(&m);
     expect_map("/nonexistent/x", WILOR_ERR_IO, "/nonexistent/x");
     expect_map("/", WILOR_ERR_IO, "a folder");
@@ -234,12 +242,42 @@ static void test_file_map(void **state) {
     unlink(path);
 }
 
+/* One byte more than what is read whole; all but the first bytes are a hole. */
+static void test_large_file(void **state) {
+    (void)state;
+    wilor_error err;
+    wilor_file_map m;
+    char path[1024], part[4] = "";
+    snprintf(path, sizeof path, "%s/large", WILOR_TEST_SCRATCH);
+    FILE *f = fopen(path, "wb");
+    assert_non_null(f);
+    fputs("hello", f);
+    fclose(f);
+    assert_int_equal(truncate(path, WILOR_FILE_WHOLE + 1), 0);
+    assert_int_equal(wilor_file_map_open(&m, path, &err), WILOR_OK);
+    assert_true(m.mapped && m.size == WILOR_FILE_WHOLE + 1);
+    assert_memory_equal(m.data, "hello", 5);
+    wilor_file_map_release(&m);
+    assert_int_equal(wilor_file_map_read(&m, m.data + 1, 3, part, path, &err), WILOR_OK);
+    assert_string_equal(part, "ell");
+    assert_int_equal(wilor_file_map_check(&m, path, &err), WILOR_OK);
+    assert_int_equal(truncate(path, 2), 0);
+    assert_int_equal(wilor_file_map_check(&m, path, &err), WILOR_ERR_IO);
+    assert_non_null(strstr(err.text, "shorter"));
+    assert_int_equal(wilor_file_map_read(&m, m.data + 1, 3, part, path, &err), WILOR_ERR_IO);
+    assert_non_null(strstr(err.text, "shorter"));
+    assert_int_equal(wilor_file_map_read(&m, m.data + 1, 1, part, path, &err), WILOR_OK);
+    wilor_file_map_close(&m);
+    unlink(path);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_error_text), cmocka_unit_test(test_error_cut),
         cmocka_unit_test(test_quote),      cmocka_unit_test(test_names),
         cmocka_unit_test(test_products),   cmocka_unit_test(test_failing_allocation),
         cmocka_unit_test(test_pages),      cmocka_unit_test(test_arena),
-        cmocka_unit_test(test_threads),    cmocka_unit_test(test_file_map)};
+        cmocka_unit_test(test_threads),    cmocka_unit_test(test_file_map),
+        cmocka_unit_test(test_large_file)};
     return cmocka_run_group_tests_name("base", tests, NULL, NULL);
 }

@@ -500,7 +500,6 @@ static void hand_pickle(void **state) {
     wilor_heap_free(parents);
     assert_non_null(wilor_index_find(index, "mano.lbs_weights"));
     assert_non_null(wilor_index_find(index, "mano.faces_tensor"));
-    wilor_index_release(index, wilor_index_find(index, "mano.lbs_weights"));
     assert_int_equal(wilor_index_check(index, &err), WILOR_OK);
     wilor_index_close(&index);
 }

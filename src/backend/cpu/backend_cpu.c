@@ -118,12 +118,13 @@ static void cpu_info(const void *model, wilor_model_info *info) {
 
 /* ---------------------------------------------------------------- session */
 
-static void push_work(wilor_cpu_session *s, const wilor_cpu_model *m, int batch, int threads,
-                      wilor_arena *arena) {
-    size_t n = (size_t)batch, f = sizeof(float);
-    wilor_vit_work_push(&s->vit, &m->vit, batch, threads, wilor_refine_packed(&m->refine),
+static void push_work(wilor_cpu_session *s, const wilor_cpu_model *m,
+                      const wilor_backend_session *o, int threads, wilor_arena *arena) {
+    size_t n = (size_t)o->batch, f = sizeof(float);
+    wilor_vit_work_push(&s->vit, &m->vit, o->batch, threads, wilor_refine_packed(&m->refine),
                         wilor_refine_scratch(&m->refine), arena);
-    wilor_refine_work_push(&s->refine, &m->refine, wilor_mano_vertices(m->mano), arena);
+    wilor_refine_work_push(&s->refine, &m->refine, wilor_mano_vertices(m->mano),
+                           o->compat == WILOR_COMPAT_MLX, o->batch, arena);
     s->refine.packed = s->vit.hidden;
     s->refine.scratch = s->vit.scratch;
     s->refine.scratch_floats = s->vit.scratch_floats;
@@ -133,11 +134,11 @@ static void push_work(wilor_cpu_session *s, const wilor_cpu_model *m, int batch,
     s->mano = wilor_arena_push(arena, (size_t)threads * s->mano_floats, f);
 }
 
-static size_t cpu_memory(const void *model, int batch, int threads) {
+static size_t cpu_memory(const void *model, const wilor_backend_session *o, int threads) {
     wilor_arena arena;
     wilor_cpu_session s = {0};
     wilor_arena_begin(&arena, NULL, 0);
-    push_work(&s, model, batch, threads, &arena);
+    push_work(&s, model, o, threads, &arena);
     return wilor_arena_used(&arena);
 }
 
@@ -150,21 +151,20 @@ static void cpu_close(void *session) {
     wilor_heap_free(s);
 }
 
-static wilor_status cpu_open(void **out, const void *model, int batch, wilor_threads *pool,
-                             int full_path, wilor_error *err) {
+static wilor_status cpu_open(void **out, const void *model, const wilor_backend_session *o,
+                             wilor_threads *pool, wilor_error *err) {
     wilor_status st = WILOR_OK;
     int threads = wilor_threads_count(pool);
-    size_t bytes = cpu_memory(model, batch, threads);
+    size_t bytes = cpu_memory(model, o, threads);
     wilor_cpu_session *s = wilor_heap_alloc(1, sizeof *s);
     *out = NULL;
     if (!s || bytes == SIZE_MAX || !wilor_pages_alloc(&s->pages, bytes))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a session of %zu MB", bytes / 1000000);
     s->model = model;
     s->pool = pool;
-    s->batch = batch;
-    s->full_path = full_path;
+    s->o = *o;
     wilor_arena_begin(&s->arena, s->pages.data, s->pages.bytes);
-    push_work(s, model, batch, threads, &s->arena);
+    push_work(s, model, o, threads, &s->arena);
     *out = s;
     s = NULL;
 done:
@@ -187,8 +187,10 @@ static void pose_unit(void *context, int hand, int thread) {
     wilor_cpu_session *s = j->s;
     size_t h = (size_t)hand, v = (size_t)s->refine.vertices * 3;
     float *rotation = j->out->rotation + h * 16 * 9;
+    void (*from_6d)(const float *, float *) =
+        s->o.compat == WILOR_COMPAT_MLX ? wilor_rotation_from_6d_mlx : wilor_rotation_from_6d;
     for (int i = 0; i < 16; i++)
-        wilor_rotation_from_6d(s->pose6d + h * WILOR_POSE_NUMBERS + 6 * i, rotation + 9 * i);
+        from_6d(s->pose6d + h * WILOR_POSE_NUMBERS + 6 * i, rotation + 9 * i);
     wilor_mano_forward(s->model->mano, rotation, j->betas + hand * j->betas_step,
                        s->mano + (size_t)thread * s->mano_floats, j->out->verts + h * v, NULL,
                        j->out->keypoints + h * 21 * 3);
@@ -207,17 +209,22 @@ static void pose_hands(wilor_cpu_session *s, int first, int n, const float *beta
     s->pose6d = all;
 }
 
+static void sample_and_decode(wilor_cpu_session *s, int hand, wilor_backend_result *out) {
+    size_t h = (size_t)hand;
+    wilor_refine_sample(&s->refine, s->pool);
+    wilor_refine_decode(&s->model->refine, &s->refine, s->pose6d + h * WILOR_POSE_NUMBERS,
+                        out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
+}
+
 /* RefineNet for one hand, whose tokens begin at `tokens` with rows × cols patches after the
  * lead. */
 static void refine_hand(wilor_cpu_session *s, int hand, const float *tokens, int rows, int cols,
                         wilor_backend_result *out) {
-    const wilor_refine *r = &s->model->refine;
-    size_t h = (size_t)hand, d = (size_t)s->model->vit.width;
+    size_t d = (size_t)s->model->vit.width;
     s->corner[hand] = rows;
-    wilor_refine_maps(r, &s->refine, tokens + WILOR_LEAD * d, d, rows, cols, s->pool);
-    wilor_refine_sample(&s->refine, s->pool);
-    wilor_refine_decode(r, &s->refine, s->pose6d + h * WILOR_POSE_NUMBERS,
-                        out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
+    wilor_refine_maps(&s->model->refine, &s->refine, tokens + WILOR_LEAD * d, d, rows, cols,
+                      s->pool);
+    sample_and_decode(s, hand, out);
 }
 
 static void project_hand(wilor_cpu_session *s, int hand, const wilor_backend_result *out) {
@@ -226,17 +233,40 @@ static void project_hand(wilor_cpu_session *s, int hand, const wilor_backend_res
                          out->cam + h * WILOR_CAM);
 }
 
+/* All tokens of a hand, and the pose they say. */
+static void first_pose(wilor_cpu_session *s, int hand, wilor_backend_result *out) {
+    const wilor_vit *v = &s->model->vit;
+    size_t h = (size_t)hand;
+    wilor_vit_tail(v, &s->vit, hand, 1, WILOR_GRID_ROWS, WILOR_GRID_COLS, s->pool);
+    wilor_vit_read_out(v, &s->vit, 1, WILOR_TOKENS, s->pose6d + h * WILOR_POSE_NUMBERS,
+                       out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
+    pose_hands(s, hand, 1, out->betas + h * WILOR_BETAS, 0, out);
+}
+
 /* All tokens and whole maps, hand by hand: the oracle. */
 static void run_full(wilor_cpu_session *s, int n, wilor_backend_result *out) {
-    const wilor_vit *v = &s->model->vit;
     for (int hand = 0; hand < n; hand++) {
-        size_t h = (size_t)hand;
-        wilor_vit_tail(v, &s->vit, hand, 1, WILOR_GRID_ROWS, WILOR_GRID_COLS, s->pool);
-        wilor_vit_read_out(v, &s->vit, 1, WILOR_TOKENS, s->pose6d + h * WILOR_POSE_NUMBERS,
-                           out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
-        pose_hands(s, hand, 1, out->betas + h * WILOR_BETAS, 0, out);
+        first_pose(s, hand, out);
         project_hand(s, hand, out);
         refine_hand(s, hand, s->vit.tokens, WILOR_GRID_ROWS, WILOR_GRID_COLS, out);
+    }
+}
+
+/* Hands wait for each other where they share statistics. */
+static void run_mlx(wilor_cpu_session *s, int n, wilor_backend_result *out) {
+    const wilor_refine *r = &s->model->refine;
+    size_t d = (size_t)s->model->vit.width;
+    for (int hand = 0; hand < n; hand++) {
+        first_pose(s, hand, out);
+        s->corner[hand] = WILOR_GRID_ROWS;
+        wilor_refine_maps_begin(r, &s->refine, hand, s->vit.tokens + WILOR_LEAD * d, d,
+                                s->pool);
+    }
+    wilor_refine_maps_end(r, &s->refine, n, s->pool);
+    for (int hand = 0; hand < n; hand++) {
+        wilor_refine_choose(&s->refine, hand);
+        project_hand(s, hand, out);
+        sample_and_decode(s, hand, out);
     }
 }
 
@@ -271,7 +301,9 @@ static void cpu_run(void *session, const float *rgb, int n, const float *fixed_b
     uint64_t start = wilor_clock_ns();
     wilor_vit_run(&s->model->vit, &s->vit, rgb, n, s->pool);
     out->network_ns = wilor_clock_ns() - start;
-    if (s->full_path)
+    if (s->o.compat == WILOR_COMPAT_MLX)
+        run_mlx(s, n, out);
+    else if (s->o.full_path)
         run_full(s, n, out);
     else
         run_lean(s, n, out);

@@ -20,7 +20,7 @@ typedef struct wilor_cpu_model {
 typedef struct wilor_cpu_session {
     const wilor_cpu_model *model;
     wilor_threads *pool;
-    int batch, full_path;
+    wilor_backend_session o;
     wilor_arena arena;
     wilor_pages pages;
     wilor_vit_work vit;

@@ -1,0 +1,55 @@
+/* YOLOv8-pose: the network on the kernel table. Weights are immutable and shared; the working
+ * memory belongs to one caller and grows with the input. docs/detector.md, docs/performance.md. */
+#ifndef WILOR_YOLO_H
+#define WILOR_YOLO_H
+
+#include "kernels.h"
+#include "nms.h"
+#include "thread_pool.h"
+#include "yolo_file.h"
+
+enum {
+    WILOR_YOLO_ROWS = 69,       /* numbers of an anchor: cx cy w h, two scores, 21 × 3 */
+    WILOR_YOLO_MOST_SIDE = 4096 /* of an input */
+};
+
+typedef struct wilor_yolo wilor_yolo;
+typedef struct wilor_yolo_run wilor_yolo_run;
+
+wilor_status wilor_yolo_load(wilor_yolo **out, const wilor_index *index, wilor_isa max_isa,
+                             wilor_threads *pool, const wilor_callbacks *callbacks,
+                             wilor_error *err);
+void wilor_yolo_free(wilor_yolo **yolo); /* NULL is fine */
+const wilor_yolo_plan *wilor_yolo_get_plan(const wilor_yolo *yolo);
+wilor_isa wilor_yolo_isa(const wilor_yolo *yolo);
+size_t wilor_yolo_bytes(const wilor_yolo *yolo);
+
+/* keep: every layer's map stays until the next forward, for wilor_yolo_layer; more memory. */
+wilor_status wilor_yolo_open(wilor_yolo_run **out, const wilor_yolo *yolo, wilor_threads *pool,
+                             bool keep, wilor_error *err);
+void wilor_yolo_close(wilor_yolo_run **run); /* NULL is fine */
+/* Bytes of a run on so many threads with inputs of this size. */
+size_t wilor_yolo_memory(const wilor_yolo *yolo, int threads, int width, int height);
+
+/* Get ready for inputs of this size (multiples of 32): allocates only when it is larger than any
+ * before. *input: where the picture goes, RGB floats 0 … 1: row y begins at
+ * input + y · *stride numbers. */
+wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, float **input,
+                              size_t *stride, wilor_error *err);
+/* The whole network on what begin's input holds. No allocation. */
+void wilor_yolo_forward(wilor_yolo_run *run);
+int wilor_yolo_anchors(const wilor_yolo_run *run);
+
+/* Anchors that score above conf, in order; at most `most`; returns how many there are. */
+int wilor_yolo_candidates(const wilor_yolo_run *run, float conf, wilor_candidate *out,
+                          int most);
+/* Keypoints of one anchor, network pixels: 21 × x, y, visibility. */
+void wilor_yolo_keypoints(const wilor_yolo_run *run, int anchor, float *out);
+/* For tests: all 69 numbers of an anchor; its 64 + 2 + 63 undecoded ones. */
+void wilor_yolo_column(const wilor_yolo_run *run, int anchor, float *out);
+void wilor_yolo_undecoded(const wilor_yolo_run *run, int anchor, float *out);
+/* For tests, of a run opened with keep: the output of layer 0 … 21 as channels × height × width;
+ * out may be NULL, to learn the shape. */
+void wilor_yolo_layer(const wilor_yolo_run *run, int layer, int shape[3], float *out);
+
+#endif
