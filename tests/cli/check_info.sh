@@ -52,6 +52,18 @@ if [ -f "$CLI_FIXTURES/tiny/wilor_tiny.ckpt" ]; then
     run info "$CLI_FIXTURES/tiny/mlx/wilor-mlx-int4-g32.safetensors"
     check "quantised" grep -qx 'parameters  quantised' "$scratch/out"
 fi
+run info "$CLI_DATA/../../fuzz/corpus/detector/module.pt"
+check "a detector" grep -qx 'kind        detector' "$scratch/out"
+check "its input size" grep -qx 'imgsz       96' "$scratch/out"
+check "its classes" grep -qx "classes     2 ('left, right')" "$scratch/out"
+if [ -f "$CLI_FIXTURES/detector/detector_tiny.pt" ]; then
+    run info "$CLI_FIXTURES/detector/detector_tiny.pt"
+    check "scale" grep -qx 'scale       n' "$scratch/out"
+    check "repeats" grep -qx 'repeats     1 2 2 1 1 1 1 1' "$scratch/out"
+    check "parameters of a detector" grep -qx 'parameters  3385269' "$scratch/out"
+    run info "$CLI_FIXTURES/detector/hand-detector-tiny.safetensors" --json
+    check "the same under other names" grep -q '"parameters": 3385269' "$scratch/out"
+fi
 cp "$formats/stored.npz" "$scratch/a
 b.npz"
 run info "$scratch/a

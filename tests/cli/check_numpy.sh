@@ -23,7 +23,7 @@ for line in open(table, encoding="utf-8"):
     cells = [c.strip(" `") for c in line.split("|")]
     if len(cells) > 5 and cells[2] in ("float32", "int32", "str"):
         want[cells[1]] = cells[2], cells[3], cells[4] == "no"
-assert len(want) == 15, f"{len(want)} arrays in the table"
+assert len(want) == 17, f"{len(want)} arrays in the table"
 if kind == "crops":
     want = {k: v for k, v in want.items() if not v[2]}
 z = np.load(path, allow_pickle=False)

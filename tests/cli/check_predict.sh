@@ -147,12 +147,18 @@ run predict "${weights[@]}" a.png "${two[@]}" --npz t2.npz --threads=2
 check "two threads give the same bits" "$CLI_CHECK" same two.npz t2.npz 0
 run "${base[@]}" a.png "${two[@]}" --warp cv4 --npz cv4.npz
 check "--warp cv4 differs" bash -c "! '$CLI_CHECK' same two.npz cv4.npz 0"
-run "${base[@]}" a.png "${two[@]}" --compat wilor --npz wilor.npz
-run "${base[@]}" a.png "${two[@]}" --rescale 2 --npz r2.npz
+# A box at least 4/3 as high as wide: there WiLoR's demo differs in nothing but the factor.
+tall=(--bbox 20,10,50,70,right)
+run "${base[@]}" a.png "${tall[@]}" --npz mini.npz
+run "${base[@]}" a.png "${tall[@]}" --compat wilor --npz wilor.npz
+run "${base[@]}" a.png "${tall[@]}" --rescale 2 --npz r2.npz
 check "--compat wilor is --rescale 2" "$CLI_CHECK" same wilor.npz r2.npz 0
-check "and not 2.5" bash -c "! '$CLI_CHECK' same two.npz wilor.npz 0"
-run "${base[@]}" a.png "${two[@]}" --rescale 2.5 --compat wilor --npz r25.npz
-check "--rescale wins over --compat" "$CLI_CHECK" same two.npz r25.npz 0
+check "and not 2.5" bash -c "! '$CLI_CHECK' same mini.npz wilor.npz 0"
+run "${base[@]}" a.png "${tall[@]}" --rescale 2.5 --compat wilor --npz r25.npz
+check "--rescale wins over --compat" "$CLI_CHECK" same mini.npz r25.npz 0
+run "${base[@]}" a.png --bbox 20,10,70,50,right --compat wilor --npz wide.npz
+run "${base[@]}" a.png --bbox 20,10,70,50,right --rescale 2 --npz r2.npz
+check "a wide box gets more room" bash -c "! '$CLI_CHECK' same wide.npz r2.npz 0"
 run "${base[@]}" a.png --bbox 10,12,60,70 --bbox 30.5,20.25,80,75,right --side left --npz left.npz
 check "--side overrides" test "$(number left.npz is_right)" = "0 0"
 run "${base[@]}" a.png "${two[@]}" --mirrored --npz mirrored.npz

@@ -10,7 +10,7 @@ run --version
 is "--version" 0
 check "--version names the version, kernels and pictures" \
     grep -qzE '^wilor [0-9]+\.[0-9]+\.[0-9]+ .*kernels: (c|avx2|avx512|neon),.*pictures: ' "$scratch/out"
-for words in "--help" "-h" "help" "predict --help" "predict -h" "help predict" "info --help" "help info"; do
+for words in "--help" "-h" "help" "predict --help" "predict -h" "help predict" "info --help" "help info" "bench --help" "help bench"; do
     # shellcheck disable=SC2086
     run $words
     is "$words" 0
@@ -21,12 +21,14 @@ is "no command" 2
 
 usage_error "did you mean predict" predikt
 usage_error "unknown command 'zzz'" zzz
-for c in live serve bench download cache convert verify demo; do
+for c in live serve download cache convert verify demo; do
     usage_error "$c is not in this version" "$c"
 done
 
 usage_error "no picture given" predict "${box[@]}"
-usage_error "--bbox x0,y0,x1,y1,left|right" "${p[@]}"
+fails "nothing to find hands with" 4 "give --detector detector.pt" "${p[@]}"
+fails "--detect without a detector" 4 "give --detector detector.pt" "${p[@]}" "${box[@]}" --detect
+fails "another mistake is told first" 2 "--side 'both'" "${p[@]}" --side both
 usage_error "did you mean --weights" predict x.png --weigths w
 usage_error "did you mean --overlay" predict x.png --over w
 usage_error "unknown option '--nonsense'" predict x.png --nonsense
@@ -74,16 +76,38 @@ usage_error "--max-pixels '12q'" "${p[@]}" "${box[@]}" --max-pixels 12q
 usage_error "--max-pixels '99999999999G'" "${p[@]}" "${box[@]}" --max-pixels 99999999999G
 usage_error "--device 'cuda:1' is not in this version, which has cpu" "${p[@]}" "${box[@]}" --device cuda:1
 usage_error "--dtype 'bf16' is not in this version, which has f32" "${p[@]}" "${box[@]}" --dtype bf16
-usage_error "--compat mlx is not in this version" "${p[@]}" "${box[@]}" --compat mlx
-usage_error "--compat 'hamer': it should be mini or wilor" "${p[@]}" "${box[@]}" --compat hamer
+usage_error "--compat 'hamer': it should be mini, wilor or mlx" "${p[@]}" "${box[@]}" --compat hamer
+usage_error "of --compat only mlx has a meaning with --crops" "${p[@]}" --crops --compat wilor
+usage_error "--warp has no meaning with --compat mlx" "${p[@]}" "${box[@]}" --compat mlx --warp cv4
 usage_error "--npz and -o name the same file" "${p[@]}" "${box[@]}" --npz a -o a
 usage_error "--npz and --gltf name the same file" "${p[@]}" "${box[@]}" --npz a.glb --gltf a.glb
 usage_error "--gltf and -o name the same file" "${p[@]}" "${box[@]}" --gltf a.glb -o a.glb
 usage_error "--gltf 'a.obj': it should be a name that ends in .glb or .gltf" "${p[@]}" "${box[@]}" --gltf a.obj
-for o in --conf --iou --imgsz --max-hands --detector --detector-profile; do
-    usage_error "$o needs the hand detector, which this version does not have" "${p[@]}" $o 1
+d=("${p[@]}" --detector d.pt)
+for o in --conf --iou --imgsz=64 --max-hands --detector-profile=8.4.190; do
+    [[ $o == *=* ]] || o=$o=1
+    usage_error "${o%=*} has no meaning with --bbox and without --detect" "${d[@]}" "${box[@]}" $o
+    usage_error "${o%=*} has no meaning with --crops" "${d[@]}" --crops $o
 done
-for o in --bin --bvh --resume --offline --cache-packed --pages; do
+usage_error "--detect has no meaning with --crops" "${d[@]}" --crops --detect
+usage_error "--conf '1.01': it should be a number from 0 to 1" "${d[@]}" --conf 1.01
+usage_error "--conf 'nan'" "${d[@]}" --conf nan
+usage_error "--iou '-0.1'" "${d[@]}" --iou=-0.1
+usage_error "--imgsz '4097': it should be a whole number from 32 to 4096" "${d[@]}" --imgsz 4097
+usage_error "--imgsz '31'" "${d[@]}" --imgsz 31
+usage_error "--max-hands '301': it should be a whole number from 0 to 300" "${d[@]}" --max-hands 301
+usage_error "--max-hands '-1'" "${d[@]}" --max-hands=-1
+usage_error "--detector-profile '8.1': it should be 8.1.34 or 8.4.190" "${d[@]}" --detector-profile 8.1
+usage_error "--detector-profile has no meaning with --compat mlx" "${d[@]}" --compat mlx --detector-profile 8.1.34
+usage_error "--lanes '0': it should be a whole number from 1 to 1024" "${d[@]}" --lanes 0
+for o in --json --npz=x.npz --gltf=x.glb; do
+    usage_error "--resume cannot go on with ${o%=*}" "${d[@]}" --resume -o x.ndjson $o
+done
+usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" --resume
+usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" --resume -o -
+usage_error "not the standard input" predict - --weights w --detector d --resume -o x
+usage_error "the standard input, -, is given twice" predict - a.png - --weights w --detector d
+for o in --bin --bvh --offline --cache-packed --pages; do
     usage_error "$o is not in this version" "${p[@]}" $o
 done
 
@@ -100,6 +124,9 @@ fails "weights that are not there" 4 "--weights '$scratch/none.ckpt'" predict x.
 : >"$scratch/empty.ckpt"
 fails "hand data that are not there" 4 "--mano '$scratch/none.pkl'" predict x.png "${box[@]}" \
     --weights "$scratch/empty.ckpt" --mano "$scratch/none.pkl"
+
+fails "a detector that is not there" 4 "--detector '$scratch/none.pt'" predict x.png \
+    --weights "$scratch/empty.ckpt" --detector "$scratch/none.pt"
 
 # An option's place does not matter, and -- ends them.
 fails "operands behind --" 1 "'--json'" predict --weights "$scratch/empty.ckpt" "${box[@]}" -- --json

@@ -58,15 +58,41 @@ static bool is_table(const json_t *value, size_t count, size_t width) {
     return true;
 }
 
+static double at(const json_t *rows, size_t row, size_t column) {
+    return json_number_value(json_array_get(json_array_get(rows, row), column));
+}
+
+/* fit_px is the root mean square distance between the detector's points and ours, weighted by
+ * visibility; points that the detector blanked are left out. */
+static int check_fit(const json_t *hand) {
+    const json_t *seen = json_object_get(hand, "kp2d_det"),
+                 *ours = json_object_get(hand, "kp2d");
+    double sum = 0, weight = 0;
+    for (size_t i = 0; i < json_array_size(seen); i++) {
+        double dx = at(seen, i, 0) - at(ours, i, 0), dy = at(seen, i, 1) - at(ours, i, 1);
+        if (at(seen, i, 2) < 0 || at(seen, i, 2) > 1)
+            return check_fail("a visibility is %g", at(seen, i, 2));
+        if (at(seen, i, 0) == 0 && at(seen, i, 1) == 0)
+            continue;
+        sum += at(seen, i, 2) * (dx * dx + dy * dy);
+        weight += at(seen, i, 2);
+    }
+    double want = weight > 0 ? sqrt(sum / weight) : 0;
+    double got = json_number_value(json_object_get(hand, "fit_px"));
+    if (seen && fabs(got - want) > 1e-5 * want + 1e-9)
+        return check_fail("fit_px is %.9g instead of %.9g", got, want);
+    return 0;
+}
+
 static int check_hand(const json_t *hand, bool camera) {
     static const struct {
         const char *name;
         size_t count, width;
         bool camera;
-    } tables[] = {{"box", 4, 0, true},      {"crop", 3, 0, true},
-                  {"kp2d", 21, 2, true},    {"cam_t", 3, 0, true},
-                  {"kp3d", 21, 3, false},   {"pred_cam", 3, 0, false},
-                  {"angles", 15, 2, false}, {"vertices", 778, 3, false}};
+    } tables[] = {
+        {"box", 4, 0, true},      {"crop", 3, 0, true},        {"kp2d", 21, 2, true},
+        {"cam_t", 3, 0, true},    {"kp3d", 21, 3, false},      {"pred_cam", 3, 0, false},
+        {"angles", 15, 2, false}, {"vertices", 778, 3, false}, {"kp2d_det", 21, 3, false}};
 
     const char *side = json_string_value(json_object_get(hand, "side"));
     if (!side || (strcmp(side, "left") != 0 && strcmp(side, "right") != 0))
@@ -82,6 +108,8 @@ static int check_hand(const json_t *hand, bool camera) {
             return check_fail("%s is not %zu x %zu numbers", tables[i].name, tables[i].count,
                               tables[i].width);
     }
+    if (check_fit(hand))
+        return 1;
     const json_t *xr = json_object_get(hand, "xr26");
     if (xr && json_array_size(xr) != 26)
         return check_fail("xr26 has %zu joints", json_array_size(xr));
@@ -163,7 +191,8 @@ static int compare_hand(const json_t *hand, const json_t *camera, const wilor_in
                                            {"global_orient", "global_orient"},
                                            {"hand_pose", "hand_pose"},
                                            {"betas", "betas"},
-                                           {"fx", "scaled_focal_length"}};
+                                           {"fx", "scaled_focal_length"},
+                                           {"kp2d_det", "detected_keypoints"}};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         const json_t *value = json_object_get(hand, names[i][0]);
         if (!value)
@@ -183,6 +212,18 @@ static int compare_hand(const json_t *hand, const json_t *camera, const wilor_in
             return check_fail("hand %zu: %s differs from the npz's %s", row, names[i][0],
                               names[i][1]);
     }
+    return 0;
+}
+
+/* With --include det: the detector's points are there for the hands that it found. */
+static int compare_found(const json_t *hand, const wilor_index *npz, size_t row) {
+    size_t count;
+    float *detected = check_values(npz, "detected", &count);
+    bool found = detected && row < count && detected[row] != 0;
+    bool camera = json_object_get(hand, "kp2d") != NULL;
+    wilor_heap_free(detected);
+    if (camera && found != (json_object_get(hand, "kp2d_det") != NULL))
+        return check_fail("hand %zu: kp2d_det and the npz's detected disagree", row);
     return 0;
 }
 
@@ -227,7 +268,8 @@ int check_agree(const char *events, const char *path) {
             if (row >= count || image[row] != (float)i ||
                 is_right[row] != (right ? 1.0f : 0.0f))
                 return check_fail("hand %zu: other picture or side in the npz", row);
-            if (compare_hand(hand, json_object_get(event, "camera"), npz, row++))
+            if (compare_found(hand, npz, row) ||
+                compare_hand(hand, json_object_get(event, "camera"), npz, row++))
                 return 1;
         }
     }

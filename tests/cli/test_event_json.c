@@ -130,6 +130,47 @@ static void test_fields(void **state) {
     json_decref(event);
 }
 
+/* The detector's points are 3, 4 pixels beside ours: 5 whatever they weigh, blanked ones left out. */
+static void test_detected(void **state) {
+    uint8_t detected[HANDS] = {1, 0};
+    float points[HANDS * 63] = {0};
+    made_hands m;
+    (void)state;
+    make(&m);
+    for (size_t i = 0; i < 21; i++) {
+        points[3 * i] = m.hands.keypoints_2d[2 * i] + 3;
+        points[3 * i + 1] = m.hands.keypoints_2d[2 * i + 1] - 4;
+        points[3 * i + 2] = 0.5f + (float)i / 42;
+    }
+    points[3] = points[4] = 0;
+    m.hands.detected = detected;
+    m.hands.detected_keypoints = points;
+    m.hands.detect_ms = 7;
+    for (unsigned include = 0; include <= WILOR_CLI_DET; include += WILOR_CLI_DET) {
+        wilor_cli_event e = {.source = "x", .camera = true, .detect = true, .include = include};
+        json_t *event = NULL;
+        assert_int_equal(wilor_cli_event_build(&event, &e, NULL, &m.hands, NULL), WILOR_OK);
+        const json_t *hands = json_object_get(event, "hands");
+        const json_t *hand = json_array_get(hands, 0);
+        double fit = json_number_value(json_object_get(hand, "fit_px"));
+        assert_true(fabs(fit - 5) < 1e-5);
+        assert_int_equal(json_array_size(json_object_get(hand, "kp2d_det")), include ? 21 : 0);
+        assert_null(json_object_get(json_array_get(hands, 1), "kp2d_det"));
+        assert_null(json_object_get(json_array_get(hands, 1), "fit_px"));
+        assert_int_equal(
+            json_integer_value(json_object_get(json_object_get(event, "timing"), "detect")),
+            7000);
+        json_decref(event);
+    }
+    /* No visible point: no distance. */
+    memset(points, 0, sizeof points);
+    wilor_cli_event e = {.source = "x", .camera = true, .detect = true};
+    json_t *event = NULL;
+    assert_int_equal(wilor_cli_event_build(&event, &e, NULL, &m.hands, NULL), WILOR_OK);
+    assert_null(json_object_get(json_array_get(json_object_get(event, "hands"), 0), "fit_px"));
+    json_decref(event);
+}
+
 static void test_failed_hand(void **state) {
     static const char *const keys[] = {"side", "failed", NULL};
     made_hands m;
@@ -241,6 +282,7 @@ int main(void) {
         cmocka_unit_test(test_fields),   cmocka_unit_test(test_failed_hand),
         cmocka_unit_test(test_no_hands), cmocka_unit_test(test_names),
         cmocka_unit_test(test_wrist),    cmocka_unit_test(test_numbers),
+        cmocka_unit_test(test_detected),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -11,6 +11,8 @@
 
 enum { ID_JSON, ID_TENSORS, ID_HELP, ID_HELP_SHORT, HEAD_WIDTH = 80, TYPES_MOST = 24 };
 
+enum { DETECTOR_LAYERS = 23, DETECTOR_BINS = 16 };
+
 static const wilor_cli_option g_options[] = {
     {"--json", NULL, "as one JSON object, with all tensors", ID_JSON, 0, NULL},
     {"--tensors", NULL, "list all tensors", ID_TENSORS, 0, NULL},
@@ -30,6 +32,15 @@ typedef struct type_count {
     size_t tensors;
 } type_count;
 
+/* Of a YOLOv8 detector. */
+typedef struct detector_facts {
+    int64_t width[DETECTOR_LAYERS]; /* outputs of a layer, 0: it has no weights */
+    int64_t repeats[DETECTOR_LAYERS];
+    int64_t classes;
+    uint64_t parameters;
+    const char *imgsz, *names; /* or NULL */
+} detector_facts;
+
 /* What the names and shapes say. */
 typedef struct facts {
     size_t count;
@@ -42,6 +53,7 @@ typedef struct facts {
     const char *label;    /* what it says of itself, or NULL */
     type_count types[TYPES_MOST];
     size_t type_count;
+    detector_facts detector;
 } facts;
 
 static const char *kind_name(wilor_file_kind kind) {
@@ -86,6 +98,43 @@ static void count_type(facts *f, const char *dtype) {
     f->types[i].tensors++;
 }
 
+/* model.4.cv1.…, in wilor-mlx's files b4.cv1.…, h12.… and pose.…: the layer, and what follows. */
+static int detector_layer(const char *name, const char **rest) {
+    const char *digits = begins(name, "model.")           ? name + 6
+                         : (*name == 'b' || *name == 'h') ? name + 1
+                                                          : NULL;
+    if (begins(name, "pose.")) {
+        *rest = name + 5;
+        return DETECTOR_LAYERS - 1;
+    }
+    if (!digits || *digits < '0' || *digits > '9')
+        return -1;
+    char *end;
+    long layer = strtol(digits, &end, 10);
+    *rest = end + 1;
+    return *end == '.' && layer < DETECTOR_LAYERS ? (int)layer : -1;
+}
+
+/* The last convolution of a layer is its own, or cv2. */
+static void look_at_detector(detector_facts *d, const wilor_tensor_info *t) {
+    const char *rest;
+    int layer = detector_layer(t->name, &rest);
+    if (layer < 0)
+        return;
+    if (!ends(rest, "running_mean") && !ends(rest, "running_var") && !begins(rest, "dfl") &&
+        !ends(rest, "num_batches_tracked") && strcmp(rest, "stride") != 0)
+        d->parameters += elements_of(t);
+    if (t->rank == 4 && (!strcmp(rest, "conv.weight") || !strcmp(rest, "cv2.conv.weight")))
+        d->width[layer] = t->shape[0];
+    if (t->rank == 1 && !strcmp(rest, "cv3.0.2.bias"))
+        d->classes = t->shape[0];
+    if (begins(rest, "m.")) {
+        long i = strtol(rest + 2, NULL, 10);
+        if (i >= d->repeats[layer] && i < 1000)
+            d->repeats[layer] = i + 1;
+    }
+}
+
 static void look_at(facts *f, const wilor_tensor_info *t) {
     uint64_t n = elements_of(t);
     const char *block = "backbone.blocks.";
@@ -119,14 +168,42 @@ static void gather(facts *f, const wilor_file *file) {
     f->stated_heads = heads ? strtol(heads, NULL, 10) : 0;
     f->label = wilor_file_metadata(file, "label");
     f->count = wilor_file_count(file);
+    f->detector.parameters = DETECTOR_BINS; /* a constant, not in every file */
+    f->detector.imgsz = wilor_file_metadata(file, "imgsz");
+    f->detector.names = wilor_file_metadata(file, "names");
     for (size_t i = 0; i < f->count; i++)
-        if (wilor_file_tensor(file, i, &t) == WILOR_OK)
+        if (wilor_file_tensor(file, i, &t) == WILOR_OK) {
             look_at(f, &t);
+            look_at_detector(&f->detector, &t);
+        }
 }
 
 static bool is_network(const wilor_file *file) {
     wilor_file_kind kind = wilor_file_get_kind(file);
     return kind == WILOR_FILE_CHECKPOINT || kind == WILOR_FILE_MLX;
+}
+
+static bool is_detector(const wilor_file *file) {
+    return wilor_file_get_kind(file) == WILOR_FILE_DETECTOR;
+}
+
+/* By the published widths and repeats: first layer, then the outputs of the head's levels. */
+static const char *detector_scale(const detector_facts *d) {
+    static const struct {
+        const char *name;
+        int64_t first, levels[3], repeats;
+    } scales[] = {{"n", 16, {64, 128, 256}, 1},
+                  {"s", 32, {128, 256, 512}, 1},
+                  {"m", 48, {192, 384, 576}, 2},
+                  {"l", 64, {256, 512, 512}, 3},
+                  {"x", 80, {320, 640, 640}, 3}};
+
+    for (size_t i = 0; i < sizeof scales / sizeof scales[0]; i++)
+        if (d->width[0] == scales[i].first && d->width[15] == scales[i].levels[0] &&
+            d->width[18] == scales[i].levels[1] && d->width[21] == scales[i].levels[2] &&
+            d->repeats[2] == scales[i].repeats)
+            return scales[i].name;
+    return NULL;
 }
 
 /* The number is in no tensor: our own files state it, full-size models have 80 channels a head. */
@@ -159,6 +236,31 @@ static void print_network(const facts *f) {
     printf("mano        %s\n", f->mano ? "yes" : "no: give --mano");
 }
 
+/* The layers that have any. */
+static void print_layers(const char *title, const int64_t values[DETECTOR_LAYERS]) {
+    printf("%s", title);
+    for (int i = 0; i < DETECTOR_LAYERS; i++)
+        if (values[i])
+            printf(" %" PRId64, values[i]);
+    putchar('\n');
+}
+
+static void print_detector(const detector_facts *d) {
+    wilor_cli_quoted q;
+    const char *scale = detector_scale(d);
+    printf("scale       %s\n", scale ? scale : "none of the published ones");
+    print_layers("widths     ", d->width);
+    print_layers("repeats    ", d->repeats);
+    if (d->imgsz)
+        printf("imgsz       %ld\n", strtol(d->imgsz, NULL, 10));
+    else
+        printf("imgsz       640 (not in the file)\n");
+    printf("classes     %" PRId64, d->classes);
+    if (d->names)
+        printf(" (%s)", wilor_cli_quote(&q, d->names));
+    printf("\nparameters  %" PRIu64 "\n", d->parameters);
+}
+
 static void print_text(const info_options *o, const wilor_file *file, const facts *f) {
     wilor_cli_quoted q;
     wilor_tensor_info t;
@@ -168,6 +270,8 @@ static void print_text(const info_options *o, const wilor_file *file, const fact
         printf("label       %s\n", wilor_cli_quote(&q, f->label));
     if (is_network(file))
         print_network(f);
+    if (is_detector(file))
+        print_detector(&f->detector);
     if (f->mano && f->vertices)
         printf("vertices    %" PRId64 "\n", f->vertices);
     if (f->mano && f->faces)
@@ -236,6 +340,27 @@ static void put_network(json_t *object, const facts *f, bool *ok) {
     put(object, "mano", json_boolean(f->mano), ok);
 }
 
+static void put_layers(json_t *object, const char *key, const int64_t values[DETECTOR_LAYERS],
+                       bool *ok) {
+    json_t *list = json_array();
+    for (int i = 0; i < DETECTOR_LAYERS; i++)
+        if (values[i] && json_array_append_new(list, json_integer(values[i])) != 0)
+            *ok = false;
+    put(object, key, list, ok);
+}
+
+static void put_detector(json_t *object, const detector_facts *d, bool *ok) {
+    const char *scale = detector_scale(d);
+    put(object, "scale", scale ? json_string(scale) : json_null(), ok);
+    put_layers(object, "widths", d->width, ok);
+    put_layers(object, "repeats", d->repeats, ok);
+    long imgsz = d->imgsz ? strtol(d->imgsz, NULL, 10) : 0;
+    put(object, "imgsz", d->imgsz ? json_integer(imgsz) : json_null(), ok);
+    put(object, "classes", json_integer(d->classes), ok);
+    put(object, "names", d->names ? clean_string(d->names) : json_null(), ok);
+    put(object, "parameters", whole(d->parameters), ok);
+}
+
 static int print_json(const info_options *o, const wilor_file *file, const facts *f) {
     bool ok = true;
     json_t *object = json_object(), *types = json_object();
@@ -246,6 +371,8 @@ static int print_json(const info_options *o, const wilor_file *file, const facts
         put(object, "label", clean_string(f->label), &ok);
     if (is_network(file))
         put_network(object, f, &ok);
+    if (is_detector(file))
+        put_detector(object, &f->detector, &ok);
     if (f->mano && f->vertices)
         put(object, "vertices", json_integer(f->vertices), &ok);
     if (f->mano && f->faces)

@@ -1,21 +1,16 @@
 /* wilor predict: pictures in, events and files out.
  *
- * What concerns one picture (it cannot be read, a box is wrong, its overlay cannot be written)
- * is reported and the others go on; what concerns all of them (the output is full, memory is
- * gone) ends the run. Whatever is checked without the model is checked before it is loaded. */
+ * Pictures are worked on in lanes, several at once (predict_picture.c), and told of here, one at a
+ * time and in their order: the output does not depend on the number of lanes. What concerns one
+ * picture (it cannot be read, a box is wrong, its overlay cannot be written) is reported and the
+ * others go on; what concerns all of them (the output is full, memory is gone) ends the run.
+ * Whatever is checked without the model is checked before it is loaded. */
 #include "commands.h"
 
 #include "betas_file.h"
-#include "event_json.h"
-#include "event_out.h"
 #include "interrupt.h"
-#include "predict_options.h"
-#include "report.h"
-#include "sources.h"
-#include "wilor/wilor_io.h"
-#include "writer_gltf.h"
-#include "writer_npz.h"
-#include "writer_obj.h"
+#include "lanes.h"
+#include "predict_run.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -23,21 +18,9 @@
 #include <unistd.h>
 
 /* More hands at once than a few gain little and cost memory each. */
-enum { CROP = 256, PIPE_MOST = 1 << 30, BATCH = 4 };
+enum { BATCH = 4, MOST_FOUND = 300, WINDOW = 64 };
 
-typedef struct run {
-    wilor_cli_predict_options o;
-    wilor_cli_report report;
-    wilor_cli_sources sources;
-    wilor_cli_event_out out;
-    wilor_cli_npz *npz;
-    wilor_cli_gltf *gltf;
-    wilor_model *model;
-    wilor_session *session;
-    float betas[10];
-    size_t failed; /* pictures, or things to be made from them */
-    size_t hands;  /* that did not fail */
-} run;
+typedef wilor_cli_run run;
 
 /* ---------------------------------------------------------------- before the pictures */
 
@@ -55,21 +38,22 @@ static void logged(void *user, wilor_log_level level, const char *text) {
         wilor_cli_report_note(user, "%s", text);
 }
 
-/* "random:NAME" stands for weights by formula (wilor_model_options). */
-static bool is_synthetic(const char *weights) { return strncmp(weights, "random:", 7) == 0; }
+/* "random:NAME" stands for weights by formula (wilor_model_options, wilor_detector_options). */
+static bool is_file(const char *path) { return path && strncmp(path, "random:", 7) != 0; }
 
 /* Files that are simply not there get the exit status of "model missing". */
 static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_error *err) {
-    const char *paths[] = {o->weights, o->mano, o->mean};
-    const char *names[] = {"--weights", "--mano", "--mean"};
+    const char *paths[] = {o->weights, o->mano, o->mean, o->use_detector ? o->detector : NULL};
+    const char *names[] = {"--weights", "--mano", "--mean", "--detector"};
     wilor_cli_quoted q;
     if (!o->weights)
         return wilor_cli_fail(
             err, WILOR_ERR_MISSING,
             "no weights: give --weights wilor_final.ckpt (this version does not "
             "download them)");
-    for (int i = is_synthetic(o->weights); i < 3; i++)
-        if (paths[i] && access(paths[i], F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
+    for (int i = 0; i < 4; i++)
+        if (is_file(paths[i]) && access(paths[i], F_OK) != 0 &&
+            (errno == ENOENT || errno == ENOTDIR))
             return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", names[i],
                                   wilor_cli_quote(&q, paths[i]), strerror(errno));
     return WILOR_OK;
@@ -78,6 +62,7 @@ static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_
 static wilor_status open_model(run *r, wilor_error *err) {
     const wilor_cli_predict_options *o = &r->o;
     wilor_model_options mo;
+    wilor_detector_options dopt;
     wilor_model_options_init(&mo, sizeof mo);
     mo.weights = o->weights;
     mo.mano = o->mano;
@@ -86,17 +71,87 @@ static wilor_status open_model(run *r, wilor_error *err) {
     mo.threads = o->threads;
     mo.callbacks = (wilor_callbacks){
         .user = &r->report, .log = logged, .progress = loading, .cancel = cancelled};
-    wilor_status st = wilor_model_open(&r->model, &mo, err);
+    wilor_detector_options_init(&dopt, sizeof dopt);
+    dopt.detector = o->detector;
+    dopt.threads = o->threads;
+    dopt.callbacks = mo.callbacks;
+    /* The smaller file first: what is wrong with it is seen at once. */
+    wilor_status st =
+        o->use_detector ? wilor_detector_open(&r->detector, &dopt, err) : WILOR_OK;
+    if (st == WILOR_OK)
+        st = wilor_model_open(&r->model, &mo, err);
     wilor_cli_report_clear(&r->report);
-    if (st != WILOR_OK)
-        return st;
-    wilor_session_options so;
-    wilor_session_options_init(&so, sizeof so);
-    so.max_hands = o->box_count > 1 ? o->box_count : 1;
-    so.batch = so.max_hands < BATCH ? so.max_hands : BATCH;
-    so.threads = o->threads;
-    so.full_path = o->full_path;
-    return wilor_session_create(&r->session, r->model, &so, err);
+    return st;
+}
+
+static wilor_pipeline_options pipeline_options(const wilor_cli_predict_options *o) {
+    wilor_pipeline_options po;
+    int found = o->detect.max_hands ? o->detect.max_hands : MOST_FOUND;
+    wilor_pipeline_options_init(&po, sizeof po);
+    po.max_hands = o->box_count + (o->use_detector ? found : 0);
+    if (po.max_hands == 0)
+        po.max_hands = 1; /* a crop */
+    po.batch = po.max_hands < BATCH ? po.max_hands : BATCH;
+    po.full_path = o->full_path;
+    po.compat = o->compat;
+    return po;
+}
+
+/* How many lanes: as many as threads, since pictures side by side need no waiting for each other;
+ * but their memory should not pass a quarter of the machine's. */
+static int choose_lanes(run *r, int threads, wilor_pipeline_options po) {
+    size_t todo = r->sources.count - r->resumed.done;
+    size_t lanes = r->o.lanes ? (size_t)r->o.lanes : (size_t)threads;
+    lanes = lanes < todo ? lanes : todo;
+    if (r->o.lanes || lanes < 2)
+        return lanes ? (int)lanes : 1;
+    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    po.threads = 1;
+    double each = (double)wilor_pipeline_memory(r->detector, r->model, &po, 640, 480);
+    double room = pages > 0 && page > 0 ? (double)pages * (double)page / 4 : 1e9;
+    if (each > 0 && each * (double)lanes > room) {
+        size_t fit = (size_t)(room / each);
+        fit = fit ? fit : 1;
+        wilor_cli_report_note(
+            &r->report,
+            "%zu pictures at once instead of %zu, since each takes %.3g GB of "
+            "memory; --lanes overrides that",
+            fit, lanes, each * 1e-9);
+        lanes = fit;
+    }
+    return (int)lanes;
+}
+
+static wilor_status open_lanes(run *r, wilor_error *err) {
+    wilor_pipeline_options po = pipeline_options(&r->o);
+    wilor_status st = WILOR_OK;
+    int threads = r->o.threads ? r->o.threads : wilor_threads_default();
+    r->lanes = choose_lanes(r, threads, po);
+    r->pipelines = calloc((size_t)r->lanes, sizeof *r->pipelines);
+    if (!r->pipelines)
+        return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    for (int i = 0; st == WILOR_OK && i < r->lanes; i++) {
+        po.threads = threads / r->lanes + (i < threads % r->lanes);
+        po.threads = po.threads ? po.threads : 1;
+        st = wilor_pipeline_create(&r->pipelines[i], r->detector, r->model, &po, err);
+    }
+    return st;
+}
+
+static wilor_status open_events(run *r, wilor_error *err) {
+    const wilor_cli_predict_options *o = &r->o;
+    wilor_cli_temp_file file;
+    if (!o->resume) {
+        bool array = o->json && (o->input_count > 1 || r->sources.folder);
+        return wilor_cli_event_out_open(&r->out, o->out, o->json, array, err);
+    }
+    wilor_status st = wilor_cli_resume_open(&file, &r->resumed, &r->sources, o->out, err);
+    if (st == WILOR_OK)
+        wilor_cli_event_out_adopt(&r->out, &file);
+    if (st == WILOR_OK && r->resumed.done)
+        wilor_cli_report_note(&r->report, "%zu of %zu pictures are done", r->resumed.done,
+                              r->sources.count);
+    return st;
 }
 
 static wilor_status open_outputs(run *r, wilor_error *err) {
@@ -112,195 +167,85 @@ static wilor_status open_outputs(run *r, wilor_error *err) {
         st = wilor_cli_npz_open(&r->npz, o->npz, !o->crops, err);
     if (st == WILOR_OK && o->gltf)
         st = wilor_cli_gltf_open(&r->gltf, o->gltf, err);
-    if (st == WILOR_OK) {
-        bool array = o->json && (o->input_count > 1 || r->sources.folder);
-        st = wilor_cli_event_out_open(&r->out, o->out, o->json, array, err);
+    return st == WILOR_OK ? open_events(r, err) : st;
+}
+
+/* ---------------------------------------------------------------- a picture's turn */
+
+static void print_messages(run *r, const wilor_cli_outcome *out) {
+    if (out->first[0])
+        wilor_cli_report_error(&r->report, "%s", out->first);
+    for (char *line = out->messages, *end; line && (end = strchr(line, '\n')); line = end + 1) {
+        *end = 0;
+        wilor_cli_report_error(&r->report, "%s", line);
     }
+    if (out->unsaid)
+        wilor_cli_report_error(&r->report, "out of memory: not all errors are shown");
+}
+
+static wilor_status append_scene(const run *r, size_t i, const char *path,
+                                 const wilor_cli_outcome *out, wilor_error *err) {
+    char *stem = wilor_cli_sources_stem(&r->sources, i);
+    wilor_cli_gltf_picture picture = {.source = path,
+                                      .stem = stem,
+                                      .width = out->width,
+                                      .height = out->height,
+                                      .camera = !r->o.crops,
+                                      .camera_given = r->o.camera_given};
+    wilor_status st =
+        stem ? wilor_cli_gltf_append(r->gltf, &picture, r->model, out->copy, err)
+             : wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while writing a scene");
+    free(stem);
     return st;
 }
 
-/* ---------------------------------------------------------------- one picture */
-
-static wilor_status read_pipe(wilor_image *image, uint64_t max_pixels, wilor_error *err) {
-    unsigned char *data = NULL;
-    size_t size = 0, room = 0;
+/* Into the files of the whole run. */
+static wilor_status collect(run *r, size_t i, const wilor_cli_outcome *out, wilor_error *err) {
+    if (!out->copy)
+        return WILOR_OK;
     wilor_status st = WILOR_OK;
-    for (;;) {
-        if (size == room) {
-            room = room ? room * 2 : 1 << 16;
-            unsigned char *grown = room <= PIPE_MOST ? realloc(data, room) : NULL;
-            if (!grown) {
-                st = wilor_cli_fail(err, WILOR_ERR_LIMIT,
-                                    "standard input: more than %d bytes, or no memory for them",
-                                    PIPE_MOST);
-                break;
-            }
-            data = grown;
-        }
-        size_t n = fread(data + size, 1, room - size, stdin);
-        size += n;
-        if (n == 0)
-            break;
-    }
-    if (st == WILOR_OK && ferror(stdin))
-        st = wilor_cli_fail(err, WILOR_ERR_IO, "standard input: %s", strerror(errno));
-    if (st == WILOR_OK)
-        st = wilor_image_decode(image, data, size, "standard input", max_pixels, err);
-    free(data);
-    return st;
-}
-
-static wilor_status read_picture(const run *r, const char *path, wilor_image *image,
-                                 wilor_error *err) {
-    wilor_cli_quoted q;
-    wilor_status st = !strcmp(path, "-") ? read_pipe(image, r->o.max_pixels, err)
-                                         : wilor_image_read(image, path, r->o.max_pixels, err);
-    if (st == WILOR_OK && r->o.crops && (image->width != CROP || image->height != CROP)) {
-        st = wilor_cli_fail(err, WILOR_ERR_ARG, "%s: a crop is %d x %d pixels, this is %d x %d",
-                            wilor_cli_quote(&q, path), CROP, CROP, image->width, image->height);
-        wilor_image_free(image);
-    }
-    return st;
-}
-
-static wilor_status predict(const run *r, const wilor_picture *picture,
-                            const wilor_hands **hands, wilor_error *err) {
-    const wilor_cli_predict_options *o = &r->o;
-    if (o->crops) {
-        wilor_side side = o->side == WILOR_LEFT ? WILOR_LEFT : WILOR_RIGHT;
-        return wilor_predict_crops(r->session, picture, &side, 1, hands, err);
-    }
-    wilor_predict_options po = wilor_cli_predict_options_for(o, picture->width, picture->height,
-                                                             o->betas_path ? r->betas : NULL);
-    return wilor_predict_boxes(r->session, picture, o->boxes, o->box_count, &po, hands, err);
-}
-
-static void check_hands(run *r, const char *path, const wilor_hands *hands) {
-    wilor_cli_quoted q;
-    for (int i = 0; i < hands->n; i++) {
-        if (!hands->failed[i])
-            r->hands++;
-        else
-            wilor_cli_report_error(&r->report,
-                                   "%s: hand %d (%s) failed: the model gave a number "
-                                   "that is not finite",
-                                   wilor_cli_quote(&q, path), i,
-                                   hands->side[i] == WILOR_LEFT ? "left" : "right");
-    }
-}
-
-static wilor_status write_overlay(const run *r, const char *stem, const wilor_picture *picture,
-                                  const wilor_hands *hands, wilor_error *err) {
-    wilor_overlay_options oo;
-    wilor_model_info info;
-    wilor_image drawn = {0};
-    size_t room = strlen(r->o.overlay) + strlen(stem) + 32;
-    char *path = malloc(room);
+    char *path = wilor_cli_sources_path(&r->sources, i);
     if (!path)
-        return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while drawing an overlay");
-    snprintf(path, room, "%s/%s.overlay.png", r->o.overlay, stem);
-    wilor_overlay_options_init(&oo, sizeof oo);
-    wilor_model_get_info(r->model, &info, sizeof info);
-    if (info.label && *info.label) /* test weights: nobody should take this for a result */
-        oo.label = info.label;
-    wilor_status st = wilor_overlay_draw(&drawn, picture, r->model, hands, &oo, err);
-    if (st == WILOR_OK) {
-        wilor_picture view = wilor_image_view(&drawn);
-        st = wilor_image_write(&view, path, 90, err);
-    }
-    wilor_image_free(&drawn);
+        return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while writing results");
+    if (r->npz)
+        st = wilor_cli_npz_append(r->npz, path, out->copy, err);
+    if (st == WILOR_OK && r->gltf)
+        st = append_scene(r, i, path, out, err);
     free(path);
     return st;
 }
 
-/* Files of this picture's own: an error is this picture's. */
-static void write_files(run *r, size_t i, const wilor_picture *picture,
-                        const wilor_hands *hands) {
-    wilor_error err;
-    wilor_status st = WILOR_OK;
-    for (int h = 0; r->o.obj && st == WILOR_OK && h < hands->n; h++)
-        if (!hands->failed[h])
-            st = wilor_cli_obj_write(r->o.obj, r->sources.stems[i], r->model, hands, h,
-                                     !r->o.crops, &err);
-    if (st == WILOR_OK && r->o.overlay)
-        st = write_overlay(r, r->sources.stems[i], picture, hands, &err);
-    if (st != WILOR_OK) {
-        wilor_cli_report_error(&r->report, "%s", err.text);
-        r->failed++;
-    }
+static bool emit(void *user, size_t item, void *slot) {
+    run *r = user;
+    wilor_cli_outcome *out = slot;
+    print_messages(r, out);
+    r->failed += out->failed;
+    r->hands += out->hands;
+    r->looked_at += out->looked_at;
+    r->without += out->without;
+    r->st = out->fatal;
+    r->err = out->err;
+    if (r->st == WILOR_OK)
+        r->st = collect(r, item, out, &r->err);
+    if (r->st == WILOR_OK && out->event)
+        r->st = wilor_cli_event_out_put(&r->out, out->event, &r->err);
+    wilor_cli_picture_drop(r, out);
+    r->progress.done += !r->sources.entries[item].done;
+    r->progress.hands = r->hands;
+    wilor_cli_report_pictures(&r->report, &r->progress);
+    return r->st == WILOR_OK;
 }
 
-static wilor_status write_event(run *r, const wilor_cli_event *event, const wilor_hands *hands,
-                                wilor_error *err) {
-    json_t *json = NULL;
-    wilor_status st = wilor_cli_event_build(&json, event, r->model, hands, err);
-    if (st == WILOR_OK)
-        st = wilor_cli_event_out_put(&r->out, json, err);
-    json_decref(json);
-    return st;
-}
-
-static wilor_status append_scene(const run *r, size_t i, const wilor_cli_event *event,
-                                 const wilor_hands *hands, wilor_error *err) {
-    wilor_cli_gltf_picture picture = {.source = event->source,
-                                      .stem = r->sources.stems[i],
-                                      .width = event->width,
-                                      .height = event->height,
-                                      .camera = event->camera,
-                                      .camera_given = event->camera_given};
-    return wilor_cli_gltf_append(r->gltf, &picture, r->model, hands, err);
-}
-
-/* An error returned here ends the run; those of this picture alone are counted. */
-static wilor_status one_picture(run *r, size_t i, wilor_error *err) {
-    const char *path = r->sources.paths[i];
-    double start = wilor_cli_seconds();
-    wilor_image image = {0};
-    wilor_picture picture = {0};
-    const wilor_hands *hands = NULL;
-    wilor_status st = read_picture(r, path, &image, err);
-    double decoded = wilor_cli_seconds();
-    if (st == WILOR_OK) {
-        picture = wilor_image_view(&image);
-        st = predict(r, &picture, &hands, err);
-    }
-    if (st != WILOR_OK) {
-        wilor_image_free(&image);
-        wilor_cli_report_error(&r->report, "%s", err->text);
-        r->failed++;
-        return WILOR_OK;
-    }
-    wilor_cli_event event = {.source = path,
-                             .width = image.width,
-                             .height = image.height,
-                             .mirrored = r->o.predict.mirrored,
-                             .camera = !r->o.crops,
-                             .camera_given = r->o.camera_given,
-                             .include = r->o.include,
-                             .decode_ms = 1e3 * (decoded - start),
-                             .total_ms = 1e3 * (wilor_cli_seconds() - start)};
-    check_hands(r, path, hands);
-    write_files(r, i, &picture, hands);
-    wilor_image_free(&image);
-    if (r->npz)
-        st = wilor_cli_npz_append(r->npz, path, hands, err);
-    if (st == WILOR_OK && r->gltf)
-        st = append_scene(r, i, &event, hands, err);
-    return st == WILOR_OK ? write_event(r, &event, hands, err) : st;
+static bool stop(void *user) {
+    (void)user;
+    return wilor_cli_interrupted();
 }
 
 /* ---------------------------------------------------------------- the run */
 
-static wilor_status all_pictures(run *r, wilor_error *err) {
-    size_t count = r->sources.count;
+static wilor_status finish(run *r, wilor_error *err) {
     wilor_status st = WILOR_OK;
-    r->report.started = wilor_cli_seconds();
-    for (size_t i = 0; st == WILOR_OK && i < count && !wilor_cli_interrupted(); i++) {
-        wilor_cli_report_pictures(&r->report, i, count);
-        st = one_picture(r, i, err);
-    }
-    wilor_cli_report_clear(&r->report);
-    if (st == WILOR_OK)
+    if (r->out.to)
         st = wilor_cli_event_out_finish(&r->out, err);
     if (st == WILOR_OK && r->npz) {
         wilor_model_info info;
@@ -313,6 +258,24 @@ static wilor_status all_pictures(run *r, wilor_error *err) {
     return st;
 }
 
+static wilor_status all_pictures(run *r, wilor_error *err) {
+    wilor_cli_lanes job = {.lanes = r->lanes,
+                           .count = r->sources.count,
+                           .window = WINDOW + 4 * (size_t)r->lanes,
+                           .slot_size = sizeof(wilor_cli_outcome),
+                           .user = r,
+                           .work = wilor_cli_picture_work,
+                           .emit = emit,
+                           .drop = wilor_cli_picture_drop,
+                           .stop = stop};
+    r->report.started = wilor_cli_seconds();
+    wilor_cli_report_pictures(&r->report, &r->progress);
+    bool ran = wilor_cli_lanes_run(&job);
+    wilor_cli_report_clear(&r->report);
+    *err = r->err;
+    return ran ? r->st : wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+}
+
 static int fail(run *r, int status, const wilor_error *err) {
     /* Nobody reads the results any more: nobody is to be told. */
     if (!r->out.closed)
@@ -320,32 +283,66 @@ static int fail(run *r, int status, const wilor_error *err) {
     return status;
 }
 
-static int predict_run(run *r) {
+/* No hand is a result; but who sees no error should know. */
+static void note_without(run *r) {
+    size_t without = r->without + r->resumed.without;
+    size_t all = r->looked_at + r->resumed.done;
+    if (without && all == 1)
+        wilor_cli_report_note(&r->report, "no hand found");
+    else if (without)
+        wilor_cli_report_note(&r->report, "no hand found in %zu of %zu pictures", without, all);
+}
+
+/* What must be there before a picture is looked at: 0, or the exit status. */
+static int get_ready(run *r) {
     wilor_error err = {WILOR_OK, ""};
     wilor_status st = check_model_files(&r->o, &err);
     if (st != WILOR_OK)
         return fail(r, WILOR_CLI_NO_MODEL, &err);
     if (r->o.betas_path && wilor_cli_betas_read(r->betas, r->o.betas_path, &err) != WILOR_OK)
         return fail(r, WILOR_CLI_FAILED, &err);
-    if (wilor_cli_sources_list(&r->sources, r->o.inputs, r->o.input_count, &r->report,
-                               &r->failed, &err) != WILOR_OK)
+    st = wilor_cli_sources_list(&r->sources, r->o.inputs, r->o.input_count, &r->report,
+                                &r->failed, &err);
+    if (st == WILOR_ERR_CANCELLED)
+        return WILOR_CLI_INTERRUPTED;
+    if (st != WILOR_OK)
         return fail(r, WILOR_CLI_FAILED, &err);
     if (r->sources.count == 0)
         return WILOR_CLI_FAILED; /* and why has been said */
     if (open_outputs(r, &err) != WILOR_OK)
         return fail(r, WILOR_CLI_FAILED, &err);
+    r->progress = (wilor_cli_progress){
+        .done = r->resumed.done, .before = r->resumed.done, .total = r->sources.count};
+    if (r->resumed.done == r->sources.count)
+        return 0;
     st = open_model(r, &err);
+    if (st == WILOR_OK)
+        st = open_lanes(r, &err);
     if (st == WILOR_ERR_CANCELLED)
         return WILOR_CLI_INTERRUPTED;
     if (st != WILOR_OK)
         return fail(r, st == WILOR_ERR_MISSING ? WILOR_CLI_NO_MODEL : WILOR_CLI_FAILED, &err);
-    if (all_pictures(r, &err) != WILOR_OK)
+    return 0;
+}
+
+static int predict_run(run *r) {
+    wilor_error err;
+    int status = get_ready(r);
+    if (status != 0)
+        return status;
+    if (r->lanes && all_pictures(r, &err) != WILOR_OK)
         return fail(r, WILOR_CLI_FAILED, &err);
-    if (wilor_cli_interrupted())
+    /* What an interrupted run has done gets its name, unless it is to be gone on with. */
+    bool interrupted = wilor_cli_interrupted();
+    if (!(interrupted && r->o.resume) && finish(r, &err) != WILOR_OK)
+        return fail(r, WILOR_CLI_FAILED, &err);
+    note_without(r);
+    if (interrupted)
         return WILOR_CLI_INTERRUPTED;
     if (r->failed)
         return WILOR_CLI_FAILED;
-    return r->o.expect_hands && r->hands == 0 ? WILOR_CLI_NO_HAND : WILOR_CLI_DONE;
+    size_t hands = r->hands + r->resumed.with_hands;
+    return r->o.expect_hands && hands == 0 ? WILOR_CLI_NO_HAND : WILOR_CLI_DONE;
 }
 
 int wilor_cli_predict(int argc, char **argv) {
@@ -361,12 +358,17 @@ int wilor_cli_predict(int argc, char **argv) {
         status = predict_run(&r);
     } else {
         fprintf(stderr, "wilor: %s\n", err.text);
-        status = st == WILOR_ERR_ARG ? WILOR_CLI_USAGE : WILOR_CLI_FAILED;
+        status = st == WILOR_ERR_ARG       ? WILOR_CLI_USAGE
+                 : st == WILOR_ERR_MISSING ? WILOR_CLI_NO_MODEL
+                                           : WILOR_CLI_FAILED;
     }
     wilor_cli_event_out_discard(&r.out);
     wilor_cli_npz_free(&r.npz);
     wilor_cli_gltf_free(&r.gltf);
-    wilor_session_free(&r.session);
+    for (int i = 0; r.pipelines && i < r.lanes; i++)
+        wilor_pipeline_free(&r.pipelines[i]);
+    free((void *)r.pipelines);
+    wilor_detector_free(&r.detector);
     wilor_model_free(&r.model);
     wilor_cli_sources_free(&r.sources);
     wilor_cli_predict_options_free(&r.o);

@@ -13,6 +13,7 @@ enum {
 
 int wilor_cli_predict(int argc, char **argv);
 int wilor_cli_info(int argc, char **argv);
+int wilor_cli_bench(int argc, char **argv);
 
 /* Flush the standard output: `status`, or FAILED (said on stderr, unless nobody reads any
  * more). */

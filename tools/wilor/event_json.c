@@ -163,6 +163,35 @@ static void put_place(json_t *object, const wilor_hands *hands, size_t h, bool *
     put(object, "kp2d", rows(hands->keypoints_2d + 42 * h, 21, 2, ok), ok);
 }
 
+/* Root mean square distance between the detector's points and the projected ones, weighted by
+ * visibility: how well two networks agree. False without a point that the detector saw; the
+ * 8.1.34 profile blanks those below one half to 0, 0. */
+static bool fit(const wilor_hands *hands, size_t h, float *out) {
+    const float *seen = hands->detected_keypoints + 63 * h;
+    const float *projected = hands->keypoints_2d + 42 * h;
+    double sum = 0, weight = 0;
+    for (int i = 0; i < 21; i++) {
+        double x = (double)seen[3 * i], y = (double)seen[3 * i + 1],
+               v = (double)seen[3 * i + 2];
+        double dx = x - (double)projected[2 * i], dy = y - (double)projected[2 * i + 1];
+        if (x == 0 && y == 0)
+            continue;
+        sum += v * (dx * dx + dy * dy);
+        weight += v;
+    }
+    *out = weight > 0 ? (float)sqrt(sum / weight) : 0;
+    return weight > 0;
+}
+
+static void put_detected(json_t *object, const wilor_cli_event *e, const wilor_hands *hands,
+                         size_t h, bool *ok) {
+    float pixels;
+    if (e->include & WILOR_CLI_DET)
+        put(object, "kp2d_det", rows(hands->detected_keypoints + 63 * h, 21, 3, ok), ok);
+    if (fit(hands, h, &pixels))
+        put(object, "fit_px", wilor_cli_json_float(pixels), ok);
+}
+
 static json_t *hand(const wilor_cli_event *e, const wilor_model *model,
                     const wilor_hands *hands, size_t h, bool *ok) {
     wilor_side side = hands->side[h] == WILOR_LEFT ? WILOR_LEFT : WILOR_RIGHT;
@@ -176,6 +205,8 @@ static json_t *hand(const wilor_cli_event *e, const wilor_model *model,
     put(object, "conf", wilor_cli_json_float(hands->score[h]), ok);
     if (e->camera)
         put_place(object, hands, h, ok);
+    if (e->camera && e->detect && hands->detected[h])
+        put_detected(object, e, hands, h, ok);
     put(object, "kp3d", rows(keypoints, 21, 3, ok), ok);
     if (e->camera)
         put(object, "cam_t", numbers(hands->cam_t + 3 * h, 3, ok), ok);
@@ -229,6 +260,8 @@ static json_t *timing_object(const wilor_cli_event *e, const wilor_hands *hands,
     const double *ms = hands->stage_ms;
     json_t *object = json_object();
     put(object, "decode", microseconds(e->decode_ms), ok);
+    if (e->detect)
+        put(object, "detect", microseconds(hands->detect_ms), ok);
     put(object, "crop", microseconds(ms[0]), ok);
     put(object, "pose", microseconds(ms[1] + ms[2]), ok);
     put(object, "post", microseconds(ms[3] - ms[0] - ms[1] - ms[2]), ok);

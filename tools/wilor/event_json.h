@@ -11,6 +11,7 @@ typedef struct wilor_cli_event {
     bool mirrored;
     bool camera;       /* false for crops: nothing then that needs a place in a picture */
     bool camera_given; /* by the user, not guessed */
+    bool detect;       /* a detector looked for hands */
     unsigned include;  /* WILOR_CLI_MANO … */
     double decode_ms, total_ms;
 } wilor_cli_event;

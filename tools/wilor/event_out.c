@@ -37,6 +37,11 @@ wilor_status wilor_cli_event_out_open(wilor_cli_event_out *o, const char *path, 
     return array ? emit(o, "[", err) : WILOR_OK;
 }
 
+void wilor_cli_event_out_adopt(wilor_cli_event_out *o, const wilor_cli_temp_file *file) {
+    *o = (wilor_cli_event_out){.keep = true, .file = *file, .to = file->file};
+    o->name = o->file.path;
+}
+
 enum { LINE = 80 };
 
 /* Whether value belongs on one line however long that is: a scalar, or a list of scalars. */
@@ -90,11 +95,13 @@ static char *readable(json_t *event) {
     return text;
 }
 
-wilor_status wilor_cli_event_out_put(wilor_cli_event_out *o, json_t *event, wilor_error *err) {
-    char *text = o->pretty ? readable(event)
-                           : wilor_cli_json_text(event, JSON_REAL_PRECISION(9) | JSON_COMPACT);
-    if (!text)
-        return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while writing JSON");
+char *wilor_cli_event_out_text(const wilor_cli_event_out *o, json_t *event) {
+    return o->pretty ? readable(event)
+                     : wilor_cli_json_text(event, JSON_REAL_PRECISION(9) | JSON_COMPACT);
+}
+
+wilor_status wilor_cli_event_out_put(wilor_cli_event_out *o, const char *text,
+                                     wilor_error *err) {
     wilor_status st = WILOR_OK;
     if (o->array)
         st = emit(o, o->count ? ",\n" : "\n", err);
@@ -102,7 +109,6 @@ wilor_status wilor_cli_event_out_put(wilor_cli_event_out *o, json_t *event, wilo
         st = emit(o, text, err);
     if (st == WILOR_OK && !o->array)
         st = emit(o, "\n", err);
-    free(text);
     o->count++;
     return st == WILOR_OK ? flush(o, err) : st;
 }
@@ -118,6 +124,10 @@ wilor_status wilor_cli_event_out_finish(wilor_cli_event_out *o, wilor_error *err
 }
 
 void wilor_cli_event_out_discard(wilor_cli_event_out *o) {
+    if (o->keep && o->file.path) {
+        free(o->file.path);
+        o->file.path = NULL; /* so that it is not removed */
+    }
     wilor_cli_temp_discard(&o->file);
     o->to = NULL;
 }

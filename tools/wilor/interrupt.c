@@ -1,15 +1,17 @@
 /* Signals: the handler sets a flag, nothing else. SA_RESETHAND gives the second signal its
- * default effect, so that a run that does not come to its end can still be stopped. */
+ * default effect, so that a run that does not come to its end can still be stopped. The flag is
+ * atomic: several threads read it, and any of them may be the one that runs the handler. */
 #include "interrupt.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 
-static volatile sig_atomic_t g_interrupted;
+static atomic_int g_interrupted;
 
 static void note(int signal_number) {
     (void)signal_number;
-    g_interrupted = 1;
+    atomic_store(&g_interrupted, 1);
 }
 
 void wilor_cli_interrupt_catch(void) {
@@ -25,4 +27,4 @@ void wilor_cli_interrupt_catch(void) {
     sigaction(SIGPIPE, &action, NULL);
 }
 
-bool wilor_cli_interrupted(void) { return g_interrupted != 0; }
+bool wilor_cli_interrupted(void) { return atomic_load(&g_interrupted) != 0; }

@@ -22,9 +22,9 @@ typedef struct command {
 static const command g_commands[] = {
     {"predict", wilor_cli_predict, "3D hands from pictures"},
     {"info", wilor_cli_info, "what a file of weights or hand data is"},
+    {"bench", wilor_cli_bench, "how fast this machine is at it"},
     {"live", NULL, ""},
     {"serve", NULL, ""},
-    {"bench", NULL, ""},
     {"download", NULL, ""},
     {"cache", NULL, ""},
     {"convert", NULL, ""},

@@ -10,8 +10,6 @@
 #include <string.h>
 #include <strings.h>
 
-#define NEEDS_DETECTOR                                                                         \
-    "needs the hand detector, which this version does not have; give --bbox or --crops"
 #define NOT_HERE "is not in this version"
 
 enum {
@@ -19,6 +17,13 @@ enum {
     ID_MANO,
     ID_MEAN,
     ID_HEADS,
+    ID_DETECTOR,
+    ID_DETECT,
+    ID_CONF,
+    ID_IOU,
+    ID_IMGSZ,
+    ID_MAX_HANDS,
+    ID_PROFILE,
     ID_BBOX,
     ID_CROPS,
     ID_SIDE,
@@ -41,9 +46,11 @@ enum {
     ID_OVERLAY,
     ID_INCLUDE,
     ID_EXPECT_HANDS,
+    ID_RESUME,
     ID_DEVICE,
     ID_DTYPE,
     ID_THREADS,
+    ID_LANES,
     ID_MAX_PIXELS,
     ID_FULL_PATH,
     ID_QUIET,
@@ -59,16 +66,32 @@ static const wilor_cli_option g_options[] = {
     {"--mean", "FILE", "mano_mean_params.npz, when the weights lack it", ID_MEAN, 0, NULL},
     {"--heads", "N", "attention heads, for models that are not 80 wide a head", ID_HEADS, 0,
      NULL},
+    {"--detector", "FILE", "the hand detector: detector.pt, wilor-mlx's hand-detector",
+     ID_DETECTOR, 0, NULL},
+    {"--conf", "X", "keep hands that score above; 0.3", ID_CONF, 0, NULL},
+    {"--iou", "X", "of two that overlap more keep the better; 0.7, with --compat mlx 0.5",
+     ID_IOU, 0, NULL},
+    {"--imgsz", "N", "side of the detector's input; its own, with --compat mlx 512", ID_IMGSZ,
+     0, NULL},
+    {"--max-hands", "N", "keep a picture's best N that are found; 0: no limit", ID_MAX_HANDS, 0,
+     NULL},
+    {"--detector-profile", "8.1.34|8.4.190", "which ultralytics' numbers; 8.1.34", ID_PROFILE,
+     0, NULL},
     {"--bbox", "X0,Y0,X1,Y1,SIDE",
-     "a hand's box in pixels, SIDE left or right; for every picture;\nrepeat it for more hands",
+     "a hand's box in pixels, SIDE left or right; for every picture, instead\n"
+     "of the detector; repeat it for more hands",
      ID_BBOX, WILOR_CLI_REPEAT, NULL},
+    {"--detect", NULL, "run the detector, too, where boxes are given", ID_DETECT, 0, NULL},
     {"--crops", NULL, "the pictures are 256 x 256 crops of one hand each", ID_CROPS, 0, NULL},
     {"--side", "auto|left|right",
-     "overrides the boxes' sides; with --crops: right unless given", ID_SIDE, 0, NULL},
+     "overrides the sides of boxes and found hands; with --crops: right\nunless given", ID_SIDE,
+     0, NULL},
     {"--mirrored", NULL, "the pictures are selfie views: sides and 3D are mirrored back",
      ID_MIRRORED, 0, NULL},
-    {"--compat", "mini|wilor",
-     "defaults of WiLoR-mini (--rescale 2.5) or of WiLoR's demo (2.0)", ID_COMPAT, 0, NULL},
+    {"--compat", "mini|wilor|mlx",
+     "WiLoR-mini's numbers, those of WiLoR's demo (larger crops of wide\nboxes, --rescale "
+     "2.0), or wilor-mlx's",
+     ID_COMPAT, 0, NULL},
     {"--rescale", "X", "crop side over the box's longer side; 2.5", ID_RESCALE, 0, NULL},
     {"--warp", "cv5|cv4", "crop as OpenCV 5 or as OpenCV 4 computes it; cv5", ID_WARP, 0, NULL},
     {"--intrinsics", "FX,FY,CX,CY", "the camera, in pixels of the picture", ID_INTRINSICS, 0,
@@ -92,27 +115,23 @@ static const wilor_cli_option g_options[] = {
      NULL},
     {"--overlay", "FOLDER", "a picture with the mesh and the skeleton a picture", ID_OVERLAY, 0,
      NULL},
-    {"--include", "LIST", "add to the events: mano,xr26,vertices,gesture,angles", ID_INCLUDE, 0,
-     NULL},
+    {"--include", "LIST", "in the events: det,mano,xr26,vertices,gesture,angles; det",
+     ID_INCLUDE, 0, NULL},
     {"--expect-hands", NULL, "exit with 3 when no hand comes out", ID_EXPECT_HANDS, 0, NULL},
+    {"--resume", NULL, "go on with an interrupted run: FILE of -o grows as FILE.part",
+     ID_RESUME, 0, NULL},
     {"--device", "auto|cpu", "where to compute", ID_DEVICE, 0, NULL},
     {"--dtype", "auto|f32", "arithmetic", ID_DTYPE, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
+    {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES, 0, NULL},
     {"--max-pixels", "N", "refuse larger pictures; 256M", ID_MAX_PIXELS, 0, NULL},
     {"--full-path", NULL, "compute what can change nothing, too: for checking", ID_FULL_PATH,
      WILOR_CLI_HIDDEN, NULL},
     {"--quiet", NULL, "errors only on the standard error", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
-    {"--conf", "X", "", 0, 0, NEEDS_DETECTOR},
-    {"--iou", "X", "", 0, 0, NEEDS_DETECTOR},
-    {"--imgsz", "N", "", 0, 0, NEEDS_DETECTOR},
-    {"--max-hands", "N", "", 0, 0, NEEDS_DETECTOR},
-    {"--detector", "FILE", "", 0, 0, NEEDS_DETECTOR},
-    {"--detector-profile", "V", "", 0, 0, NEEDS_DETECTOR},
     {"--bin", NULL, "", 0, 0, NOT_HERE},
     {"--bvh", "FILE", "", 0, 0, NOT_HERE},
-    {"--resume", NULL, "", 0, 0, NOT_HERE},
     {"--offline", NULL, "", 0, 0, NOT_HERE},
     {"--cache-packed", NULL, "", 0, 0, NOT_HERE},
     {"--pages", "map|huge", "", 0, 0, NOT_HERE},
@@ -144,7 +163,8 @@ static wilor_status take_double(const wilor_cli_option *o, const char *value, do
     char wanted[96];
     if (wilor_cli_parse_double(value, low, high, out))
         return WILOR_OK;
-    snprintf(wanted, sizeof wanted, "a number of %s from %g to %g", unit, low, high);
+    snprintf(wanted, sizeof wanted, "a number%s%s from %g to %g", *unit ? " of " : "", unit,
+             low, high);
     return bad(o, value, wanted, err);
 }
 
@@ -205,16 +225,14 @@ static wilor_status take_include(wilor_cli_predict_options *p, const wilor_cli_o
 }
 
 static wilor_status take_compat(wilor_cli_predict_options *p, const wilor_cli_option *o,
-                                const char *value, const wilor_cli_parser *parser,
-                                wilor_error *err) {
-    if (!strcmp(value, "mlx"))
-        return wilor_cli_fail(err, WILOR_ERR_ARG, "predict: --compat mlx " NOT_HERE);
-    if (strcmp(value, "mini") != 0 && strcmp(value, "wilor") != 0)
-        return bad(o, value, "mini or wilor", err);
-    /* An explicit --rescale wins, in whichever order they come. */
-    if (!(parser->seen >> ID_RESCALE & 1))
-        p->predict.rescale = !strcmp(value, "wilor") ? 2.0 : 2.5;
-    return WILOR_OK;
+                                const char *value, wilor_error *err) {
+    static const char *const names[] = {"mini", "wilor", "mlx"};
+    for (int i = 0; i < 3; i++)
+        if (!strcmp(value, names[i])) {
+            p->compat = (wilor_compat)i;
+            return WILOR_OK;
+        }
+    return bad(o, value, "mini, wilor or mlx", err);
 }
 
 static wilor_status take_camera(wilor_cli_predict_options *p, const wilor_cli_option *o,
@@ -242,6 +260,32 @@ static wilor_status take_camera(wilor_cli_predict_options *p, const wilor_cli_op
     }
 }
 
+static wilor_status take_detection(wilor_cli_predict_options *p, const wilor_cli_option *o,
+                                   const char *value, wilor_error *err) {
+    wilor_detect_options *d = &p->detect;
+    wilor_status st;
+    switch (o->id) {
+    case ID_CONF:
+        st = take_double(o, value, 0, 1, "", &d->conf, err);
+        /* The library's 0 is its default, and its scores end below 1. */
+        d->conf = d->conf < 1e-12 ? 1e-12 : d->conf > 1 - 1e-12 ? 1 - 1e-12 : d->conf;
+        return st;
+    case ID_IOU:
+        st = take_double(o, value, 0, 1, "", &d->iou, err);
+        d->iou = d->iou < 1e-12 ? 1e-12 : d->iou;
+        return st;
+    case ID_IMGSZ:
+        return take_int(o, value, 32, 4096, &d->imgsz, err);
+    case ID_MAX_HANDS:
+        return take_int(o, value, 0, 300, &d->max_hands, err);
+    default:
+        d->profile = !strcmp(value, "8.4.190") ? WILOR_DETECTOR_8_4_190 : WILOR_DETECTOR_8_1_34;
+        if (strcmp(value, "8.1.34") != 0 && strcmp(value, "8.4.190") != 0)
+            return bad(o, value, "8.1.34 or 8.4.190", err);
+        return WILOR_OK;
+    }
+}
+
 /* Options that say of something that exists in one form only which form is meant. */
 static wilor_status take_only(const wilor_cli_option *o, const char *value, wilor_error *err) {
     const char *only = o->id == ID_DEVICE ? "cpu" : "f32";
@@ -263,6 +307,12 @@ static void take_flag(wilor_cli_predict_options *p, int id) {
     case ID_JSON:
         p->json = true;
         break;
+    case ID_DETECT:
+        p->detect_too = true;
+        break;
+    case ID_RESUME:
+        p->resume = true;
+        break;
     case ID_EXPECT_HANDS:
         p->expect_hands = true;
         break;
@@ -282,16 +332,17 @@ static void take_flag(wilor_cli_predict_options *p, int id) {
 }
 
 static bool take_path(wilor_cli_predict_options *p, int id, const char *value) {
-    const char **path = id == ID_WEIGHTS   ? &p->weights
-                        : id == ID_MANO    ? &p->mano
-                        : id == ID_MEAN    ? &p->mean
-                        : id == ID_BETAS   ? &p->betas_path
-                        : id == ID_OUT     ? &p->out
-                        : id == ID_NPZ     ? &p->npz
-                        : id == ID_OBJ     ? &p->obj
-                        : id == ID_GLTF    ? &p->gltf
-                        : id == ID_OVERLAY ? &p->overlay
-                                           : NULL;
+    const char **path = id == ID_WEIGHTS    ? &p->weights
+                        : id == ID_MANO     ? &p->mano
+                        : id == ID_MEAN     ? &p->mean
+                        : id == ID_DETECTOR ? &p->detector
+                        : id == ID_BETAS    ? &p->betas_path
+                        : id == ID_OUT      ? &p->out
+                        : id == ID_NPZ      ? &p->npz
+                        : id == ID_OBJ      ? &p->obj
+                        : id == ID_GLTF     ? &p->gltf
+                        : id == ID_OVERLAY  ? &p->overlay
+                                            : NULL;
     if (path)
         *path = value;
     return path != NULL;
@@ -313,6 +364,14 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
         return take_int(o, value, 1, 4096, &p->heads, err);
     case ID_THREADS:
         return take_int(o, value, 0, 1024, &p->threads, err);
+    case ID_LANES:
+        return take_int(o, value, 1, 1024, &p->lanes, err);
+    case ID_CONF:
+    case ID_IOU:
+    case ID_IMGSZ:
+    case ID_MAX_HANDS:
+    case ID_PROFILE:
+        return take_detection(p, o, value, err);
     case ID_BBOX:
         return take_box(p, o, value, err);
     case ID_SIDE:
@@ -320,7 +379,7 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
             return WILOR_OK;
         return bad(o, value, "auto, left or right", err);
     case ID_COMPAT:
-        return take_compat(p, o, value, &now->parser, err);
+        return take_compat(p, o, value, err);
     case ID_RESCALE:
         return take_double(o, value, 0.01, 100, "times the box", &p->predict.rescale, err);
     case ID_WARP:
@@ -372,16 +431,24 @@ static wilor_status exclude(uint64_t seen, int a, int b, wilor_error *err) {
     return WILOR_OK;
 }
 
+static wilor_status no_meaning(int id, const char *where, wilor_error *err) {
+    return wilor_cli_fail(err, WILOR_ERR_ARG, "predict: %s has no meaning %s", option_name(id),
+                          where);
+}
+
 /* A crop has no place in a picture and no camera: what speaks of them is an error, not ignored. */
 static wilor_status check_crops(const wilor_cli_predict_options *p, uint64_t seen,
                                 wilor_error *err) {
-    static const int none[] = {ID_BBOX,  ID_MIRRORED,   ID_COMPAT, ID_RESCALE,
-                               ID_WARP,  ID_INTRINSICS, ID_FOV,    ID_DISTORTION,
-                               ID_FOCAL, ID_PALM,       ID_BETAS,  ID_OVERLAY};
+    static const int none[] = {ID_BBOX,       ID_MIRRORED, ID_RESCALE,    ID_DETECT, ID_WARP,
+                               ID_INTRINSICS, ID_FOV,      ID_DISTORTION, ID_FOCAL,  ID_PALM,
+                               ID_BETAS,      ID_OVERLAY,  ID_CONF,       ID_IOU,    ID_IMGSZ,
+                               ID_MAX_HANDS,  ID_PROFILE};
     for (size_t i = 0; i < sizeof none / sizeof none[0]; i++)
         if (seen >> none[i] & 1)
-            return wilor_cli_fail(err, WILOR_ERR_ARG, "predict: %s has no meaning with --crops",
-                                  option_name(none[i]));
+            return no_meaning(none[i], "with --crops", err);
+    if ((seen >> ID_COMPAT & 1) && p->compat != WILOR_COMPAT_MLX)
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "predict: of --compat only mlx has a meaning with --crops");
     if (p->include & WILOR_CLI_XR26)
         return wilor_cli_fail(err, WILOR_ERR_ARG,
                               "predict: --include xr26 has no meaning with --crops: the joints "
@@ -389,12 +456,67 @@ static wilor_status check_crops(const wilor_cli_predict_options *p, uint64_t see
     return WILOR_OK;
 }
 
-static wilor_status check_hands(wilor_cli_predict_options *p, wilor_error *err) {
-    if (p->box_count == 0 && !p->crops)
+/* Boxes stand for the detector's unless --detect adds those; what would then be ignored is an
+ * error, but for --detector itself, which may stand in somebody's alias. */
+static wilor_status check_detector(const wilor_cli_predict_options *p, uint64_t seen,
+                                   wilor_error *err) {
+    static const int tuning[] = {ID_CONF, ID_IOU, ID_IMGSZ, ID_MAX_HANDS, ID_PROFILE};
+    for (size_t i = 0; p->box_count > 0 && !p->detect_too && i < 5; i++)
+        if (seen >> tuning[i] & 1)
+            return no_meaning(tuning[i], "with --bbox and without --detect", err);
+    if (p->compat == WILOR_COMPAT_MLX && (seen >> ID_PROFILE & 1))
+        return no_meaning(ID_PROFILE, "with --compat mlx", err);
+    if (p->compat == WILOR_COMPAT_MLX && (seen >> ID_WARP & 1))
+        return no_meaning(ID_WARP, "with --compat mlx", err);
+    return WILOR_OK;
+}
+
+/* Last of all: a command line that is wrong otherwise, too, should be told that first. */
+static wilor_status check_found(const wilor_cli_predict_options *p, wilor_error *err) {
+    if (p->crops || p->detector || (p->box_count > 0 && !p->detect_too))
+        return WILOR_OK;
+    return wilor_cli_fail(
+        err, WILOR_ERR_MISSING,
+        "predict: no hand detector: give --detector detector.pt (this version does not "
+        "download "
+        "it), or say where the hands are, --bbox x0,y0,x1,y1,left|right, or that the pictures "
+        "are crops, --crops");
+}
+
+/* An interrupted run is taken up line by line. */
+static wilor_status check_resume(const wilor_cli_predict_options *p, wilor_error *err) {
+    const char *other = p->json ? "--json" : p->npz ? "--npz" : p->gltf ? "--gltf" : NULL;
+    if (other)
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "predict: --resume cannot go on with %s, which is written in one "
+                              "piece at the end; leave it out, or leave --resume out",
+                              other);
+    if (!p->out || !strcmp(p->out, "-"))
         return wilor_cli_fail(
             err, WILOR_ERR_ARG,
-            "predict: say where the hands are, --bbox x0,y0,x1,y1,left|right, or "
-            "that the pictures are crops, --crops: finding hands " NEEDS_DETECTOR);
+            "predict: --resume needs a file of events to go on with: -o FILE");
+    for (size_t i = 0; i < p->input_count; i++)
+        if (!strcmp(p->inputs[i], "-"))
+            return wilor_cli_fail(
+                err, WILOR_ERR_ARG,
+                "predict: --resume needs pictures that are files, not the standard input");
+    return WILOR_OK;
+}
+
+static wilor_status check_inputs(const wilor_cli_predict_options *p, wilor_error *err) {
+    int pipes = 0;
+    for (size_t i = 0; i < p->input_count; i++)
+        pipes += !strcmp(p->inputs[i], "-");
+    if (p->input_count == 0)
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "predict: no picture given; see wilor predict --help");
+    if (pipes > 1)
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "predict: the standard input, -, is given twice");
+    return WILOR_OK;
+}
+
+static wilor_status check_hands(wilor_cli_predict_options *p, wilor_error *err) {
     for (int i = 0; i < p->box_count; i++) {
         wilor_box *box = &p->boxes[i];
         if (box->score < 0 && p->side < 0)
@@ -446,11 +568,26 @@ static wilor_status check(wilor_cli_predict_options *p, uint64_t seen, wilor_err
         return wilor_cli_fail(
             err, WILOR_ERR_ARG,
             "predict: --distortion needs a camera: --intrinsics, --fov or --focal");
-    if (p->input_count == 0)
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "predict: no picture given; see wilor predict --help");
-    st = check_files(p, err);
-    return st == WILOR_OK ? check_hands(p, err) : st;
+    st = check_inputs(p, err);
+    if (st == WILOR_OK)
+        st = check_files(p, err);
+    if (st == WILOR_OK)
+        st = check_detector(p, seen, err);
+    if (st == WILOR_OK)
+        st = check_hands(p, err);
+    if (st == WILOR_OK && p->resume)
+        st = check_resume(p, err);
+    return st == WILOR_OK ? check_found(p, err) : st;
+}
+
+/* What follows from what was given. */
+static void fill_in(wilor_cli_predict_options *p, uint64_t seen) {
+    if (!(seen >> ID_RESCALE & 1))
+        p->predict.rescale = p->compat == WILOR_COMPAT_WILOR ? 2.0 : 2.5;
+    if (!(seen >> ID_INCLUDE & 1))
+        p->include = WILOR_CLI_DET;
+    p->use_detector = p->detector && !p->crops && (p->box_count == 0 || p->detect_too);
+    p->detect.force_side = p->side + 1;
 }
 
 wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int argc,
@@ -458,6 +595,7 @@ wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int a
     *o = (wilor_cli_predict_options){0};
     o->side = -1;
     wilor_predict_options_init(&o->predict, sizeof o->predict);
+    wilor_detect_options_init(&o->detect, sizeof o->detect);
     /* Not more of either than words on the command line. */
     size_t most = argc > 0 ? (size_t)argc : 1;
     o->inputs = calloc(most, sizeof *o->inputs);
@@ -474,6 +612,7 @@ wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int a
     wilor_status st = wilor_cli_parse(&now.parser, argc, argv, err);
     if (st == WILOR_OK && !o->help)
         st = check(o, now.parser.seen, err);
+    fill_in(o, now.parser.seen);
     return st;
 }
 
@@ -500,13 +639,14 @@ wilor_predict_options wilor_cli_predict_options_for(const wilor_cli_predict_opti
 }
 
 void wilor_cli_predict_help(FILE *to) {
-    fputs("usage: wilor predict PICTURE|FOLDER|- ... --weights FILE\n"
-          "                     --bbox X0,Y0,X1,Y1,left|right ... | --crops  [options]\n\n"
+    fputs("usage: wilor predict PICTURE|FOLDER|PATTERN|- ... --weights FILE\n"
+          "           --detector FILE | --bbox X0,Y0,X1,Y1,left|right ... | --crops  "
+          "[options]\n\n"
           "3D hands from pictures: events as JSON on the standard output, one line a "
           "picture.\n\n",
           to);
     wilor_cli_print_options(g_options, OPTION_COUNT, to);
     fputs("\nexit: 0 done, 1 a picture or a file failed, 2 usage, 3 no hand (--expect-hands),\n"
-          "      4 weights or hand data are missing, 130 interrupted\n",
+          "      4 weights, hand data or detector are missing, 130 interrupted\n",
           to);
 }

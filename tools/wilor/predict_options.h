@@ -16,17 +16,22 @@ enum {
 };
 
 typedef struct wilor_cli_predict_options {
-    const char **inputs; /* files, folders, "-" */
+    const char **inputs; /* files, folders, patterns, "-" */
     size_t input_count;
     bool help;
 
-    const char *weights, *mano, *mean;
+    const char *weights, *mano, *mean, *detector;
     int heads, threads;
+    int lanes; /* 0: as many as threads */
+    wilor_compat compat;
     bool full_path;
 
     wilor_box *boxes;
     int box_count;
     bool crops;
+    bool detect_too;   /* --detect */
+    bool use_detector; /* the boxes, if any, do not stand for it */
+    wilor_detect_options detect;
     int side; /* a wilor_side, or -1: as the boxes say */
 
     wilor_predict_options predict; /* without the camera, which depends on the picture's size */
@@ -39,10 +44,11 @@ typedef struct wilor_cli_predict_options {
     unsigned include;
     bool json; /* else NDJSON */
     const char *out, *npz, *obj, *gltf, *overlay;
-    bool expect_hands, quiet;
+    bool expect_hands, quiet, resume;
 } wilor_cli_predict_options;
 
-/* argv are the words behind `predict`; what o points at lives as long as they do, or until
+/* argv are the words behind `predict`. WILOR_ERR_MISSING: a sound command line, but nothing to find
+ * hands with. What o points at lives as long as they do, or until
  * wilor_cli_predict_options_free, which is due after errors too. */
 wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int argc,
                                              char **argv, wilor_error *err);

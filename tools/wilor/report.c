@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -62,19 +63,48 @@ static bool due(wilor_cli_report *r) {
     return true;
 }
 
-void wilor_cli_report_pictures(wilor_cli_report *r, size_t done, size_t total) {
-    if (total < 2 || !due(r))
+/* Columns of the terminal. */
+static size_t columns(void) {
+    struct winsize size;
+    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
+        return 80;
+    return size.ws_col;
+}
+
+/* The bar takes what the numbers leave, always the same; a narrow terminal has the numbers alone,
+ * cut. */
+static void draw(const char *numbers, double part) {
+    enum { LEAST = 8, MOST = 40, NUMBERS = 62 };
+
+    size_t width = columns() - 1, used = strlen(numbers);
+    size_t room = width > NUMBERS + 3 ? width - NUMBERS - 3 : 0;
+    room = room < MOST ? room : MOST;
+    fputs("\r\033[K", stderr);
+    if (room >= LEAST) {
+        fputc('[', stderr);
+        for (size_t i = 0; i < room; i++)
+            fputc((double)i < part * (double)room ? '#' : '-', stderr);
+        fputs("] ", stderr);
+    }
+    fprintf(stderr, "%.*s", (int)(used < width ? used : width), numbers);
+    fflush(stderr);
+}
+
+void wilor_cli_report_pictures(wilor_cli_report *r, const wilor_cli_progress *p) {
+    char text[160];
+    if (p->total < 2 || !due(r))
         return;
     double elapsed = r->drawn - r->started;
-    fprintf(stderr, "\r\033[K%zu/%zu", done, total);
-    if (done > 0 && elapsed > 0) {
-        double rate = (double)done / elapsed;
-        double left = (double)(total - done) / rate;
-        unsigned long seconds = left < 1e9 ? (unsigned long)left : 999999999ul;
-        fprintf(stderr, ", %.3g a second, %lu:%02lu:%02lu left", rate, seconds / 3600,
-                seconds / 60 % 60, seconds % 60);
+    int n = snprintf(text, sizeof text, "%zu/%zu", p->done, p->total);
+    if (p->done > p->before && elapsed > 0) {
+        double rate = (double)(p->done - p->before) / elapsed;
+        double left = (double)(p->total - p->done) / rate;
+        unsigned long seconds = left < 1e9 ? (unsigned long)(left + 0.5) : 999999999ul;
+        snprintf(text + n, sizeof text - (size_t)n,
+                 "  %.3g pictures/s  %.3g hands/s  %lu:%02lu:%02lu left", rate,
+                 (double)p->hands / elapsed, seconds / 3600, seconds / 60 % 60, seconds % 60);
     }
-    fflush(stderr);
+    draw(text, (double)p->done / (double)p->total);
 }
 
 void wilor_cli_report_loading(wilor_cli_report *r, const char *what, uint64_t done,

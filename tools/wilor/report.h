@@ -20,8 +20,16 @@ void wilor_cli_report_error(wilor_cli_report *r, const char *format, ...)
     WILOR_CLI_PRINTF(2, 3);
 void wilor_cli_report_note(wilor_cli_report *r, const char *format, ...) WILOR_CLI_PRINTF(2, 3);
 
-/* "done/total, rate, time left", at most ten times a second; nothing unless on a terminal. */
-void wilor_cli_report_pictures(wilor_cli_report *r, size_t done, size_t total);
+/* Where a run is. */
+typedef struct wilor_cli_progress {
+    size_t done, total;
+    size_t before; /* of those done: by an earlier run, so that they say nothing of the rate */
+    size_t hands;  /* of this run */
+} wilor_cli_progress;
+
+/* A bar, "done/total", rates, time left, at most ten times a second; nothing unless on a
+ * terminal. */
+void wilor_cli_report_pictures(wilor_cli_report *r, const wilor_cli_progress *p);
 void wilor_cli_report_loading(wilor_cli_report *r, const char *what, uint64_t done,
                               uint64_t total);
 /* Takes the progress line away. */

@@ -3,39 +3,87 @@
  * Two pictures may have one stem (a/x.jpg and b/x.jpg, x.jpg and x.png): the later gets "-2",
  * "-3" …, decided here for all of them, so that a picture's outputs have the same names whether
  * or not an earlier one fails. Names that differ only in the case of ASCII letters count as
- * one: some file systems think so. */
+ * one: some file systems think so. Names lie one behind the other in blocks; a path or a stem is
+ * put together when it is wanted. */
 #include "sources.h"
 
+#include "interrupt.h"
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+typedef struct block {
+    struct block *older;
+    size_t used, room;
+    char text[];
+} block;
+
 static wilor_status no_memory(wilor_error *err) {
     return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while listing pictures");
 }
 
-/* Takes path over; NULL is "no memory". */
-static wilor_status push(wilor_cli_sources *s, char *path, wilor_error *err) {
-    if (path && s->count == s->room) {
+/* A copy of the name that lives as long as s; NULL: no memory. */
+static const char *keep(wilor_cli_sources *s, const char *name) {
+    enum { BLOCK = 1 << 16 };
+
+    size_t size = strlen(name) + 1;
+    block *b = s->names;
+    if (!b || b->room - b->used < size) {
+        size_t room = size > BLOCK ? size : BLOCK;
+        block *fresh = malloc(sizeof *fresh + room);
+        if (!fresh)
+            return NULL;
+        *fresh = (block){.older = b, .room = room};
+        s->names = b = fresh;
+    }
+    char *copy = b->text + b->used;
+    memcpy(copy, name, size);
+    b->used += size;
+    return copy;
+}
+
+static wilor_status push(wilor_cli_sources *s, const char *name, uint32_t folder,
+                         wilor_error *err) {
+    if (s->count >= INT32_MAX)
+        return wilor_cli_fail(err, WILOR_ERR_LIMIT, "more than %d pictures", INT32_MAX);
+    if (s->count == s->room) {
         size_t room = s->room ? s->room * 2 : 16;
-        char **grown = room <= SIZE_MAX / sizeof *grown
-                           ? realloc((void *)s->paths, room * sizeof *grown)
-                           : NULL;
-        if (grown) {
-            s->paths = grown;
-            s->room = room;
-        }
+        wilor_cli_source *grown =
+            room <= SIZE_MAX / sizeof *grown ? realloc(s->entries, room * sizeof *grown) : NULL;
+        if (!grown)
+            return no_memory(err);
+        s->entries = grown;
+        s->room = room;
     }
-    if (!path || s->count == s->room) {
-        free(path);
+    const char *kept = keep(s, name);
+    if (!kept)
         return no_memory(err);
+    s->entries[s->count++] = (wilor_cli_source){.name = kept, .folder = folder};
+    return WILOR_OK;
+}
+
+/* *number is 1 + the folder's place. */
+static wilor_status push_folder(wilor_cli_sources *s, const char *folder, uint32_t *number,
+                                wilor_error *err) {
+    if (s->folder_count == s->folder_room) {
+        size_t room = s->folder_room ? s->folder_room * 2 : 4;
+        char **grown = realloc((void *)s->folders, room * sizeof *grown);
+        if (!grown)
+            return no_memory(err);
+        s->folders = grown;
+        s->folder_room = room;
     }
-    s->paths[s->count++] = path;
+    char *copy = strdup(folder);
+    if (!copy)
+        return no_memory(err);
+    s->folders[s->folder_count++] = copy;
+    *number = (uint32_t)s->folder_count;
     return WILOR_OK;
 }
 
@@ -46,6 +94,11 @@ static char *join(const char *folder, const char *name) {
     if (path)
         sprintf(path, "%s%s%s", folder, slash ? "/" : "", name);
     return path;
+}
+
+char *wilor_cli_sources_path(const wilor_cli_sources *s, size_t i) {
+    const wilor_cli_source *e = &s->entries[i];
+    return e->folder ? join(s->folders[e->folder - 1], e->name) : strdup(e->name);
 }
 
 /* Whether a regular file begins as a picture does. */
@@ -65,15 +118,36 @@ static bool is_picture(const char *path) {
            (n >= 12 && !memcmp(head, "RIFF", 4) && !memcmp(head + 8, "WEBP", 4));
 }
 
-static int by_bytes(const void *a, const void *b) {
-    return strcmp(*(char *const *)a, *(char *const *)b);
+static int by_name(const void *a, const void *b) {
+    return strcmp(((const wilor_cli_source *)a)->name, ((const wilor_cli_source *)b)->name);
+}
+
+static wilor_status list_entries(wilor_cli_sources *s, DIR *dir, const char *folder,
+                                 uint32_t number, size_t *others, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    for (struct dirent *entry; st == WILOR_OK && (entry = readdir(dir));) {
+        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
+            continue;
+        if (wilor_cli_interrupted())
+            return wilor_cli_fail(err, WILOR_ERR_CANCELLED, "interrupted");
+        char *path = join(folder, entry->d_name);
+        if (!path)
+            return no_memory(err);
+        if (is_picture(path))
+            st = push(s, entry->d_name, number, err);
+        else
+            ++*others;
+        free(path);
+    }
+    return st;
 }
 
 static wilor_status list_folder(wilor_cli_sources *s, const char *folder,
                                 wilor_cli_report *report, size_t *failed, wilor_error *err) {
     wilor_cli_quoted q;
     size_t first = s->count, others = 0;
-    wilor_status st = WILOR_OK;
+    uint32_t number = 0;
+    s->folder = true;
     DIR *dir = opendir(folder);
     if (!dir) {
         wilor_cli_report_error(report, "%s: cannot list the folder: %s",
@@ -81,17 +155,9 @@ static wilor_status list_folder(wilor_cli_sources *s, const char *folder,
         ++*failed;
         return WILOR_OK;
     }
-    for (struct dirent *entry; st == WILOR_OK && (entry = readdir(dir));) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-            continue;
-        char *path = join(folder, entry->d_name);
-        if (path && !is_picture(path)) {
-            others++;
-            free(path);
-            continue;
-        }
-        st = push(s, path, err);
-    }
+    wilor_status st = push_folder(s, folder, &number, err);
+    if (st == WILOR_OK)
+        st = list_entries(s, dir, folder, number, &others, err);
     closedir(dir);
     if (st != WILOR_OK)
         return st;
@@ -104,65 +170,41 @@ static wilor_status list_folder(wilor_cli_sources *s, const char *folder,
     if (others)
         wilor_cli_report_note(report, "%s: %zu of its entries %s no picture",
                               wilor_cli_quote(&q, folder), others, others == 1 ? "is" : "are");
-    qsort((void *)(s->paths + first), s->count - first, sizeof *s->paths, by_bytes);
+    qsort(s->entries + first, s->count - first, sizeof *s->entries, by_name);
     return WILOR_OK;
 }
 
-/* ---------------------------------------------------------------- stems */
-
-static unsigned char lower(char c) {
-    return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-}
-
-static bool same(const char *a, const char *b) {
-    while (*a && lower(*a) == lower(*b))
-        a++, b++;
-    return lower(*a) == lower(*b);
-}
-
-/* Slot of a name in an open-addressing table of `mask + 1` slots: where it is, or a free one. */
-static size_t slot_of(char *const *table, size_t mask, const char *name) {
-    uint64_t h = 1469598103934665603u; /* FNV-1a */
-    for (const char *c = name; *c; c++)
-        h = (h ^ lower(*c)) * 1099511628211u;
-    size_t i = (size_t)(h ^ h >> 32) & mask;
-    while (table[i] && !same(table[i], name))
-        i = (i + 1) & mask;
-    return i;
-}
-
-/* The stem of a path, made unlike those in the table and put there. NULL: no memory. */
-static char *new_stem(char **table, size_t mask, const char *path) {
-    const char *base = strcmp(path, "-") != 0 ? wilor_cli_base_name(path) : "stdin";
-    size_t length = (size_t)(wilor_cli_ending(base) - base);
-    char *stem = malloc(length + 24);
-    if (!stem)
-        return NULL;
-    memcpy(stem, base, length);
-    stem[length] = 0;
-    size_t slot = slot_of(table, mask, stem);
-    for (size_t n = 2; table[slot]; n++) {
-        snprintf(stem + length, 24, "-%zu", n);
-        slot = slot_of(table, mask, stem);
+static wilor_status list_one(wilor_cli_sources *s, const char *path, wilor_cli_report *report,
+                             size_t *failed, wilor_error *err) {
+    struct stat what;
+    wilor_cli_quoted q;
+    if (stat(path, &what) != 0) {
+        wilor_cli_report_error(report, "%s: %s", wilor_cli_quote(&q, path), strerror(errno));
+        ++*failed;
+        return WILOR_OK;
     }
-    table[slot] = stem;
-    return stem;
+    return S_ISDIR(what.st_mode) ? list_folder(s, path, report, failed, err)
+                                 : push(s, path, 0, err);
 }
 
-wilor_status wilor_cli_sources_name(wilor_cli_sources *s, wilor_error *err) {
-    size_t size = 16;
-    while (size / 2 < s->count)
-        size *= 2;
-    char **table = calloc(size, sizeof *table);
-    s->stems = calloc(s->count + 1, sizeof *s->stems);
-    bool ok = table && s->stems;
-    for (size_t i = 0; ok && i < s->count; i++) {
-        s->stems[i] = new_stem(table, size - 1, s->paths[i]);
-        ok = s->stems[i] != NULL;
-        s->stem_count = i + 1;
+/* A pattern that the shell did not expand: too many files for a command line, or quoted. */
+static wilor_status list_pattern(wilor_cli_sources *s, const char *pattern,
+                                 wilor_cli_report *report, size_t *failed, wilor_error *err) {
+    glob_t found = {0};
+    wilor_cli_quoted q;
+    wilor_status st = WILOR_OK;
+    int code = glob(pattern, 0, NULL, &found);
+    s->folder = true;
+    if (code == GLOB_NOSPACE) {
+        st = no_memory(err);
+    } else if (code != 0) {
+        wilor_cli_report_error(report, "%s: no file matches", wilor_cli_quote(&q, pattern));
+        ++*failed;
     }
-    free((void *)table);
-    return ok ? WILOR_OK : no_memory(err);
+    for (size_t i = 0; code == 0 && st == WILOR_OK && i < found.gl_pathc; i++)
+        st = list_one(s, found.gl_pathv[i], report, failed, err);
+    globfree(&found);
+    return st;
 }
 
 wilor_status wilor_cli_sources_list(wilor_cli_sources *s, const char *const *inputs,
@@ -172,29 +214,117 @@ wilor_status wilor_cli_sources_list(wilor_cli_sources *s, const char *const *inp
     *s = (wilor_cli_sources){0};
     for (size_t i = 0; st == WILOR_OK && i < count; i++) {
         struct stat what;
-        wilor_cli_quoted q;
-        if (!strcmp(inputs[i], "-")) {
-            st = push(s, strdup("-"), err);
-        } else if (stat(inputs[i], &what) != 0) {
-            wilor_cli_report_error(report, "%s: %s", wilor_cli_quote(&q, inputs[i]),
-                                   strerror(errno));
-            ++*failed;
-        } else if (S_ISDIR(what.st_mode)) {
-            s->folder = true;
-            st = list_folder(s, inputs[i], report, failed, err);
-        } else {
-            st = push(s, strdup(inputs[i]), err);
-        }
+        if (!strcmp(inputs[i], "-"))
+            st = push(s, "-", 0, err);
+        else if (lstat(inputs[i], &what) != 0 && strpbrk(inputs[i], "*?["))
+            st = list_pattern(s, inputs[i], report, failed, err);
+        else
+            st = list_one(s, inputs[i], report, failed, err);
     }
     return st;
 }
 
+/* ---------------------------------------------------------------- stems */
+
+/* A stem in two pieces: where it lies in the name, and the suffix. */
+typedef struct stem {
+    const char *base;
+    size_t length, whole;
+    char suffix[16];
+} stem;
+
+static stem stem_of(const wilor_cli_source *e, uint32_t suffix) {
+    stem t = {.base = strcmp(e->name, "-") != 0 ? wilor_cli_base_name(e->name) : "stdin"};
+    t.length = (size_t)(wilor_cli_ending(t.base) - t.base);
+    t.whole = t.length;
+    if (suffix)
+        t.whole += (size_t)snprintf(t.suffix, sizeof t.suffix, "-%u", (unsigned)suffix);
+    return t;
+}
+
+static unsigned char letter(const stem *t, size_t i) {
+    char c = i < t->length ? t->base[i] : t->suffix[i - t->length];
+    return (unsigned char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+}
+
+static bool same(const stem *a, const stem *b) {
+    if (a->whole != b->whole)
+        return false;
+    for (size_t i = 0; i < a->whole; i++)
+        if (letter(a, i) != letter(b, i))
+            return false;
+    return true;
+}
+
+/* Slot of a stem in an open-addressing table of `mask + 1` slots, each 1 + an entry's number or 0:
+ * where it is, or a free one. */
+static size_t slot_of(const wilor_cli_sources *s, const uint32_t *table, size_t mask,
+                      const stem *t) {
+    uint64_t h = 1469598103934665603u; /* FNV-1a */
+    for (size_t i = 0; i < t->whole; i++)
+        h = (h ^ letter(t, i)) * 1099511628211u;
+    for (size_t i = (size_t)(h ^ h >> 32) & mask;; i = (i + 1) & mask) {
+        if (!table[i])
+            return i;
+        const wilor_cli_source *e = &s->entries[table[i] - 1];
+        stem other = stem_of(e, e->suffix);
+        if (same(&other, t))
+            return i;
+    }
+}
+
+/* Equal stems in one list may be many (frame.jpg of 100 000 folders): the first of them remembers
+ * in `last` up to which number they went. */
+static void name_entry(wilor_cli_sources *s, uint32_t *table, uint32_t *last, size_t mask,
+                       size_t i) {
+    stem t = stem_of(&s->entries[i], 0);
+    size_t slot = slot_of(s, table, mask, &t);
+    if (table[slot]) {
+        uint32_t first = table[slot] - 1, n = last[first] ? last[first] : 1;
+        do {
+            n++;
+            t = stem_of(&s->entries[i], n);
+            slot = slot_of(s, table, mask, &t);
+        } while (table[slot]);
+        last[first] = n;
+        s->entries[i].suffix = n & 0x7FFFFFFF;
+    }
+    table[slot] = (uint32_t)i + 1;
+}
+
+wilor_status wilor_cli_sources_name(wilor_cli_sources *s, wilor_error *err) {
+    size_t size = 16;
+    while (size / 2 < s->count)
+        size *= 2;
+    uint32_t *table = calloc(size, sizeof *table);
+    uint32_t *last = calloc(s->count + 1, sizeof *last);
+    bool ok = table && last;
+    for (size_t i = 0; ok && i < s->count; i++)
+        name_entry(s, table, last, size - 1, i);
+    free(table);
+    free(last);
+    return ok ? WILOR_OK : no_memory(err);
+}
+
+char *wilor_cli_sources_stem(const wilor_cli_sources *s, size_t i) {
+    stem t = stem_of(&s->entries[i], s->entries[i].suffix);
+    char *text = malloc(t.whole + 1);
+    if (text) {
+        memcpy(text, t.base, t.length);
+        memcpy(text + t.length, t.suffix, t.whole - t.length);
+        text[t.whole] = 0;
+    }
+    return text;
+}
+
 void wilor_cli_sources_free(wilor_cli_sources *s) {
-    for (size_t i = 0; i < s->count; i++)
-        free(s->paths[i]);
-    for (size_t i = 0; i < s->stem_count; i++)
-        free(s->stems[i]);
-    free((void *)s->paths);
-    free((void *)s->stems);
+    for (block *b = s->names, *older; b; b = older) {
+        older = b->older;
+        free(b);
+    }
+    for (size_t i = 0; i < s->folder_count; i++)
+        free(s->folders[i]);
+    free(s->entries);
+    free((void *)s->folders);
     *s = (wilor_cli_sources){0};
 }

@@ -3,7 +3,8 @@
  * npy format 1.0 (numpy.lib.format) in a stored zip. How many hands there are is known at the
  * end only and their vertices do not fit memory in a long run, so each array grows in a file of
  * its own and is copied into the archive by _finish. Names, units and trailing shapes are those
- * of WiLoR-mini's predict(); is_right is 1.0 or 0.0 there, hence a float. */
+ * of WiLoR-mini's predict(); is_right is 1.0 or 0.0 there, hence a float.
+ * WiLoR-mini throws the detector's points away: their two arrays are ours. */
 #include "writer_npz.h"
 
 #include "temp_file.h"
@@ -36,6 +37,7 @@ static const field g_fields[] = {
     {"global_orient", MEMBER(global_orient), 3, 3, "1, 3", false, true},
     {"hand_pose", MEMBER(hand_pose), 45, 45, "15, 3", false, true},
     {"betas", MEMBER(betas), 10, 10, "10", false, true},
+    {"detected_keypoints", MEMBER(detected_keypoints), 63, 63, "21, 3", true, false},
 };
 
 enum { FIELDS = sizeof g_fields / sizeof g_fields[0] };
@@ -44,7 +46,7 @@ struct wilor_cli_npz {
     wilor_cli_temp_file file;
     char *path;
     wilor_cli_temp_file spools[FIELDS]; /* floats */
-    wilor_cli_temp_file image, is_right;
+    wilor_cli_temp_file image, is_right, detected;
     bool camera;
     size_t hands;
     char **sources; /* as UTF-8 */
@@ -79,6 +81,8 @@ wilor_status wilor_cli_npz_open(wilor_cli_npz **out, const char *path, bool came
         st = wilor_cli_temp_spool(&z->image, path, err);
     if (st == WILOR_OK)
         st = wilor_cli_temp_spool(&z->is_right, path, err);
+    if (st == WILOR_OK && camera)
+        st = wilor_cli_temp_spool(&z->detected, path, err);
     for (size_t i = 0; st == WILOR_OK && i < FIELDS; i++)
         if (wanted(z, i))
             st = wilor_cli_temp_spool(&z->spools[i], path, err);
@@ -94,6 +98,7 @@ void wilor_cli_npz_free(wilor_cli_npz **z) {
     wilor_cli_temp_discard(&(*z)->file);
     wilor_cli_temp_discard(&(*z)->image);
     wilor_cli_temp_discard(&(*z)->is_right);
+    wilor_cli_temp_discard(&(*z)->detected);
     for (size_t i = 0; i < FIELDS; i++)
         wilor_cli_temp_discard(&(*z)->spools[i]);
     for (size_t i = 0; i < (*z)->pictures; i++)
@@ -123,9 +128,12 @@ static wilor_status append_hand(wilor_cli_npz *z, const wilor_hands *hands, size
                                 wilor_error *err) {
     int32_t image = (int32_t)(z->pictures - 1);
     float is_right = hands->side[h] == WILOR_RIGHT ? 1.0f : 0.0f;
+    float detected = hands->detected[h] ? 1.0f : 0.0f;
     wilor_status st = spool(z, z->image.file, &image, sizeof image, err);
     if (st == WILOR_OK)
         st = spool(z, z->is_right.file, &is_right, sizeof is_right, err);
+    if (st == WILOR_OK && z->camera)
+        st = spool(z, z->detected.file, &detected, sizeof detected, err);
     for (size_t i = 0; st == WILOR_OK && i < FIELDS; i++) {
         const field *f = &g_fields[i];
         if (!wanted(z, i))
@@ -286,6 +294,8 @@ wilor_status wilor_cli_npz_finish(wilor_cli_npz *z, int vertices, const int32_t 
             st = write_spooled(z, &zip, g_fields[i].name, "f4",
                                g_fields[i].dims ? g_fields[i].dims : dims, z->spools[i].file,
                                err);
+    if (st == WILOR_OK && z->camera)
+        st = write_spooled(z, &zip, "detected", "f4", "", z->detected.file, err);
     if (st == WILOR_OK)
         st = write_faces(&zip, faces, count, err);
     if (st == WILOR_OK)

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# wilor bench: that it measures what it says, not how fast.
+# shellcheck source=cli_lib.sh
+. "${0%/*}/cli_lib.sh"
+model
+cd "$scratch" || exit 1
+b=(bench "${weights[@]}" --detector random:micro --threads 1 --runs 3 --size 160x120)
+
+run "${b[@]}" model detector route load --json
+is "all of it" 0
+check "is JSON" "$CLI_CHECK" json out
+for key in commit compiler cpu isa threads gpu min_ms median_ms p90_ms rss_mb; do
+    check "has $key" grep -q "\"$key\"" out
+done
+for stage in letterbox network suppression crop backbone hand model detector; do
+    check "has the stage $stage" grep -q "\"$stage\": {" out
+done
+check "has four results" test "$(grep -c '"what"' out)" -eq 4
+check "of three runs each" test "$(grep -c '"n": 3' out)" -eq 4
+check "nothing on stderr" empty err
+# Times are times: above 0, the minimum least, a stage not longer than the whole.
+if python3 -c 'import json' 2>/dev/null; then
+    check "the numbers fit each other" python3 - out <<'PY'
+import json, sys
+for r in json.load(open(sys.argv[1]))["results"]:
+    assert 0 < r["min_ms"] <= r["median_ms"] <= r["p90_ms"], r
+    assert sum(s["min_ms"] for s in r["stages"].values()) <= r["p90_ms"] * 1.01 + 0.01, r
+PY
+fi
+run "${b[@]}"
+is "the table" 0
+check "has the three usual ones" test "$(grep -cE '^(model|detector|route) ' out)" -eq 3
+run "${b[@]}" detector --json --imgsz 64
+is "the detector alone" 0
+check "is one result" test "$(grep -c '"what"' out)" -eq 1
+run bench detector --detector random:micro --weights none.ckpt --runs 1 --size 64x64
+is "needs no weights" 0
+fails "weights that are not there" 4 "--weights 'none.ckpt'" bench model --weights none.ckpt
+fails "a detector that is not there" 4 "--detector 'none.pt'" bench detector --detector none.pt
+usage_error "it should be model, detector, route or load" bench speed
+usage_error "live is not in this version" bench live
+usage_error "--size '640': it should be WxH" bench --size 640
+usage_error "--size '0x5'" bench --size 0x5
+usage_error "--hands '65'" bench --hands 65
+usage_error "--runs '0'" bench --runs 0
+usage_error "--dtype is not in this version" bench --dtype bf16
+finish

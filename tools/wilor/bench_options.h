@@ -1,0 +1,28 @@
+/* The command line of `wilor bench`, checked and converted. */
+#ifndef WILOR_CLI_BENCH_OPTIONS_H
+#define WILOR_CLI_BENCH_OPTIONS_H
+
+#include "options.h"
+
+enum {
+    WILOR_CLI_BENCH_MODEL = 1,
+    WILOR_CLI_BENCH_DETECTOR = 2,
+    WILOR_CLI_BENCH_ROUTE = 4,
+    WILOR_CLI_BENCH_LOAD = 8
+};
+
+enum { WILOR_CLI_BENCH_MOST_RUNS = 10000 };
+
+typedef struct wilor_cli_bench_options {
+    unsigned what;                          /* WILOR_CLI_BENCH_… */
+    const char *weights, *detector, *mano;  /* "random:full" and such, too; mano may be NULL */
+    int heads, hands, threads, runs, imgsz; /* threads, imgsz: 0 for the default */
+    int width, height;
+    bool json, help;
+} wilor_cli_bench_options;
+
+wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc, char **argv,
+                                           wilor_error *err);
+void wilor_cli_bench_help(FILE *to);
+
+#endif

@@ -1,0 +1,434 @@
+/* wilor bench: times of the stages on this machine, over the public functions only.
+ *
+ * model     wilor_run on crops that are there already
+ * detector  wilor_detect on a made-up picture: letterbox, network, suppression
+ * route     the same picture, the detector, and hands at boxes that do not depend on what the
+ *           detector makes of noise: those of the pipeline's `find`
+ * load      opening model and detector, files in the system's cache after the first time
+ *
+ * Each is run until it is warm and then a number of times; minimum, median and 90th percentile. */
+#include "commands.h"
+
+#include "bench_env.h"
+#include "bench_options.h"
+#include "event_json.h"
+#include "interrupt.h"
+#include "report.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { CROP_FLOATS = 256 * 256 * 3, STAGES = 6, WARM_RUNS = 2 };
+
+typedef struct bench {
+    wilor_cli_bench_options o;
+    wilor_cli_report report;
+    wilor_model *model;
+    wilor_detector *detector;
+    wilor_pipeline *pipeline;
+    wilor_picture picture;
+    uint8_t *pixels;
+    float *crops;
+    char *hand; /* where mano points to, when it was not given */
+    int threads;
+    json_t *results;
+} bench;
+
+/* What one run took, milliseconds. */
+typedef struct timing {
+    double whole;
+    double stage[STAGES];
+} timing;
+
+typedef wilor_status (*run_fn)(bench *b, timing *t, wilor_error *err);
+
+typedef struct subject {
+    const char *what;
+    unsigned bit;
+    run_fn run;
+    int warm;                   /* runs that do not count */
+    int hands;                  /* 1: its result says how many */
+    const char *stages[STAGES]; /* names, as far as there are */
+} subject;
+
+/* ---------------------------------------------------------------- what is measured */
+
+static wilor_status run_model(bench *b, timing *t, wilor_error *err) {
+    const wilor_hands *hands;
+    double start = wilor_cli_seconds();
+    wilor_status st =
+        wilor_run(wilor_pipeline_session(b->pipeline), b->crops, b->o.hands, &hands, err);
+    t->whole = 1e3 * (wilor_cli_seconds() - start);
+    if (st == WILOR_OK) {
+        t->stage[0] = hands->stage_ms[1];
+        t->stage[1] = hands->stage_ms[2];
+    }
+    return st;
+}
+
+static wilor_status run_detector(bench *b, timing *t, wilor_error *err) {
+    wilor_detect_options o;
+    const wilor_detections *found;
+    wilor_detect_options_init(&o, sizeof o);
+    o.imgsz = b->o.imgsz;
+    double start = wilor_cli_seconds();
+    wilor_status st = wilor_detect(b->pipeline, &b->picture, 1, &o, &found, err);
+    t->whole = 1e3 * (wilor_cli_seconds() - start);
+    for (int i = 0; st == WILOR_OK && i < 3; i++)
+        t->stage[i] = found->stage_ms[i];
+    return st;
+}
+
+/* Boxes side by side over the picture's middle third, left and right hands in turn. */
+static int find_boxes(void *user, const wilor_picture *picture, wilor_box *boxes,
+                      float *keypoints, int most) {
+    const bench *b = user;
+    double w = picture->width, h = picture->height, n = b->o.hands;
+    int count = b->o.hands < most ? b->o.hands : most;
+    (void)keypoints;
+    for (int i = 0; i < count; i++)
+        boxes[i] = (wilor_box){{w * (i + 0.2) / n, h / 3, w * (i + 0.8) / n, h * 2 / 3},
+                               1,
+                               i % 2 ? WILOR_LEFT : WILOR_RIGHT};
+    return count;
+}
+
+static wilor_status run_route(bench *b, timing *t, wilor_error *err) {
+    const wilor_hands *hands;
+    double start = wilor_cli_seconds();
+    wilor_status st = run_detector(b, t, err);
+    if (st == WILOR_OK)
+        st = wilor_pipeline_run(b->pipeline, &b->picture, NULL, 0, NULL, NULL, &hands, err);
+    t->whole = 1e3 * (wilor_cli_seconds() - start);
+    for (int i = 0; st == WILOR_OK && i < 3; i++)
+        t->stage[3 + i] = hands->stage_ms[i];
+    return st;
+}
+
+/* ---------------------------------------------------------------- opening */
+
+static int cancelled(void *user) {
+    (void)user;
+    return wilor_cli_interrupted();
+}
+
+static void loading(void *user, const char *what, uint64_t done, uint64_t total) {
+    wilor_cli_report_loading(user, what, done, total);
+}
+
+static wilor_status open_model(bench *b, wilor_error *err) {
+    wilor_model_options mo;
+    wilor_model_options_init(&mo, sizeof mo);
+    mo.weights = b->o.weights;
+    mo.mano = b->o.mano;
+    mo.heads = b->o.heads;
+    mo.threads = b->threads;
+    mo.callbacks =
+        (wilor_callbacks){.user = &b->report, .progress = loading, .cancel = cancelled};
+    wilor_status st = wilor_model_open(&b->model, &mo, err);
+    wilor_cli_report_clear(&b->report);
+    return st;
+}
+
+static wilor_status open_detector(bench *b, wilor_error *err) {
+    wilor_detector_options o;
+    wilor_detector_options_init(&o, sizeof o);
+    o.detector = b->o.detector;
+    o.threads = b->threads;
+    return wilor_detector_open(&b->detector, &o, err);
+}
+
+static wilor_status open_pipeline(bench *b, wilor_error *err) {
+    wilor_pipeline_options po;
+    wilor_pipeline_options_init(&po, sizeof po);
+    po.max_hands = b->o.hands;
+    po.batch = b->o.hands < 4 ? b->o.hands : 4;
+    po.threads = b->threads;
+    po.find = find_boxes;
+    po.find_user = b;
+    return wilor_pipeline_create(&b->pipeline, b->detector, b->model, &po, err);
+}
+
+static wilor_status run_load(bench *b, timing *t, wilor_error *err) {
+    wilor_model_free(&b->model);
+    wilor_detector_free(&b->detector);
+    double start = wilor_cli_seconds();
+    wilor_status st = open_model(b, err);
+    double middle = wilor_cli_seconds();
+    if (st == WILOR_OK)
+        st = open_detector(b, err);
+    double end = wilor_cli_seconds();
+    t->whole = 1e3 * (end - start);
+    t->stage[0] = 1e3 * (middle - start);
+    t->stage[1] = 1e3 * (end - middle);
+    return st;
+}
+
+static const subject g_subjects[] = {
+    {"load", WILOR_CLI_BENCH_LOAD, run_load, 0, 0, {"model", "detector"}},
+    {"model", WILOR_CLI_BENCH_MODEL, run_model, WARM_RUNS, 1, {"backbone", "hand"}},
+    {"detector",
+     WILOR_CLI_BENCH_DETECTOR,
+     run_detector,
+     WARM_RUNS,
+     0,
+     {"letterbox", "network", "suppression"}},
+    {"route",
+     WILOR_CLI_BENCH_ROUTE,
+     run_route,
+     WARM_RUNS,
+     1,
+     {"letterbox", "network", "suppression", "crop", "backbone", "hand"}},
+};
+
+/* Noise over a slope: some work for every stage. The same bytes everywhere. */
+static bool make_inputs(bench *b) {
+    size_t bytes = (size_t)b->o.width * (size_t)b->o.height * 3;
+    size_t floats = (size_t)b->o.hands * CROP_FLOATS;
+    uint32_t state = 1;
+    b->pixels = malloc(bytes);
+    b->crops = malloc(floats * sizeof *b->crops);
+    if (!b->pixels || !b->crops)
+        return false;
+    for (size_t i = 0; i < bytes; i++) {
+        state = state * 1664525u + 1013904223u;
+        b->pixels[i] = (uint8_t)((i / 3 % (size_t)b->o.width) % 192 + (state >> 26));
+    }
+    for (size_t i = 0; i < floats; i++)
+        b->crops[i] = (float)(b->pixels[i % bytes]);
+    b->picture = (wilor_picture){b->pixels, b->o.width, b->o.height, (ptrdiff_t)b->o.width * 3,
+                                 WILOR_RGB8};
+    return true;
+}
+
+/* As in predict, a file that is simply not there is another thing than one that is wrong. */
+static wilor_status check_file(const char *option, const char *path, wilor_error *err) {
+    wilor_cli_quoted q;
+    if (!path || strncmp(path, "random:", 7) == 0 || access(path, F_OK) == 0 ||
+        (errno != ENOENT && errno != ENOTDIR))
+        return WILOR_OK;
+    return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", option,
+                          wilor_cli_quote(&q, path), strerror(errno));
+}
+
+static wilor_status open_all(bench *b, wilor_error *err) {
+    const unsigned model = WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_ROUTE | WILOR_CLI_BENCH_LOAD;
+    const unsigned detector =
+        WILOR_CLI_BENCH_DETECTOR | WILOR_CLI_BENCH_ROUTE | WILOR_CLI_BENCH_LOAD;
+    wilor_status st = WILOR_OK;
+    b->threads = b->o.threads ? b->o.threads : wilor_threads_default();
+    if (b->o.what & model)
+        st = check_file("--weights", b->o.weights, err);
+    if (st == WILOR_OK && (b->o.what & model))
+        st = check_file("--mano", b->o.mano, err);
+    if (st == WILOR_OK && (b->o.what & detector))
+        st = check_file("--detector", b->o.detector, err);
+    if (st != WILOR_OK)
+        return st;
+    if (!b->o.mano && strncmp(b->o.weights, "random:", 7) == 0 && (b->o.what & model)) {
+        b->o.mano = b->hand = wilor_cli_bench_hand();
+        if (!b->hand)
+            return wilor_cli_fail(err, WILOR_ERR_MISSING,
+                                  "no hand for the weights by formula: give --mano mano.npz");
+    }
+    if (!make_inputs(b))
+        return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    if (b->o.what == WILOR_CLI_BENCH_LOAD)
+        return WILOR_OK; /* the measurement itself opens */
+    if (b->o.what & detector)
+        st = open_detector(b, err);
+    if (st == WILOR_OK && (b->o.what & model))
+        st = open_model(b, err);
+    return st;
+}
+
+/* ---------------------------------------------------------------- numbers */
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static json_t *number(double value) { return json_real(round(value * 1000) / 1000); }
+
+/* Minimum, median and 90th percentile of n times, n >= 1; nearest ranks. */
+static void quantiles(const timing *times, int n, int stage, double *sorted, double out[3]) {
+    for (int i = 0; i < n; i++)
+        sorted[i] = stage < 0 ? times[i].whole : times[i].stage[stage];
+    qsort(sorted, (size_t)n, sizeof *sorted, by_value);
+    out[0] = sorted[0];
+    out[1] = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
+    out[2] = sorted[(9 * n + 9) / 10 - 1];
+}
+
+/* GFLOP of the backbone for a hand as it is computed (docs/performance.md): of the last block only
+ * the rows that somebody needs. */
+static double model_gflop(const wilor_model *model) {
+    wilor_model_info m;
+    wilor_model_get_info(model, &m, sizeof m);
+    double d = m.width, h = m.mlp, t = 210, rows = 22, patches = 192;
+    double block = 2 * t * d * (4 * d + 2 * h) + 4 * t * t * d;
+    double last = 2 * t * d * 2 * d + 2 * rows * d * (2 * d + 2 * h) + 4 * rows * t * d;
+    return ((m.depth - 1) * block + last + 2 * patches * 768 * d) * 1e-9;
+}
+
+static json_t *result(const bench *b, const subject *s, const timing *times, int n,
+                      double *sorted) {
+    double q[3];
+    json_t *object = json_object(), *stages = json_object();
+    quantiles(times, n, -1, sorted, q);
+    json_object_set_new(object, "what", json_string(s->what));
+    json_object_set_new(object, "dtype", json_string("f32"));
+    if (s->hands)
+        json_object_set_new(object, "hands", json_integer(b->o.hands));
+    json_object_set_new(object, "n", json_integer(n));
+    json_object_set_new(object, "min_ms", number(q[0]));
+    json_object_set_new(object, "median_ms", number(q[1]));
+    json_object_set_new(object, "p90_ms", number(q[2]));
+    if (s->bit == WILOR_CLI_BENCH_MODEL)
+        json_object_set_new(object, "gflops",
+                            number(model_gflop(b->model) * b->o.hands / q[1] * 1e3));
+    for (int i = 0; i < STAGES && s->stages[i]; i++) {
+        quantiles(times, n, i, sorted, q);
+        json_t *stage = json_object();
+        json_object_set_new(stage, "min_ms", number(q[0]));
+        json_object_set_new(stage, "median_ms", number(q[1]));
+        json_object_set_new(stage, "p90_ms", number(q[2]));
+        json_object_set_new(stages, s->stages[i], stage);
+    }
+    json_object_set_new(object, "stages", stages);
+    json_object_set_new(object, "rss_mb", number(wilor_cli_bench_peak_mb()));
+    return object;
+}
+
+static wilor_status measure(bench *b, const subject *s, wilor_error *err) {
+    size_t most = (size_t)b->o.runs;
+    wilor_status st = WILOR_OK;
+    timing *times = calloc(most + 1, sizeof *times);
+    double *sorted = calloc(most, sizeof *sorted);
+    if (!times || !sorted)
+        st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    int n = 0;
+    for (int i = 0; st == WILOR_OK && i < s->warm && !wilor_cli_interrupted(); i++)
+        st = s->run(b, &times[most], err);
+    for (; st == WILOR_OK && n < b->o.runs && !wilor_cli_interrupted(); n++)
+        st = s->run(b, &times[n], err);
+    if (st == WILOR_OK && n > 0 &&
+        json_array_append_new(b->results, result(b, s, times, n, sorted)) != 0)
+        st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    free(times);
+    free(sorted);
+    return st;
+}
+
+/* ---------------------------------------------------------------- saying it */
+
+static double value(const json_t *object, const char *key) {
+    return json_number_value(json_object_get(object, key));
+}
+
+static void print_row(const char *name, int indent, const json_t *object) {
+    printf("%*s%-*s %10.3f %10.3f %10.3f\n", indent, "", 16 - indent, name,
+           value(object, "min_ms"), value(object, "median_ms"), value(object, "p90_ms"));
+}
+
+static void print_table(const json_t *env, const json_t *results) {
+    size_t i;
+    json_t *one, *stage;
+    const char *name;
+    printf("%s, %s, %d thread%s\n%s\n\n%-16s %10s %10s %10s\n",
+           json_string_value(json_object_get(env, "cpu")),
+           json_string_value(json_object_get(env, "isa")), (int)value(env, "threads"),
+           value(env, "threads") == 1 ? "" : "s", wilor_build_info(), "milliseconds", "minimum",
+           "median", "90 %");
+    json_array_foreach(results, i, one) {
+        print_row(json_string_value(json_object_get(one, "what")), 0, one);
+        json_object_foreach(json_object_get(one, "stages"), name, stage)
+            print_row(name, 2, stage);
+        if (json_object_get(one, "hands"))
+            printf("  %d hand%s", (int)value(one, "hands"),
+                   value(one, "hands") == 1 ? "" : "s");
+        if (json_object_get(one, "gflops"))
+            printf(", %.0f GFLOP/s", value(one, "gflops"));
+        printf("%s%.0f MB at most\n", json_object_get(one, "hands") ? ", " : "  ",
+               value(one, "rss_mb"));
+    }
+}
+
+static wilor_isa isa_of(const bench *b) {
+    wilor_model_info m = {.isa = WILOR_ISA_C};
+    wilor_detector_info d;
+    if (b->model) {
+        wilor_model_get_info(b->model, &m, sizeof m);
+        return m.isa;
+    }
+    wilor_detector_get_info(b->detector, &d, sizeof d);
+    return d.isa;
+}
+
+static wilor_status say(bench *b, wilor_error *err) {
+    json_t *env = wilor_cli_bench_env(wilor_isa_name(isa_of(b)), b->threads);
+    json_t *all =
+        env ? json_pack("{s:i,s:O,s:O}", "v", 1, "env", env, "results", b->results) : NULL;
+    char *text = all ? wilor_cli_json_text(all, JSON_INDENT(1) | JSON_REAL_PRECISION(9)) : NULL;
+    if (text && b->o.json)
+        puts(text);
+    else if (text)
+        print_table(env, b->results);
+    bool ok = text != NULL;
+    free(text);
+    json_decref(all);
+    json_decref(env);
+    return ok ? WILOR_OK : wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+}
+
+static wilor_status bench_run(bench *b, wilor_error *err) {
+    wilor_status st = open_all(b, err);
+    b->results = json_array();
+    if (st == WILOR_OK && !b->results)
+        st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    for (size_t i = 0; st == WILOR_OK && i < sizeof g_subjects / sizeof g_subjects[0]; i++) {
+        const subject *s = &g_subjects[i];
+        if (!(b->o.what & s->bit) || wilor_cli_interrupted())
+            continue;
+        /* load comes first: it replaces model and detector. */
+        if (s->bit != WILOR_CLI_BENCH_LOAD && !b->pipeline)
+            st = open_pipeline(b, err);
+        if (st == WILOR_OK)
+            st = measure(b, s, err);
+    }
+    if (st == WILOR_OK && !wilor_cli_interrupted())
+        st = say(b, err);
+    return st;
+}
+
+int wilor_cli_bench(int argc, char **argv) {
+    bench b = {0};
+    wilor_error err;
+    int status = WILOR_CLI_DONE;
+    wilor_status st = wilor_cli_bench_options_parse(&b.o, argc, argv, &err);
+    if (st == WILOR_OK && b.o.help) {
+        wilor_cli_bench_help(stdout);
+        return wilor_cli_close_output(WILOR_CLI_DONE);
+    }
+    wilor_cli_report_begin(&b.report, false);
+    if (st == WILOR_ERR_ARG)
+        status = WILOR_CLI_USAGE;
+    else if (st == WILOR_OK && (st = bench_run(&b, &err)) != WILOR_OK)
+        status = st == WILOR_ERR_MISSING ? WILOR_CLI_NO_MODEL : WILOR_CLI_FAILED;
+    if (wilor_cli_interrupted())
+        status = WILOR_CLI_INTERRUPTED;
+    else if (st != WILOR_OK)
+        wilor_cli_report_error(&b.report, "%s", err.text);
+    wilor_pipeline_free(&b.pipeline);
+    wilor_detector_free(&b.detector);
+    wilor_model_free(&b.model);
+    json_decref(b.results);
+    free(b.pixels);
+    free(b.crops);
+    free(b.hand);
+    return status == WILOR_CLI_DONE ? wilor_cli_close_output(status) : status;
+}
