@@ -1,0 +1,167 @@
+/* Times the hand detector: the network alone, on an input of the given size. Prints one JSON object:
+ * the machine, the build, and minimum, median and 90th percentile over the runs, beside the peak
+ * rate measured before and after.
+ *
+ * usage: bench_detector [--detector PATH|random:n|s|m] [--size WxH] [--threads N] [--runs N]
+ *                       [--isa c|avx2|avx512|neon] [--dump FILE]
+ * --dump writes the decoded output, anchors × 69 floats, for peer_detector.py to compare with. The
+ * input is the same there: byte i of the picture is (2654435761 · i mod 2³²) >> 16 mod 256. */
+#include "clock.h"
+#include "fma_probe.h"
+#include "random_detector.h"
+#include "yolo.h"
+#include "yolo_program.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { MOST_RUNS = 10000 };
+
+typedef struct settings {
+    const char *detector, *dump;
+    int width, height, threads, runs;
+    wilor_isa isa;
+} settings;
+
+static int read_settings(settings *s, int argc, char **argv) {
+    *s = (settings){"random:m", NULL, 512, 384, 0, 30, WILOR_ISA_AUTO};
+    for (int i = 1; i + 1 < argc; i += 2) {
+        const char *value = argv[i + 1];
+        if (strcmp(argv[i], "--detector") == 0)
+            s->detector = value;
+        else if (strcmp(argv[i], "--dump") == 0)
+            s->dump = value;
+        else if (strcmp(argv[i], "--size") == 0)
+            sscanf(value, "%dx%d", &s->width, &s->height);
+        else if (strcmp(argv[i], "--threads") == 0)
+            s->threads = atoi(value);
+        else if (strcmp(argv[i], "--runs") == 0)
+            s->runs = atoi(value);
+        else if (strcmp(argv[i], "--isa") == 0)
+            for (int k = WILOR_ISA_C; k <= WILOR_ISA_NEON; k++)
+                s->isa =
+                    strcmp(value, wilor_isa_name((wilor_isa)k)) == 0 ? (wilor_isa)k : s->isa;
+        else
+            return 0;
+    }
+    s->threads = s->threads > 0 ? s->threads : wilor_threads_default();
+    return argc % 2 == 1 && s->runs > 0 && s->runs <= MOST_RUNS && s->width % 32 == 0 &&
+           s->height % 32 == 0 && s->width > 0 && s->height > 0;
+}
+
+/* Multiplications and additions of all convolutions, as a direct computation would do them. */
+static double gflop(const wilor_yolo_plan *plan, int width, int height) {
+    static wilor_yolo_program p;
+    double sum = 0;
+    wilor_yolo_program_make(&p, plan);
+    for (int i = 0; i < p.step_count; i++) {
+        const wilor_yolo_step *s = &p.steps[i];
+        const wilor_yolo_conv *c = &p.convs[s->conv];
+        int shift = p.maps[s->out.map].shift;
+        if (s->op == WILOR_YOLO_CONVOLVE)
+            sum +=
+                2.0 * c->size * c->size * c->in * c->out * (width >> shift) * (height >> shift);
+    }
+    return sum * 1e-9;
+}
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void cpu_name(char *name, size_t size) {
+    char line[512];
+    FILE *f = fopen("/proc/cpuinfo", "r");
+    snprintf(name, size, "unknown processor");
+    while (f && fgets(line, sizeof line, f)) {
+        char *value = strchr(line, ':');
+        if (strncmp(line, "model name", 10) == 0 && value) {
+            value[strcspn(value, "\n")] = 0;
+            snprintf(name, size, "%s", value + 2);
+            break;
+        }
+    }
+    if (f)
+        fclose(f);
+}
+
+/* One pass, the picture's bytes written anew as a caller would. */
+static double pass(wilor_yolo_run *run, const settings *s) {
+    float *input;
+    size_t stride;
+    wilor_yolo_begin(run, s->width, s->height, &input, &stride, NULL);
+    for (uint32_t y = 0, i = 0; y < (uint32_t)s->height; y++)
+        for (uint32_t x = 0; x < (uint32_t)s->width * 3; x++, i++)
+            input[y * stride + x] = (float)((i * 2654435761u >> 16) & 255) / 255.0f;
+    uint64_t start = wilor_clock_ns();
+    wilor_yolo_forward(run);
+    return (double)(wilor_clock_ns() - start) * 1e-6;
+}
+
+static void dump(const wilor_yolo_run *run, const char *path) {
+    float column[WILOR_YOLO_ROWS];
+    FILE *f = fopen(path, "wb");
+    for (int a = 0; f && a < wilor_yolo_anchors(run); a++) {
+        wilor_yolo_column(run, a, column);
+        fwrite(column, sizeof column, 1, f);
+    }
+    if (f)
+        fclose(f);
+}
+
+static wilor_status open_index(wilor_index **index, const char *path, wilor_error *err) {
+    if (strncmp(path, "random:", 7) == 0)
+        return wilor_random_detector(index, path + 7, err);
+    wilor_status st = wilor_index_open(index, path, err);
+    return st == WILOR_OK ? wilor_index_canonical(*index, err) : st;
+}
+
+int main(int argc, char **argv) {
+    settings s;
+    wilor_error err;
+    wilor_index *index = NULL;
+    wilor_threads *pool = NULL;
+    wilor_yolo *yolo = NULL;
+    wilor_yolo_run *run = NULL;
+    char cpu[256];
+    static double ms[MOST_RUNS];
+    if (!read_settings(&s, argc, argv)) {
+        fprintf(stderr, "usage: see the head of bench/bench_detector.c\n");
+        return 2;
+    }
+    if (open_index(&index, s.detector, &err) != WILOR_OK ||
+        wilor_threads_create(&pool, s.threads, &err) != WILOR_OK ||
+        wilor_yolo_load(&yolo, index, s.isa, pool, NULL, &err) != WILOR_OK ||
+        wilor_yolo_open(&run, yolo, pool, false, &err) != WILOR_OK) {
+        fprintf(stderr, "%s\n", err.text);
+        return 1;
+    }
+    double probe = fma_probe(s.threads, 0.5);
+    uint64_t start = wilor_clock_ns();
+    for (int i = 0; i < 3 || wilor_clock_ns() - start < 1000000000u; i++)
+        pass(run, &s);
+    for (int i = 0; i < s.runs; i++)
+        ms[i] = pass(run, &s);
+    double again = fma_probe(s.threads, 0.5), peak = probe > again ? probe : again;
+    if (s.dump)
+        dump(run, s.dump);
+    qsort(ms, (size_t)s.runs, sizeof *ms, by_value);
+    double work = gflop(wilor_yolo_get_plan(yolo), s.width, s.height);
+    double rate = work / ms[s.runs / 2] * 1e3;
+    cpu_name(cpu, sizeof cpu);
+    printf(
+        "{\"v\":1,\"env\":{\"build\":\"%s\",\"cpu\":\"%s\",\"isa\":\"%s\",\"threads\":%d,"
+        "\"fma_gflops\":[%.1f,%.1f]},\n \"results\":[{\"what\":\"detector\",\"dtype\":\"f32\","
+        "\"weights\":\"%s\",\"size\":[%d,%d],\"n\":%d,\"min_ms\":%.2f,\"median_ms\":%.2f,"
+        "\"p90_ms\":%.2f,\"gflop\":%.1f,\"gflops\":%.1f,\"of_peak\":%.3f}]}\n",
+        wilor_build_info(), cpu, wilor_isa_name(wilor_yolo_isa(yolo)), s.threads, probe, again,
+        s.detector, s.width, s.height, s.runs, ms[0], ms[s.runs / 2], ms[s.runs * 9 / 10], work,
+        rate, peak > 0 ? rate / peak : 0);
+    wilor_yolo_close(&run);
+    wilor_yolo_free(&yolo);
+    wilor_threads_free(&pool);
+    wilor_index_close(&index);
+    return 0;
+}
