@@ -18,6 +18,16 @@
 
 enum { WILOR_MAX_MR = 16, WILOR_MAX_NR = 32, WILOR_CONV_BLOCK = 128 };
 
+/* How a panel of weights is stored: [k][nr] numbers of that type. */
+typedef enum wilor_panel_type {
+    WILOR_PANEL_F32,
+    WILOR_PANEL_F16,
+    WILOR_PANEL_BF16,
+    WILOR_PANEL_I8, /* w = scale · q */
+    WILOR_PANEL_U8, /* w = scale · q + bias */
+    WILOR_PANEL_U4  /* the same; [k / 2][nr] bytes: low halves are even steps, k is even */
+} wilor_panel_type;
+
 typedef struct wilor_kernels {
     wilor_isa isa;
     int mr, nr;
@@ -30,6 +40,11 @@ typedef struct wilor_kernels {
     /* panel[k][width] from `rows` <= width rows of k numbers, ld apart; the rest becomes zero.
      * width is mr (A operands) or nr (B operands, also weights: a row of W is a column of B). */
     void (*pack_f32)(const float *src, size_t ld, int rows, int width, size_t k, float *panel);
+
+    /* panel[k][nr] of float32 from k steps of a stored panel; scale and bias hold nr numbers for the
+     * types that have them. scale · q is rounded, then the sum (as MLX's CPU code does). */
+    void (*expand_f32)(wilor_panel_type type, const void *src, size_t k, const float *scale,
+                       const float *bias, float *panel);
 
     /* out = (x - mean) / sqrt(variance + eps) · gamma + beta, row by row; out may be x. */
     void (*layernorm_f32)(const float *x, size_t ldx, int rows, size_t k, const float *gamma,

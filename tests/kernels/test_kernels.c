@@ -280,6 +280,78 @@ static void test_winograd(void **state) {
     free(inputs);
 }
 
+/* ---------------------------------------------------------------- stored panels */
+
+/* Every half float and every bfloat16 there is. */
+static void test_expand_16(void **state) {
+    (void)state;
+    size_t nr = (size_t)g_tier->nr, k = 65536 / nr;
+    uint16_t *src = aligned_alloc(64, 65536 * sizeof *src);
+    float *out = aligned(65536);
+    assert_non_null(src);
+    for (size_t i = 0; i < 65536; i++)
+        src[i] = (uint16_t)i;
+    g_tier->expand_f32(WILOR_PANEL_F16, src, k, NULL, NULL, out);
+    for (size_t i = 0; i < k * nr; i++) {
+        int exponent = (int)(i >> 10 & 31), part = (int)(i & 1023);
+        double want = exponent ? ldexp(1024 + part, exponent - 25) : ldexp(part, -24);
+        want = i >> 15 ? -want : want;
+        if (exponent == 31)
+            assert_true(part ? isnan(out[i]) : isinf(out[i]) && !signbit(out[i]) == !(i >> 15));
+        else if ((double)out[i] != want || !signbit(out[i]) != !(i >> 15))
+            fail_msg("half %04zx is %a, expected %a", i, (double)out[i], want);
+    }
+    g_tier->expand_f32(WILOR_PANEL_BF16, src, k, NULL, NULL, out);
+    for (size_t i = 0; i < k * nr; i++) {
+        uint32_t bits;
+        memcpy(&bits, out + i, sizeof bits);
+        assert_int_equal(bits, (uint32_t)i << 16);
+    }
+    free(src);
+    free(out);
+}
+
+static void test_expand_integers(void **state) {
+    (void)state;
+
+    enum { K = 64 };
+
+    size_t nr = (size_t)g_tier->nr;
+    uint8_t *src = aligned_alloc(64, K * nr);
+    float *scale = aligned(nr), *bias = aligned(nr), *out = aligned(K * nr);
+    assert_non_null(src);
+    for (size_t i = 0; i < K * nr; i++)
+        src[i] = (uint8_t)next_random();
+    for (size_t c = 0; c < nr; c++) {
+        scale[c] = noise();
+        bias[c] = noise();
+    }
+    static const wilor_panel_type types[] = {WILOR_PANEL_I8, WILOR_PANEL_U8, WILOR_PANEL_U4};
+    for (int t = 0; t < 3; t++)
+        for (size_t k = 2; k <= K; k += k < 8 ? 2 : 28) {
+            for (size_t i = 0; i < K * nr; i++)
+                out[i] = GUARDED_PATTERN;
+            g_tier->expand_f32(types[t], src, k, scale, bias, out);
+            for (size_t i = 0; i < K * nr; i++) {
+                size_t c = i % nr, step = i / nr;
+                uint8_t byte = src[types[t] == WILOR_PANEL_U4 ? step / 2 * nr + c : i];
+                float q = types[t] == WILOR_PANEL_I8 ? (float)(int8_t)byte
+                          : types[t] == WILOR_PANEL_U8
+                              ? (float)byte
+                              : (float)(step % 2 ? byte >> 4 : byte & 15);
+                volatile float product = scale[c] * q;
+                float want = types[t] == WILOR_PANEL_I8 ? product : product + bias[c];
+                if (out[i] != (step < k ? want : GUARDED_PATTERN))
+                    fail_msg("type %d, step %zu of %zu, column %zu: %.9g, expected %.9g",
+                             (int)types[t], step, k, c, (double)out[i], (double)want);
+            }
+        }
+    free(src);
+    free(scale);
+    free(bias);
+    free(out);
+}
+
 /* ---------------------------------------------------------------- layer norm */
 
 static void layernorm_case(int rows, size_t k, float offset) {
@@ -690,6 +762,7 @@ int main(int argc, char **argv) {
         cmocka_unit_test(test_gemm_special), cmocka_unit_test(test_layernorm),
         cmocka_unit_test(test_epilogues),    cmocka_unit_test(test_relu_nan),
         cmocka_unit_test(test_gelu),         cmocka_unit_test(test_gelu_bias_and_special),
+        cmocka_unit_test(test_expand_16),    cmocka_unit_test(test_expand_integers),
         cmocka_unit_test(test_winograd),     cmocka_unit_test(test_conv),
         cmocka_unit_test(test_silu),         cmocka_unit_test(test_silu_special),
         cmocka_unit_test(test_softmax),      cmocka_unit_test(test_divide)};

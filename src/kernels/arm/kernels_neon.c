@@ -4,6 +4,7 @@
 
 #include <arm_neon.h>
 #include <math.h>
+#include <string.h>
 
 enum { VL = 4, MR = 6, NR = 16 };
 
@@ -60,6 +61,13 @@ static inline void v_transpose(VF v[VL]) {
 }
 
 #include "simd_body.h"
+
+static void expand_f16(const uint16_t *src, size_t count, float *panel) {
+    for (size_t i = 0; i < count; i += 4) /* whole vectors: panels are NR wide */
+        vst1q_f32(panel + i, vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(src + i))));
+}
+
+#include "expand_body.h"
 
 /* Row r takes lane l of vector x. */
 #define ROW(r, x, l)                                                                           \
@@ -125,6 +133,7 @@ static void conv_f32_neon(const float *a, size_t step, const ptrdiff_t *offset, 
 void wilor_kernels_fill_neon(wilor_kernels *t) {
     fill_simd(t);
     t->isa = WILOR_ISA_NEON;
+    t->expand_f32 = expand_f32;
     t->gemm_f32 = gemm_f32_neon;
     t->conv_f32 = conv_f32_neon;
 }

@@ -85,6 +85,25 @@ static void pack_f32_c(const float *src, size_t ld, int rows, int width, size_t 
             panel[i * (size_t)width + (size_t)r] = r < rows ? src[(size_t)r * ld + i] : 0.0f;
 }
 
+/* IEEE 754 half to single: shift the significand, mend the exponent by a multiplication that also
+ * normalises subnormals; infinities and NaN keep theirs. */
+static void expand_f16(const uint16_t *src, size_t count, float *panel) {
+    for (size_t i = 0; i < count; i++) {
+        uint32_t sign = (uint32_t)(src[i] & 0x8000) << 16, rest = (uint32_t)(src[i] & 0x7FFF)
+                                                                  << 13;
+        float value;
+        memcpy(&value, &rest, sizeof value);
+        value *= 0x1p112f;
+        memcpy(&rest, &value, sizeof rest);
+        if ((src[i] & 0x7C00) == 0x7C00)
+            rest = 0x7F800000u | (uint32_t)(src[i] & 0x3FF) << 13;
+        rest |= sign;
+        memcpy(panel + i, &rest, sizeof rest);
+    }
+}
+
+#include "expand_body.h"
+
 static void layernorm_f32_c(const float *x, size_t ldx, int rows, size_t k, const float *gamma,
                             const float *beta, float eps, float *out, size_t ldo) {
     for (int r = 0; r < rows; r++, x += ldx, out += ldo) {
@@ -169,6 +188,7 @@ void wilor_kernels_fill_c(wilor_kernels *t) {
                          .winograd_in_f32 = winograd_in_f32_c,
                          .winograd_out_f32 = winograd_out_f32_c,
                          .pack_f32 = pack_f32_c,
+                         .expand_f32 = expand_f32,
                          .layernorm_f32 = layernorm_f32_c,
                          .store_bias_f32 = store_bias_f32_c,
                          .add_bias_f32 = add_bias_f32_c,

@@ -6,6 +6,7 @@
 #include <immintrin.h>
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 enum { VL = 8, MR = 6, NR = 16 };
 
@@ -83,6 +84,14 @@ static inline void v_transpose(VF v[VL]) {
 }
 
 #include "simd_body.h"
+
+static void expand_f16(const uint16_t *src, size_t count, float *panel) {
+    for (size_t i = 0; i < count; i += 8) /* whole vectors: panels are NR wide */
+        _mm256_storeu_ps(panel + i,
+                         _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(src + i))));
+}
+
+#include "expand_body.h"
 
 #define ROW(r)                                                                                 \
     x = _mm256_broadcast_ss(a + r);                                                            \
@@ -196,6 +205,7 @@ static void conv_f32_avx2(const float *a, size_t s, const ptrdiff_t *offset, int
 void wilor_kernels_fill_avx2(wilor_kernels *t) {
     fill_simd(t);
     t->isa = WILOR_ISA_AVX2;
+    t->expand_f32 = expand_f32;
     t->gemm_f32 = gemm_f32_avx2;
     t->conv_f32 = conv_f32_avx2;
 }

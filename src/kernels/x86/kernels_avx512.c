@@ -7,6 +7,7 @@
 #include <immintrin.h>
 #include <math.h>
 #include <stdbool.h>
+#include <string.h>
 
 enum { VL = 16, MR = 14, NR = 32 };
 
@@ -78,6 +79,14 @@ static inline void v_transpose(VF v[VL]) {
 }
 
 #include "simd_body.h"
+
+static void expand_f16(const uint16_t *src, size_t count, float *panel) {
+    for (size_t i = 0; i < count; i += 16) /* whole vectors: panels are NR wide */
+        _mm512_storeu_ps(panel + i,
+                         _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)(src + i))));
+}
+
+#include "expand_body.h"
 
 /* One step of k: a row's broadcast serves both halves of B. */
 #define ROW(r)                                                                                 \
@@ -266,6 +275,7 @@ static void conv_f32_avx512(const float *a, size_t step, const ptrdiff_t *offset
 void wilor_kernels_fill_avx512(wilor_kernels *t) {
     fill_simd(t);
     t->isa = WILOR_ISA_AVX512;
+    t->expand_f32 = expand_f32;
     t->gemm_f32 = gemm_f32_avx512;
     t->conv_f32 = conv_f32_avx512;
 }
