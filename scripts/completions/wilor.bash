@@ -5,7 +5,7 @@ _wilor() {
     local words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "predict info help --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "predict info convert verify help --help --version" -- "$cur")
         return
     fi
     case $prev in
@@ -13,7 +13,9 @@ _wilor() {
     --compat) words="mini wilor" ;;
     --warp) words="cv5 cv4" ;;
     --device) words="auto cpu" ;;
-    --dtype) words="auto f32" ;;
+    --dtype) words="auto f32"; [ "$command" = convert ] && words="f32 f16 bf16 int8 int4" ;;
+    --to) words="safetensors mlx" ;;
+    --group-size) words="32 64 128" ;;
     --include) words="mano xr26 vertices gesture angles" ;;
     --obj | --overlay)
         compopt -o filenames 2>/dev/null

@@ -4,7 +4,7 @@
 _wilor() {
     local -a options
     if (( CURRENT == 2 )); then
-        compadd predict info help --help --version
+        compadd predict info convert verify help --help --version
         return
     fi
     case $words[CURRENT-1] in
@@ -12,7 +12,9 @@ _wilor() {
     --compat) compadd mini wilor; return ;;
     --warp) compadd cv5 cv4; return ;;
     --device) compadd auto cpu; return ;;
-    --dtype) compadd auto f32; return ;;
+    --dtype) [[ $words[2] == convert ]] && compadd f32 f16 bf16 int8 int4 || compadd auto f32; return ;;
+    --to) compadd safetensors mlx; return ;;
+    --group-size) compadd 32 64 128; return ;;
     --include) compadd mano xr26 vertices gesture angles; return ;;
     --obj | --overlay) _files -/; return ;;
     esac
