@@ -590,6 +590,61 @@ WILOR_API wilor_status wilor_file_tensor(const wilor_file *file, size_t i,
 WILOR_API wilor_status wilor_file_read(const wilor_file *file, size_t i, float *dst,
                                        size_t count, wilor_error *err);
 
+/* ---------------------------------------------------------------- converting weights files */
+
+typedef enum wilor_weights_layout {
+    WILOR_WEIGHTS_CHECKPOINT = 0, /* the checkpoint's names; what wilor itself reads best */
+    WILOR_WEIGHTS_MLX = 1         /* wilor-mlx's names and layouts */
+} wilor_weights_layout;
+
+typedef enum wilor_weights_dtype {
+    WILOR_WEIGHTS_F32 = 0,
+    WILOR_WEIGHTS_F16 = 1,  /* matrices and convolutions, the rest float32 */
+    WILOR_WEIGHTS_BF16 = 2, /* the same */
+    WILOR_WEIGHTS_INT8 = 3, /* the blocks' matrices: a scale a row; MLX: affine groups */
+    WILOR_WEIGHTS_INT4 = 4  /* the blocks' matrices: affine groups */
+} wilor_weights_dtype;
+
+typedef struct wilor_convert_options {
+    size_t struct_size; /* set by wilor_convert_options_init */
+    /* Path, UTF-8: a checkpoint, a safetensors file, wilor-mlx's too, also quantised ones. Or
+     * "random:NAME" (tiny, hd80, full). */
+    const char *source;
+    wilor_weights_layout layout;
+    wilor_weights_dtype dtype;
+    int group_size; /* numbers that share a scale: 32, 64, 128; 0: 64 */
+    int heads;      /* noted in the file; 0: as the source says, else width / 80 */
+    int with_mano;  /* not 0: copy the source's hand model, too. CHECKPOINT only; mind its
+                       licence when the file leaves your hands */
+    /* Takes the file: bytes in order, at the end 64 of the header a second time. Not 0: stop
+     * with ERR_IO. */
+    int (*write)(void *user, uint64_t offset, const void *data, size_t size);
+    void *write_user;
+    wilor_callbacks callbacks;
+} wilor_convert_options;
+
+WILOR_API void wilor_convert_options_init(wilor_convert_options *o, size_t size);
+
+/* Convert the network's weights to a safetensors file. docs/formats.md says what is in it.
+ *   o        source and write must be set
+ *   errors   ERR_IO, ERR_FORMAT, ERR_MODEL (the source is not the network, or has numbers that
+ *            the type cannot hold: the tensor is named), ERR_MISSING (init_* or the hand model),
+ *            ERR_ARG (a group size that does not divide a matrix), ERR_NOMEM, ERR_CANCELLED.
+ *            What was written by then is of no use
+ *   memory   some times the largest tensor, 0.1 GB at full size
+ *   cost     two passes over the source: its hash is noted in the target */
+WILOR_API wilor_status wilor_convert(const wilor_convert_options *o, wilor_error *err);
+
+/* Look for faults in any file that wilor_file_open reads: numbers that are not finite; in the
+ * network's and hand models' files also tensors that are missing or have another shape, and
+ * metadata, the data's hash included, that is not true.
+ *   callbacks  NULL is fine; log gets a line for each fault (WILOR_LOG_WARNING) and for what was
+ *              checked (WILOR_LOG_INFO)
+ *   errors     ERR_MODEL for faults, with the first one's text; ERR_IO and ERR_FORMAT when the
+ *              file does not open; ERR_NOMEM, ERR_CANCELLED */
+WILOR_API wilor_status wilor_verify(const char *path, const wilor_callbacks *callbacks,
+                                    wilor_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -5,7 +5,7 @@ _wilor() {
     local words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "predict info bench help --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "predict info convert verify bench help --help --version" -- "$cur")
         return
     fi
     case $prev in
@@ -14,7 +14,9 @@ _wilor() {
     --detector-profile) words="8.1.34 8.4.190" ;;
     --warp) words="cv5 cv4" ;;
     --device) words="auto cpu" ;;
-    --dtype) words="auto f32" ;;
+    --dtype) words="auto f32"; [ "$command" = convert ] && words="f32 f16 bf16 int8 int4" ;;
+    --to) words="safetensors mlx" ;;
+    --group-size) words="32 64 128" ;;
     --include) words="det mano xr26 vertices gesture angles" ;;
     --obj | --overlay)
         compopt -o filenames 2>/dev/null

@@ -4,7 +4,7 @@
 _wilor() {
     local -a options
     if (( CURRENT == 2 )); then
-        compadd predict info bench help --help --version
+        compadd predict info convert verify bench help --help --version
         return
     fi
     case $words[CURRENT-1] in
@@ -13,7 +13,9 @@ _wilor() {
     --detector-profile) compadd 8.1.34 8.4.190; return ;;
     --warp) compadd cv5 cv4; return ;;
     --device) compadd auto cpu; return ;;
-    --dtype) compadd auto f32; return ;;
+    --dtype) [[ $words[2] == convert ]] && compadd f32 f16 bf16 int8 int4 || compadd auto f32; return ;;
+    --to) compadd safetensors mlx; return ;;
+    --group-size) compadd 32 64 128; return ;;
     --include) compadd det mano xr26 vertices gesture angles; return ;;
     --obj | --overlay) _files -/; return ;;
     esac

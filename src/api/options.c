@@ -60,3 +60,8 @@ void wilor_predict_options_init(wilor_predict_options *o, size_t size) {
     wilor_predict_options own = {.rescale = 0, .warp = WILOR_WARP_CV5};
     write_defaults(o, size, &own, sizeof own);
 }
+
+void wilor_convert_options_init(wilor_convert_options *o, size_t size) {
+    wilor_convert_options own = {.dtype = WILOR_WEIGHTS_F32};
+    write_defaults(o, size, &own, sizeof own);
+}

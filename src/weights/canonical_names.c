@@ -280,3 +280,22 @@ done:
     wilor_names_free(&next.names);
     return st;
 }
+
+/* ------------------------------------------------------------------ the way back */
+
+bool wilor_mlx_name(char *out, size_t room, const char *name) {
+    for (size_t i = 0; i < sizeof g_convolutions / sizeof g_convolutions[0]; i++) {
+        size_t n = strlen(g_convolutions[i].checkpoint);
+        if (strncmp(name, g_convolutions[i].checkpoint, n) == 0) {
+            int k = snprintf(out, room, "%s%s", g_convolutions[i].mlx, name + n);
+            return k >= 0 && (size_t)k < room;
+        }
+    }
+    int k = snprintf(out, room, "%s", name);
+    return k >= 0 && (size_t)k < room;
+}
+
+void wilor_mlx_permute(wilor_tensor *t, bool transposed) {
+    static const int convolution[4] = {0, 2, 3, 1}, back[4] = {1, 2, 3, 0};
+    permute(t, transposed ? back : convolution);
+}

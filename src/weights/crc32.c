@@ -42,7 +42,11 @@ static const uint32_t table[256] = {
 };
 
 uint32_t wilor_crc32(const uint8_t *data, size_t size) {
-    uint32_t c = 0xFFFFFFFFu;
+    return wilor_crc32_more(0, data, size);
+}
+
+uint32_t wilor_crc32_more(uint32_t crc, const uint8_t *data, size_t size) {
+    uint32_t c = crc ^ 0xFFFFFFFFu;
     for (size_t i = 0; i < size; i++)
         c = c >> 8 ^ table[(c ^ data[i]) & 0xFFu];
     return c ^ 0xFFFFFFFFu;

@@ -6,5 +6,7 @@
 #include <stdint.h>
 
 uint32_t wilor_crc32(const uint8_t *data, size_t size);
+/* Of what had the checksum `crc` (nothing: 0) and these bytes behind it. */
+uint32_t wilor_crc32_more(uint32_t crc, const uint8_t *data, size_t size);
 
 #endif

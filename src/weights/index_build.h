@@ -29,7 +29,8 @@ struct wilor_index {
     wilor_file_map map; /* empty when the index was opened from memory */
     const uint8_t *data;
     size_t size;
-    wilor_quoted path; /* the quoted path, as it stands in messages */
+    size_t data_offset; /* of safetensors' data, else 0 */
+    wilor_quoted path;  /* the quoted path, as it stands in messages */
     char *raw_path;
     const char *format;
     wilor_pool pool; /* owns names, metadata and all bytes that do not lie in the file */

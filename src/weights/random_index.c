@@ -100,6 +100,11 @@ static wilor_status add_hand(wilor_index *x, const wilor_random_model *model,
                              const wilor_index *hand, wilor_error *err) {
     wilor_status st = WILOR_OK;
     size_t added = 0, init = 0;
+    if (!hand && !model->mean_pose)
+        return WILOR_OK;
+    if (!hand)
+        return wilor_error_set(err, WILOR_ERR_MISSING,
+                               "these synthetic weights need a hand model");
     for (size_t i = 0; i < wilor_index_count(hand); i++) {
         const wilor_tensor *t = wilor_index_at(hand, i);
         bool mano = strncmp(t->name, "mano.", 5) == 0;
@@ -150,11 +155,12 @@ done:
 /* Messages are about the hand: the rest of it cannot be wrong. */
 static wilor_status set_path(wilor_index *x, const wilor_index *hand, wilor_error *err) {
     static const char what[] = "random weights on ";
-    size_t room = sizeof what + strlen(hand->raw_path);
+    const char *path = hand ? hand->raw_path : "no hand";
+    size_t room = sizeof what + strlen(path);
     x->raw_path = wilor_heap_alloc(room, 1);
     if (!x->raw_path)
         return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory for random weights");
-    snprintf(x->raw_path, room, "%s%s", what, hand->raw_path);
+    snprintf(x->raw_path, room, "%s%s", what, path);
     wilor_quote(&x->path, x->raw_path);
     return WILOR_OK;
 }

@@ -64,7 +64,8 @@ void wilor_random_mean(uint64_t seed, float pose[96], float shape[10], float cam
 /* An index without a file: the learned tensors (computed whenever they are read: a full-size
  * network takes kilobytes here), init_*, and copies of hand's mano.*. The hand may be closed
  * afterwards. The format is "random", with the metadata "heads" and "label".
- *   hand     canonical; mean_pose also needs its backbone.init_*
+ *   hand     canonical; mean_pose also needs its backbone.init_*. NULL without mean_pose: no
+ *            mano.*, enough for converting
  *   errors   ERR_ARG for sizes outside the limits, ERR_MISSING when the hand lacks what is
  *            needed, ERR_NOMEM */
 wilor_status wilor_random_index(wilor_index **out, const wilor_random_model *model,

@@ -223,7 +223,8 @@ wilor_status wilor_safetensors_read(wilor_index *x, wilor_error *err) {
                    "%s: %zu bytes do not hold its safetensors header: an incomplete download?",
                    x->path.text, x->size);
     n = (size_t)header_length(x->data);
-    r.body = x->data + 8 + n;
+    x->data_offset = 8 + n;
+    r.body = x->data + x->data_offset;
     r.body_size = x->size - 8 - n;
     wilor_json_init(&r.json, (const char *)x->data + 8, n, &x->pool);
     wilor_json_begin(&r.json, '{');

@@ -373,6 +373,10 @@ void wilor_index_close(wilor_index **index) {
 
 const char *wilor_index_path(const wilor_index *index) { return index->raw_path; }
 
+size_t wilor_index_size(const wilor_index *index) { return index->size; }
+
+size_t wilor_index_data_offset(const wilor_index *index) { return index->data_offset; }
+
 const char *wilor_index_format(const wilor_index *index) { return index->format; }
 
 const char *wilor_index_metadata(const wilor_index *index, const char *key) {

@@ -67,6 +67,9 @@ wilor_status wilor_index_open_memory(wilor_index **out, const void *data, size_t
 void wilor_index_close(wilor_index **index); /* NULL is fine */
 
 const char *wilor_index_path(const wilor_index *index);
+size_t wilor_index_size(const wilor_index *index); /* bytes of the file; 0: there is none */
+/* safetensors: where the data begins. Other formats: 0. */
+size_t wilor_index_data_offset(const wilor_index *index);
 const char *
 wilor_index_format(const wilor_index *index); /* "torch zip", "torch legacy", "pickle",
                                                  "safetensors", "npz", "npy" */

@@ -21,7 +21,7 @@ is "no command" 2
 
 usage_error "did you mean predict" predikt
 usage_error "unknown command 'zzz'" zzz
-for c in live serve download cache convert verify demo; do
+for c in live serve download cache demo; do
     usage_error "$c is not in this version" "$c"
 done
 

@@ -48,6 +48,11 @@ typedef struct facts {
     uint64_t
         parameters; /* learned numbers of the network; a quantised one's cannot be counted so */
     bool quantised, mano;
+
+    enum { FORM_PLAIN, FORM_GROUPS, FORM_ROWS } form;
+
+    int64_t words, scales;    /* of the first block's qkv: columns of weights and of scales */
+    const char *source, *sum; /* hashes: of the file it was made from, of its data; or NULL */
     int64_t width, depth, vertices, faces;
     int64_t stated_heads; /* what the file says itself, 0: nothing */
     const char *label;    /* what it says of itself, or NULL */
@@ -85,6 +90,34 @@ static bool is_parameter(const char *name) {
         return false;
     return !ends(name, ".running_mean") && !ends(name, ".running_var") &&
            !ends(name, ".num_batches_tracked") && !begins(name, "backbone.init_");
+}
+
+/* By one layer of the first block, which tells for all. */
+static void look_at_quantised(facts *f, const wilor_tensor_info *t) {
+    const char *layer = "backbone.blocks.0.attn.qkv.";
+    if (!begins(t->name, layer))
+        return;
+    if (ends(t->name, ".weight") && t->rank == 2) {
+        f->words = t->shape[1];
+        f->form = !strcmp(t->dtype, "U32")  ? FORM_GROUPS
+                  : !strcmp(t->dtype, "I8") ? FORM_ROWS
+                                            : FORM_PLAIN;
+    }
+    if (ends(t->name, ".scales"))
+        f->scales = t->rank == 2 ? t->shape[1] : 1;
+}
+
+/* Whole numbers, or 0 when the shapes give none. */
+static int64_t bits_of(const facts *f) {
+    if (f->form == FORM_ROWS)
+        return 8;
+    bool whole = f->form == FORM_GROUPS && f->width > 0 && f->words < INT64_MAX / 32 &&
+                 f->words * 32 % f->width == 0;
+    return whole ? f->words * 32 / f->width : 0;
+}
+
+static int64_t group_of(const facts *f) {
+    return f->scales > 0 && f->width % f->scales == 0 ? f->width / f->scales : 0;
 }
 
 static void count_type(facts *f, const char *dtype) {
@@ -145,6 +178,7 @@ static void look_at(facts *f, const wilor_tensor_info *t) {
         f->parameters += n;
     if (is_parameter(t->name) && ends(t->name, ".scales"))
         f->quantised = true;
+    look_at_quantised(f, t);
     if (!strcmp(t->name, "backbone.pos_embed") && t->rank > 0)
         f->width = t->shape[t->rank - 1];
     if (begins(t->name, block)) {
@@ -167,6 +201,8 @@ static void gather(facts *f, const wilor_file *file) {
     const char *heads = wilor_file_metadata(file, "heads");
     f->stated_heads = heads ? strtol(heads, NULL, 10) : 0;
     f->label = wilor_file_metadata(file, "label");
+    f->source = wilor_file_metadata(file, "source_sha256");
+    f->sum = wilor_file_metadata(file, "data_sha256");
     f->count = wilor_file_count(file);
     f->detector.parameters = DETECTOR_BINS; /* a constant, not in every file */
     f->detector.imgsz = wilor_file_metadata(file, "imgsz");
@@ -229,6 +265,11 @@ static void print_network(const facts *f) {
                f->stated_heads ? "" : " (width / 80)");
     else
         printf("heads       not in the file: give --heads (width / 80 is no whole number)\n");
+    if (f->quantised && f->form == FORM_GROUPS)
+        printf("quantised   %" PRId64 " bits, affine groups of %" PRId64 "\n", bits_of(f),
+               group_of(f));
+    if (f->quantised && f->form == FORM_ROWS)
+        printf("quantised   8 bits, a scale a row\n");
     if (f->quantised)
         printf("parameters  quantised\n");
     else
@@ -268,6 +309,10 @@ static void print_text(const info_options *o, const wilor_file *file, const fact
            kind_name(wilor_file_get_kind(file)), wilor_file_format(file));
     if (f->label)
         printf("label       %s\n", wilor_cli_quote(&q, f->label));
+    if (f->source)
+        printf("made from   a file of SHA-256 %s\n", wilor_cli_quote(&q, f->source));
+    if (f->sum)
+        printf("data        SHA-256 %s\n", wilor_cli_quote(&q, f->sum));
     if (is_network(file))
         print_network(f);
     if (is_detector(file))
@@ -336,6 +381,11 @@ static void put_network(json_t *object, const facts *f, bool *ok) {
     put(object, "depth", json_integer(f->depth), ok);
     put(object, "heads", heads_of(f) ? json_integer(heads_of(f)) : json_null(), ok);
     put(object, "quantised", json_boolean(f->quantised), ok);
+    if (f->quantised && f->form != FORM_PLAIN) {
+        json_t *group = f->form == FORM_GROUPS ? json_integer(group_of(f)) : json_null();
+        put(object, "bits", json_integer(bits_of(f)), ok);
+        put(object, "group_size", group, ok);
+    }
     put(object, "parameters", f->quantised ? json_null() : whole(f->parameters), ok);
     put(object, "mano", json_boolean(f->mano), ok);
 }
@@ -369,6 +419,10 @@ static int print_json(const info_options *o, const wilor_file *file, const facts
     put(object, "format", json_string(wilor_file_format(file)), &ok);
     if (f->label)
         put(object, "label", clean_string(f->label), &ok);
+    if (f->source)
+        put(object, "source_sha256", clean_string(f->source), &ok);
+    if (f->sum)
+        put(object, "data_sha256", clean_string(f->sum), &ok);
     if (is_network(file))
         put_network(object, f, &ok);
     if (is_detector(file))

@@ -14,6 +14,8 @@ enum {
 int wilor_cli_predict(int argc, char **argv);
 int wilor_cli_info(int argc, char **argv);
 int wilor_cli_bench(int argc, char **argv);
+int wilor_cli_convert(int argc, char **argv);
+int wilor_cli_verify(int argc, char **argv);
 
 /* Flush the standard output: `status`, or FAILED (said on stderr, unless nobody reads any
  * more). */

@@ -27,8 +27,8 @@ static const command g_commands[] = {
     {"serve", NULL, ""},
     {"download", NULL, ""},
     {"cache", NULL, ""},
-    {"convert", NULL, ""},
-    {"verify", NULL, ""},
+    {"convert", wilor_cli_convert, "weights as safetensors, for MLX, smaller"},
+    {"verify", wilor_cli_verify, "whether a file is sound"},
     {"demo", NULL, ""},
 };
 

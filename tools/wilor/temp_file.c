@@ -29,6 +29,14 @@ static int create_beside(const char *path, char **name) {
     return -1;
 }
 
+/* Where a symbolic link leads, else the path itself: a link stays and its target is replaced. NULL
+ * with errno when it leads nowhere. */
+static char *resolve(const char *path) {
+    struct stat what;
+    bool link = lstat(path, &what) == 0 && S_ISLNK(what.st_mode);
+    return link ? realpath(path, NULL) : strdup(path);
+}
+
 static bool is_special(const char *path) {
     struct stat what;
     return stat(path, &what) == 0 && !S_ISREG(what.st_mode);
@@ -37,11 +45,12 @@ static bool is_special(const char *path) {
 wilor_status wilor_cli_temp_open(wilor_cli_temp_file *t, const char *path, wilor_error *err) {
     *t = (wilor_cli_temp_file){0};
     bool direct = is_special(path);
-    int fd = direct ? open(path, O_WRONLY | O_CLOEXEC) : create_beside(path, &t->path);
-    if (fd >= 0) {
-        t->final_path = strdup(path);
-        t->file = t->final_path ? fdopen(fd, direct ? "wb" : "w+b") : NULL;
-    }
+    int fd = -1;
+    t->final_path = direct ? strdup(path) : resolve(path);
+    if (t->final_path)
+        fd = direct ? open(path, O_WRONLY | O_CLOEXEC) : create_beside(t->final_path, &t->path);
+    if (fd >= 0)
+        t->file = fdopen(fd, direct ? "wb" : "w+b");
     if (t->file)
         return WILOR_OK;
     wilor_status st = wilor_cli_fail_errno(err, path, "cannot write", errno);

@@ -1,0 +1,43 @@
+/* The 16-bit types from float, by integer arithmetic on the bits, so that neither the rounding
+ * mode nor a flush-to-zero setting of the caller's thread can matter.
+ *
+ * Easy to get wrong: a fraction that rounds up carries into the exponent, which is right (up to
+ * infinity); a NaN whose payload lies in the lost bits must not become an infinity. */
+#include "round16.h"
+
+#include <string.h>
+
+static uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* v without its lowest `drop` bits (1 … 31), rounded to nearest even. */
+static uint32_t round_off(uint32_t v, int drop) {
+    uint32_t half = (uint32_t)1 << (drop - 1), odd = v >> drop & 1;
+    return (v + half - 1 + odd) >> drop;
+}
+
+uint16_t wilor_f16_of_f32(float x) {
+    uint32_t bits = bits_of(x), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7FFFFFFFu;
+    if (magnitude > 0x7F800000u)
+        return (uint16_t)(sign | 0x7E00u | (magnitude >> 13 & 0x3FFu));
+    if (magnitude >= 0x47800000u) /* 65536 and more */
+        return (uint16_t)(sign | 0x7C00u);
+    if (magnitude >= 0x38800000u) /* 2^-14: a normal half; 112 is the exponents' difference */
+        return (uint16_t)(sign | round_off(magnitude - (112u << 23), 13));
+    /* A multiple of 2^-24: the fraction with its leading one, shifted to that unit. */
+    uint32_t exponent = magnitude >> 23;
+    if (exponent < 102) /* below half of the unit */
+        return (uint16_t)sign;
+    return (uint16_t)(sign |
+                      round_off((magnitude & 0x7FFFFFu) | 0x800000u, 126 - (int)exponent));
+}
+
+uint16_t wilor_bf16_of_f32(float x) {
+    uint32_t bits = bits_of(x);
+    if ((bits & 0x7FFFFFFFu) > 0x7F800000u)
+        return (uint16_t)(bits >> 16 | 0x40u);
+    return (uint16_t)round_off(bits, 16);
+}

@@ -1,0 +1,97 @@
+/* Rounding to 16 bits: every value, every midpoint between neighbours and what lies beside it, and
+ * many numbers against the definition. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "round16.h"
+#include "tensor_convert.h"
+#include <math.h>
+#include <string.h>
+
+static float float_of(uint32_t bits) {
+    float x;
+    memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static uint32_t bits_of(float x) {
+    uint32_t bits;
+    memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* What is exact stays; between neighbours a and b the nearer, in the middle the even one. */
+static void check_all(uint16_t round(float), float value(uint16_t), uint16_t infinity) {
+    for (uint32_t n = 0; n < infinity; n++) {
+        uint16_t a = (uint16_t)n, b = (uint16_t)(n + 1), even = n & 1 ? b : a;
+        double low = value(a);
+        /* Above the largest: where the next one would lie, if there were one. */
+        double high = b == infinity ? 2 * low - value((uint16_t)(n - 1)) : value(b);
+        double middle = (low + high) / 2;
+        for (int sign = 0; sign < 2; sign++) {
+            float s = sign ? -1.0f : 1.0f, m = (float)middle;
+            uint16_t top = sign ? 0x8000 : 0;
+            assert_int_equal(round(s * value(a)), top | a);
+            assert_true((double)m == middle); /* one bit more than the type: float has it */
+            assert_int_equal(round(s * m), top | even);
+            assert_int_equal(round(s * float_of(bits_of(m) - 1)), top | a);
+            assert_int_equal(round(s * float_of(bits_of(m) + 1)), top | b);
+        }
+    }
+}
+
+static void halves(void **state) {
+    (void)state;
+    check_all(wilor_f16_of_f32, wilor_f16_to_f32, 0x7C00);
+    assert_int_equal(wilor_f16_of_f32(65519.996f), 0x7BFF);
+    assert_int_equal(wilor_f16_of_f32(65520.0f), 0x7C00);
+    assert_int_equal(wilor_f16_of_f32(3e38f), 0x7C00);
+    assert_int_equal(wilor_f16_of_f32(-INFINITY), 0xFC00);
+    assert_int_equal(wilor_f16_of_f32(1e-45f), 0);
+    assert_int_equal(wilor_f16_of_f32(-1e-45f), 0x8000);
+}
+
+static void brains(void **state) {
+    (void)state;
+    /* Midpoints of subnormals are exact, too: bfloat16's smallest is 2^-133, float's 2^-149. */
+    check_all(wilor_bf16_of_f32, wilor_bf16_to_f32, 0x7F80);
+    assert_int_equal(wilor_bf16_of_f32(float_of(0x7F7FFFFF)), 0x7F80);
+    assert_int_equal(wilor_bf16_of_f32(-INFINITY), 0xFF80);
+    assert_int_equal(wilor_bf16_of_f32(1e-45f), 0);
+}
+
+static void not_numbers(void **state) {
+    static const uint32_t nans[] = {0x7FC00000, 0xFFC00000, 0x7F800001,
+                                    0xFF800001, 0x7F801FFF, 0x7FFFFFFF};
+    (void)state;
+    for (size_t i = 0; i < sizeof nans / sizeof nans[0]; i++) {
+        float x = float_of(nans[i]);
+        uint16_t half = wilor_f16_of_f32(x), brain = wilor_bf16_of_f32(x);
+        assert_true(isnan(wilor_f16_to_f32(half)) && isnan(wilor_bf16_to_f32(brain)));
+        assert_int_equal(half >> 15, nans[i] >> 31);
+        assert_int_equal(brain >> 15, nans[i] >> 31);
+    }
+}
+
+/* There and back for every bit pattern. */
+static void there_and_back(void **state) {
+    (void)state;
+    for (uint32_t n = 0; n < 0x10000; n++) {
+        uint16_t bits = (uint16_t)n;
+        if ((bits & 0x7FFF) <= 0x7C00)
+            assert_int_equal(wilor_f16_of_f32(wilor_f16_to_f32(bits)), bits);
+        if ((bits & 0x7FFF) <= 0x7F80)
+            assert_int_equal(wilor_bf16_of_f32(wilor_bf16_to_f32(bits)), bits);
+    }
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {cmocka_unit_test(halves), cmocka_unit_test(brains),
+                                       cmocka_unit_test(not_numbers),
+                                       cmocka_unit_test(there_and_back)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
