@@ -49,11 +49,6 @@ static wilor_status check_kinds(const files *f, const wilor_model_options *o,
     if (kind != WILOR_FILE_CHECKPOINT && kind != WILOR_FILE_MLX)
         return wilor_error_set(err, WILOR_ERR_MODEL, "%s is %s, not WiLoR's weights",
                                wilor_quote(&q, o->weights), kinds[kind]);
-    if (wilor_index_find(f->weights, "backbone.blocks.0.attn.qkv.scales"))
-        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
-                               "%s is quantised; this version converts such files and does not "
-                               "run them",
-                               wilor_quote(&q, o->weights));
     if (f->mean && wilor_index_kind(f->mean) != WILOR_FILE_MEAN)
         return wilor_error_set(err, WILOR_ERR_MODEL,
                                "%s is %s, not the mean parameters (mano_mean_params.npz)",

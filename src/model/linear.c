@@ -4,15 +4,22 @@
 #include "linear.h"
 
 #include "heap.h"
+#include "round16.h"
 
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
 /* ---------------------------------------------------------------- packing */
 
+/* A panel of float32; or of bytes and their scales, of which there are at most k / 8 a row. */
 size_t wilor_linear_scratch(const wilor_kernels *kernels, size_t k) {
-    return (size_t)kernels->nr * k;
+    return (size_t)kernels->nr * (k + 16);
+}
+
+size_t wilor_linear_room(const wilor_linear *w, const wilor_kernels *kernels) {
+    return w->type == WILOR_PANEL_F32 ? 0 : (size_t)kernels->nr * (size_t)w->k;
 }
 
 typedef struct pack_job {
@@ -23,19 +30,26 @@ typedef struct pack_job {
     void *context;
     float *panels;
     int n, k;
+    /* weights of fewer bits */
+    const wilor_matrix_view *matrix; /* NULL: tensor */
+    const wilor_linear *to;
+    uint8_t *stored;
     atomic_bool failed; /* and then why */
     wilor_status st;
 } pack_job;
 
-/* Rows of a tensor; the first failure of any thread is kept. */
-static void read_rows(pack_job *j, int first, int rows, float *dst) {
-    wilor_error err;
-    wilor_status st = wilor_tensor_rows_to_f32(j->tensor, first, rows, dst, &err);
+/* The first failure of any thread is kept. */
+static void note(pack_job *j, wilor_status st, const wilor_error *err) {
     if (st != WILOR_OK && !atomic_exchange(&j->failed, true)) {
         j->st = st;
         if (j->l->err)
-            *j->l->err = err;
+            *j->l->err = *err;
     }
+}
+
+static void read_rows(pack_job *j, int first, int rows, float *dst) {
+    wilor_error err;
+    note(j, wilor_tensor_rows_to_f32(j->tensor, first, rows, dst, &err), &err);
 }
 
 static void pack_unit(void *context, int unit, int thread) {
@@ -56,6 +70,147 @@ static void pack_unit(void *context, int unit, int thread) {
     t->pack_f32(src, k, rows, t->nr, k, j->panels + (size_t)unit * k * (size_t)t->nr);
 }
 
+/* ---------------------------------------------------------------- weights of fewer bits */
+
+static size_t scale_bytes(const wilor_linear *w) {
+    return w->scale_type == WILOR_PANEL_F16 ? 2 : 4;
+}
+
+/* Bytes of a panel's numbers, without scales. */
+static size_t number_bytes(const wilor_linear *w, size_t steps, size_t nr) {
+    switch (w->type) {
+    case WILOR_PANEL_F16:
+    case WILOR_PANEL_BF16:
+        return steps * nr * 2;
+    case WILOR_PANEL_U4:
+        return steps / 2 * nr;
+    default:
+        return steps * nr;
+    }
+}
+
+static size_t groups_of(const wilor_linear *w) {
+    return w->group ? (size_t)(w->k / w->group) : 0;
+}
+
+static void set_panel_bytes(wilor_linear *w, const wilor_kernels *t) {
+    size_t nr = (size_t)t->nr, each = w->type == WILOR_PANEL_I8 ? 1 : 2;
+    size_t bytes =
+        number_bytes(w, (size_t)w->k, nr) + groups_of(w) * nr * each * scale_bytes(w);
+    w->panel_bytes = (bytes + WILOR_ALIGN - 1) / WILOR_ALIGN * WILOR_ALIGN;
+}
+
+/* 16 bits: the values are exact in both types. */
+static void pack_16(const wilor_linear *w, const float *src, int rows, size_t nr,
+                    uint16_t *to) {
+    bool half = w->type == WILOR_PANEL_F16;
+    size_t k = (size_t)w->k;
+    for (size_t i = 0; i < k; i++)
+        for (size_t r = 0; r < (size_t)rows; r++)
+            to[i * nr + r] =
+                half ? wilor_f16_of_f32(src[r * k + i]) : wilor_bf16_of_f32(src[r * k + i]);
+}
+
+static void pack_integers(const wilor_linear *w, const uint8_t *q, int rows, size_t nr,
+                          uint8_t *to) {
+    size_t k = (size_t)w->k;
+    for (size_t i = 0; i < k; i++)
+        for (size_t r = 0; r < (size_t)rows; r++) {
+            if (w->type == WILOR_PANEL_U4)
+                to[i / 2 * nr + r] |= (uint8_t)(q[r * k + i] << i % 2 * 4);
+            else
+                to[i * nr + r] = q[r * k + i];
+        }
+}
+
+/* values[rows][groups] to [groups][nr]. */
+static void pack_scales(const wilor_linear *w, const float *values, int rows, size_t nr,
+                        uint8_t *to) {
+    size_t groups = groups_of(w);
+    for (size_t g = 0; g < groups; g++)
+        for (size_t r = 0; r < (size_t)rows; r++) {
+            float v = values[r * groups + g];
+            uint16_t half = wilor_f16_of_f32(v);
+            if (w->scale_type == WILOR_PANEL_F16)
+                memcpy(to + (g * nr + r) * 2, &half, 2);
+            else
+                memcpy(to + (g * nr + r) * 4, &v, 4);
+        }
+}
+
+/* One panel; its memory is zero before, and stays so in columns beyond the matrix. */
+static void store_unit(void *context, int unit, int thread) {
+    pack_job *j = context;
+    const wilor_linear *w = j->to;
+    wilor_error err;
+    size_t nr = (size_t)j->l->kernels->nr, k = (size_t)w->k, groups = groups_of(w);
+    int first = unit * (int)nr, rows = w->n - first < (int)nr ? w->n - first : (int)nr;
+    float *scratch = j->l->scratch + (size_t)thread * j->l->scratch_stride;
+    uint8_t *to = j->stored + (size_t)unit * w->panel_bytes;
+    if (!j->matrix) {
+        read_rows(j, first, rows, scratch);
+        pack_16(w, scratch, rows, nr, (uint16_t *)(void *)to);
+        return;
+    }
+    float *scales = scratch, *biases = scales + nr * groups;
+    uint8_t *q = (uint8_t *)(biases + nr * groups);
+    wilor_status st = wilor_matrix_rows_stored(j->matrix, first, rows, q, scales, biases, &err);
+    note(j, st, &err);
+    if (st != WILOR_OK)
+        return;
+    pack_integers(w, q, rows, nr, to);
+    to += number_bytes(w, k, nr);
+    pack_scales(w, scales, rows, nr, to);
+    if (w->type != WILOR_PANEL_I8)
+        pack_scales(w, biases, rows, nr, to + groups * nr * scale_bytes(w));
+}
+
+/* A panel as float32. */
+static const float *expand(const wilor_linear *w, const wilor_kernels *t, int panel,
+                           float *room) {
+    alignas(WILOR_ALIGN) float scale[WILOR_MAX_NR], bias[WILOR_MAX_NR];
+    const uint8_t *from = w->stored + (size_t)panel * w->panel_bytes;
+    size_t nr = (size_t)t->nr, groups = groups_of(w), line = nr * scale_bytes(w);
+    const uint8_t *scales = from + number_bytes(w, (size_t)w->k, nr);
+    if (!groups)
+        t->expand_f32(w->type, from, (size_t)w->k, NULL, NULL, room);
+    for (size_t g = 0; g < groups; g++, scales += line) {
+        size_t steps = (size_t)w->group;
+        t->expand_f32(w->scale_type, scales, 1, NULL, NULL, scale);
+        if (w->type != WILOR_PANEL_I8)
+            t->expand_f32(w->scale_type, scales + groups * line, 1, NULL, NULL, bias);
+        t->expand_f32(w->type, from + number_bytes(w, g * steps, nr), steps, scale, bias,
+                      room + g * steps * nr);
+    }
+    return room;
+}
+
+/* How a matrix stays in memory; false: as float32. */
+static wilor_status plan_storage(wilor_linear *w, wilor_matrix_view *m, bool *keep,
+                                 const wilor_loader *l, const wilor_index *index,
+                                 const wilor_tensor *t, const char *prefix) {
+    wilor_status st = WILOR_OK;
+    *keep = t->dtype == WILOR_F16 || t->dtype == WILOR_BF16;
+    w->type = t->dtype == WILOR_F16    ? WILOR_PANEL_F16
+              : t->dtype == WILOR_BF16 ? WILOR_PANEL_BF16
+                                       : WILOR_PANEL_F32;
+    m->form = WILOR_MATRIX_PLAIN;
+    if (t->dtype != WILOR_U32 && t->dtype != WILOR_I8)
+        return WILOR_OK;
+    WILOR_TRY(wilor_matrix_find(m, index, prefix, w->k, l->err));
+    *keep = true;
+    w->type = m->form == WILOR_MATRIX_ROWS ? WILOR_PANEL_I8
+              : m->bits == 4               ? WILOR_PANEL_U4
+                                           : WILOR_PANEL_U8;
+    w->group = m->form == WILOR_MATRIX_ROWS ? w->k : (int)m->group;
+    w->scale_type = m->scales->dtype == WILOR_F16 && m->form == WILOR_MATRIX_GROUPS &&
+                            m->biases->dtype == WILOR_F16
+                        ? WILOR_PANEL_F16
+                        : WILOR_PANEL_F32;
+done:
+    return st;
+}
+
 static float *push_panels(wilor_loader *l, int n, int k) {
     size_t rows = (size_t)wilor_panels(n, l->kernels->nr) * (size_t)l->kernels->nr;
     return wilor_arena_push(l->arena, rows * (size_t)k, sizeof(float));
@@ -70,7 +225,7 @@ wilor_status wilor_linear_pack(wilor_linear *out, wilor_loader *l, int n, int k,
                                wilor_row_fn fn, void *context) {
     float *panels = push_panels(l, n, k);
     float *bias = push_zeros(l, n);
-    *out = (wilor_linear){panels, bias, n, k};
+    *out = (wilor_linear){.panels = panels, .bias = bias, .n = n, .k = k};
     if (panels) {
         pack_job job = {.l = l, .fn = fn, .context = context, .panels = panels, .n = n, .k = k};
         wilor_threads_run(l->pool, pack_unit, &job, wilor_panels(n, l->kernels->nr));
@@ -94,11 +249,6 @@ wilor_status wilor_loader_done(wilor_loader *l, const wilor_tensor *t) {
 
 static wilor_status readable(wilor_loader *l, const wilor_index *index, const wilor_tensor *t) {
     wilor_quoted q, p;
-    if (wilor_index_kind(index) == WILOR_FILE_MLX && t->dtype == WILOR_U32)
-        return wilor_error_set(
-            l->err, WILOR_ERR_UNSUPPORTED,
-            "%s: %s is quantised; this version reads wilor-mlx's float files",
-            wilor_quote(&p, wilor_index_path(index)), wilor_quote(&q, t->name));
     if (t->dtype == WILOR_DTYPE_OTHER)
         return wilor_error_set(
             l->err, WILOR_ERR_UNSUPPORTED, "%s: the tensor %s is of type %s, which is not read",
@@ -106,35 +256,63 @@ static wilor_status readable(wilor_loader *l, const wilor_index *index, const wi
     return wilor_index_check(index, l->err);
 }
 
+/* Read the weights t into the memory that was pushed for them, or, measuring, expect them. */
+static wilor_status read_weights(wilor_linear *out, wilor_loader *l, const wilor_tensor *t,
+                                 const wilor_matrix_view *m, float *panels, uint8_t *stored) {
+    wilor_status st = WILOR_OK;
+    if (!panels && !stored) {
+        wilor_loader_expect(l, t);
+        return WILOR_OK;
+    }
+    pack_job job = {.l = l,
+                    .tensor = t,
+                    .in_place = wilor_tensor_f32_in_place(t),
+                    .panels = panels,
+                    .n = out->n,
+                    .k = out->k,
+                    .matrix = m->form == WILOR_MATRIX_PLAIN ? NULL : m,
+                    .to = out,
+                    .stored = stored};
+    wilor_threads_run(l->pool, stored ? store_unit : pack_unit, &job,
+                      wilor_panels(out->n, l->kernels->nr));
+    WILOR_TRY(job.st);
+    WILOR_TRY(wilor_loader_done(l, t));
+    out->panels = panels;
+    out->stored = stored;
+done:
+    return st;
+}
+
 wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *prefix, int n,
                                int k, bool has_bias) {
     wilor_status st = WILOR_OK;
     char name[160];
-    const wilor_index *index;
     const wilor_tensor *t;
-    float *panels = push_panels(l, n, k);
+    wilor_matrix_view m;
+    bool keep = false;
+    *out = (wilor_linear){.n = n, .k = k};
     snprintf(name, sizeof name, "%s.weight", prefix);
-    /* The shape as the file has it: n rows of k numbers in any number of dimensions. */
-    index = wilor_source_find(l->source, name, &t);
-    if (index)
+    const wilor_index *index = wilor_source_find(l->source, name, &t);
+    if (index) {
         WILOR_TRY(readable(l, index, t));
-    if (!index || t->rank < 2 || t->shape[0] != n || t->count != (size_t)n * (size_t)k)
+        WILOR_TRY(plan_storage(out, &m, &keep, l, index, t, prefix));
+    }
+    /* The shape as the file has it: n rows of k numbers in any number of dimensions. */
+    bool packed = keep && m.form != WILOR_MATRIX_PLAIN;
+    if (!index || t->rank < 2 || t->shape[0] != n ||
+        (!packed && t->count != (size_t)n * (size_t)k))
         return wilor_source_need(l->source, name, 2, (const int64_t[]){n, k}, &index, &t,
                                  l->err);
-    if (panels) {
-        pack_job job = {.l = l,
-                        .tensor = t,
-                        .in_place = wilor_tensor_f32_in_place(t),
-                        .panels = panels,
-                        .n = n,
-                        .k = k};
-        wilor_threads_run(l->pool, pack_unit, &job, wilor_panels(n, l->kernels->nr));
-        WILOR_TRY(job.st);
-        WILOR_TRY(wilor_loader_done(l, t));
+    if (keep) {
+        set_panel_bytes(out, l->kernels);
+        uint8_t *stored = wilor_arena_push(l->arena, (size_t)wilor_panels(n, l->kernels->nr),
+                                           out->panel_bytes);
+        WILOR_TRY(read_weights(out, l, t, &m, NULL, stored));
     } else {
-        wilor_loader_expect(l, t);
+        WILOR_TRY(read_weights(out, l, t, &m, push_panels(l, n, k), NULL));
     }
-    *out = (wilor_linear){panels, NULL, n, k};
+    size_t room = wilor_linear_room(out, l->kernels);
+    l->room = room > l->room ? room : l->room;
     if (!has_bias) {
         out->bias = push_zeros(l, n);
         return WILOR_OK;
@@ -205,11 +383,14 @@ static void gemm_unit(void *context, int unit, int thread) {
     int chunk = chunk_panels(t), chunks = wilor_panels(row_panels, chunk);
     int panel = g->panel_begin + unit / chunks, first = unit % chunks * chunk;
     int last = first + chunk < row_panels ? first + chunk : row_panels;
-    const float *b = g->w->panels + (size_t)panel * panel_floats;
-    float *tile = g->tiles + (size_t)thread * WILOR_TILE_FLOATS;
+    size_t stride = g->tile_stride ? g->tile_stride : WILOR_TILE_FLOATS;
+    float *tile = g->tiles + (size_t)thread * stride;
+    bool ready = g->w->type == WILOR_PANEL_F32;
+    const float *b = ready ? g->w->panels + (size_t)panel * panel_floats
+                           : expand(g->w, t, panel, tile + WILOR_TILE_FLOATS);
     /* One call fetches k / 8 lines: the next panel is there after about nr / 2 calls. */
     size_t step = k / 8 * 16;
-    bool more = panel + 1 < g->panel_end;
+    bool more = ready && panel + 1 < g->panel_end;
     for (int i = first; i < last; i++) {
         bool useful = more && ((size_t)i + 1) * step <= panel_floats;
         t->gemm_f32(g->a + (size_t)i * k * (size_t)t->mr, b, k, tile,

@@ -2,19 +2,29 @@
  *
  * A linear layer y = W x + b (W: n × k, row-major in the file) is kept as panels [n/nr][k][nr]
  * for the kernel table that it was packed for, bias padded to whole panels. Activations come as
- * panels [rows/mr][k][mr], packed by whoever wrote them. */
+ * panels [rows/mr][k][mr], packed by whoever wrote them.
+ *
+ * Weights that a file holds in fewer bits stay so: a unit of the multiplication makes one panel
+ * float32 in its thread's scratch and uses it for all its rows, so no matrix is ever expanded. */
 #ifndef WILOR_LINEAR_H
 #define WILOR_LINEAR_H
 
 #include "arena.h"
 #include "kernels.h"
+#include "matrix_view.h"
 #include "tensor_source.h"
 #include "thread_pool.h"
 
 typedef struct wilor_linear {
-    const float *panels;
-    const float *bias; /* zeros when the layer has none */
+    const float *panels; /* NULL for other types than F32 */
+    const float *bias;   /* zeros when the layer has none */
     int n, k;
+    /* Other types: panels as the kernels' expand_f32 reads them, panel_bytes apart. Behind each its
+     * scales and biases, [k / group][nr], as F32 or F16. */
+    const uint8_t *stored;
+    size_t panel_bytes;
+    wilor_panel_type type, scale_type;
+    int group; /* steps that share a scale; 0 for types without */
 } wilor_linear;
 
 /* How many panels of `width` hold `count` rows. */
@@ -28,6 +38,7 @@ typedef struct wilor_loader {
     wilor_threads *pool;
     float *scratch;        /* per thread: scratch_stride floats */
     size_t scratch_stride; /* at least nr × the largest k */
+    size_t room;           /* the largest wilor_linear_room so far */
     const wilor_callbacks *callbacks;
     uint64_t bytes_done, bytes_total; /* of source tensors, for the progress callback */
     wilor_error *err;
@@ -37,6 +48,9 @@ typedef struct wilor_loader {
  * whether to go on. */
 void wilor_loader_expect(wilor_loader *l, const wilor_tensor *t);
 wilor_status wilor_loader_done(wilor_loader *l, const wilor_tensor *t);
+
+/* Floats behind a thread's tile that this layer's multiplication needs: 0 for F32. */
+size_t wilor_linear_room(const wilor_linear *w, const wilor_kernels *kernels);
 
 /* Floats of scratch that a linear of this many inputs needs per thread. */
 size_t wilor_linear_scratch(const wilor_kernels *kernels, size_t k);
@@ -74,7 +88,9 @@ typedef struct wilor_gemm {
     const float *scale, *shift; /* RELU */
     float *out;
     size_t ldo, group_stride;
-    float *tiles; /* per thread: WILOR_TILE_FLOATS */
+    float *
+        tiles; /* per thread: WILOR_TILE_FLOATS, and nr · k behind it for weights that are not F32 */
+    size_t tile_stride; /* floats from one thread's to the next; 0: WILOR_TILE_FLOATS */
 } wilor_gemm;
 
 enum { WILOR_TILE_FLOATS = WILOR_MAX_MR * WILOR_MAX_NR };

@@ -62,6 +62,7 @@ typedef struct wilor_refine_work {
     float *scratch;            /* threads × scratch_floats: rows before packing */
     size_t scratch_floats;
     float *tiles;
+    size_t tile_stride;
     int vertices;
 } wilor_refine_work;
 

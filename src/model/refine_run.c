@@ -183,7 +183,8 @@ static void upsample(const wilor_refine *r, wilor_refine_work *w, const wilor_up
                         .shift = u->shift,
                         .out = w->plane,
                         .ldo = channels,
-                        .tiles = w->tiles};
+                        .tiles = w->tiles,
+                        .tile_stride = w->tile_stride};
         wilor_gemm_run(&m, pool);
         for (int i = 0; i < pixels; i++) {
             int y = i / g.out_cols * 2 + p / 2, x = i % g.out_cols * 2 + p % 2;
@@ -215,7 +216,8 @@ static void make_coarse(const wilor_refine *r, wilor_refine_work *w, const float
                     .rows = pixels,
                     .out = coarse->data,
                     .ldo = (size_t)coarse->channels,
-                    .tiles = w->tiles};
+                    .tiles = w->tiles,
+                    .tile_stride = w->tile_stride};
     wilor_gemm_run(&m, pool);
 }
 
@@ -393,7 +395,8 @@ void wilor_refine_decode(const wilor_refine *r, wilor_refine_work *w, float *pos
                         .epilogue = WILOR_EPILOGUE_ADD,
                         .out = outs[i],
                         .ldo = (size_t)layers[i]->n,
-                        .tiles = w->tiles};
+                        .tiles = w->tiles,
+                        .tile_stride = w->tile_stride};
         wilor_gemm_run(&g, pool);
     }
 }

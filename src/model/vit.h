@@ -71,7 +71,8 @@ typedef struct wilor_vit_work {
     float *query;  /* rows × D: their queries */
     float *tokens; /* rows × D: after the last norm */
     int chosen_rows;
-    float *tiles;   /* threads × WILOR_TILE_FLOATS */
+    float *tiles; /* threads × tile_stride: WILOR_TILE_FLOATS, room for a panel of weights */
+    size_t tile_stride;
     float *scratch; /* threads × scratch_floats: rows before packing, attention */
     size_t scratch_floats;
     wilor_trace_fn trace; /* NULL in production */
@@ -79,9 +80,10 @@ typedef struct wilor_vit_work {
 } wilor_vit_work;
 
 /* hidden and scratch (per thread) are made at least as large as said: others may borrow them
- * between calls. */
+ * between calls. room: the loader's. */
 void wilor_vit_work_push(wilor_vit_work *w, const wilor_vit *v, int hands, int threads,
-                         size_t hidden_floats, size_t scratch_floats, wilor_arena *arena);
+                         size_t hidden_floats, size_t scratch_floats, size_t room,
+                         wilor_arena *arena);
 
 /* Crops (n × 256 × 256 × 3, 0 … 255, RGB) through all blocks but the last one's queries: leaves
  * the last block's input in w->x and its keys and values in w->qkv. */

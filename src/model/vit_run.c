@@ -21,7 +21,8 @@ static size_t panel_rows(const wilor_vit *v, int groups, int rows) {
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
 void wilor_vit_work_push(wilor_vit_work *w, const wilor_vit *v, int hands, int threads,
-                         size_t hidden_floats, size_t scratch_floats, wilor_arena *arena) {
+                         size_t hidden_floats, size_t scratch_floats, size_t room,
+                         wilor_arena *arena) {
     size_t n = (size_t)hands, d = (size_t)v->width, m = (size_t)v->mlp, f = sizeof(float);
     size_t rows = panel_rows(v, hands, WILOR_TOKENS);
     int head_dim = v->width / v->heads;
@@ -41,7 +42,8 @@ void wilor_vit_work_push(wilor_vit_work *w, const wilor_vit *v, int hands, int t
     w->chosen = wilor_arena_push(arena, chosen * d, f);
     w->query = wilor_arena_push(arena, chosen * d, f);
     w->tokens = wilor_arena_push(arena, chosen * d, f);
-    w->tiles = wilor_arena_push(arena, (size_t)threads * WILOR_TILE_FLOATS, f);
+    w->tile_stride = WILOR_TILE_FLOATS + (room + 15) / 16 * 16;
+    w->tiles = wilor_arena_push(arena, (size_t)threads * w->tile_stride, f);
     w->scratch = wilor_arena_push(arena, (size_t)threads * w->scratch_floats, f);
 }
 
@@ -148,7 +150,8 @@ static void embed(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int n
                     .out = w->x + WILOR_LEAD * d,
                     .ldo = d,
                     .group_stride = WILOR_TOKENS * d,
-                    .tiles = w->tiles};
+                    .tiles = w->tiles,
+                    .tile_stride = w->tile_stride};
     wilor_gemm_run(&g, pool);
     trace(w, "tokens_in", 0, w->x, 0, n * WILOR_TOKENS, v->width);
 }
@@ -181,7 +184,8 @@ static void first_qkv(const wilor_vit *v, wilor_vit_work *w, int n, wilor_thread
                     .out = w->qkv + WILOR_LEAD * row,
                     .ldo = row,
                     .group_stride = WILOR_TOKENS * row,
-                    .tiles = w->tiles};
+                    .tiles = w->tiles,
+                    .tile_stride = w->tile_stride};
     wilor_gemm_run(&g, pool);
 }
 
@@ -208,6 +212,7 @@ static void all_qkv(const wilor_vit *v, wilor_vit_work *w, int block, int n, int
                     .ldo = row,
                     .group_stride = WILOR_TOKENS * row,
                     .tiles = w->tiles,
+                    .tile_stride = w->tile_stride,
                     .panel_begin = panel_begin,
                     .panel_end = wilor_panels(qkv->n, v->kernels->nr)};
     wilor_gemm_run(&g, pool);
@@ -228,7 +233,8 @@ static void finish_block(const wilor_vit *v, wilor_vit_work *w, int block, float
                        .out = x,
                        .ldo = d,
                        .group_stride = (size_t)rows * d,
-                       .tiles = w->tiles};
+                       .tiles = w->tiles,
+                       .tile_stride = w->tile_stride};
     trace(w, "attn_out", block, w->packed, mr, groups * rows, v->width);
     wilor_gemm_run(&proj, pool);
     norm_job norm = {v, w, x, rows, 0, rows, b->norm2_gamma, b->norm2_beta, w->packed, NULL};
@@ -322,6 +328,7 @@ void wilor_vit_tail(const wilor_vit *v, wilor_vit_work *w, int first, int n, int
                     .out = w->query,
                     .ldo = d,
                     .tiles = w->tiles,
+                    .tile_stride = w->tile_stride,
                     .columns = v->width};
     wilor_gemm_run(&q, pool);
     wilor_attention a = attention_of(v, w, n);
@@ -365,7 +372,8 @@ static void decode(const wilor_vit *v, wilor_vit_work *w, const wilor_linear *la
                     .out = out,
                     .ldo = (size_t)layer->n,
                     .group_stride = each,
-                    .tiles = w->tiles};
+                    .tiles = w->tiles,
+                    .tile_stride = w->tile_stride};
     wilor_gemm_run(&g, pool);
 }
 
@@ -393,6 +401,7 @@ void wilor_vit_prepare(wilor_vit *v, wilor_vit_work *w, wilor_threads *pool) {
                     .rows = WILOR_LEAD,
                     .out = v->lead_qkv,
                     .ldo = row,
-                    .tiles = w->tiles};
+                    .tiles = w->tiles,
+                    .tile_stride = w->tile_stride};
     wilor_gemm_run(&g, pool);
 }

@@ -189,3 +189,34 @@ wilor_status wilor_matrix_rows_to_f32(const wilor_matrix_view *m, int64_t first,
 done:
     return st;
 }
+
+static void spread_words(const wilor_matrix_view *m, const int64_t *words, uint8_t *q) {
+    int each = WORD_BITS / m->bits;
+    int64_t mask = ((int64_t)1 << m->bits) - 1;
+    for (int64_t i = 0; i < m->inputs; i++)
+        q[i] = (uint8_t)(words[i / each] >> (int)(i % each) * m->bits & mask);
+}
+
+wilor_status wilor_matrix_rows_stored(const wilor_matrix_view *m, int64_t first, int64_t rows,
+                                      uint8_t *q, float *scales, float *biases,
+                                      wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    size_t words = (size_t)m->weight->shape[1];
+    int64_t *row = wilor_heap_alloc(words, sizeof *row);
+    if (!row)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a row of %zu numbers", words);
+    for (int64_t r = 0; r < rows; r++, q += m->inputs) {
+        wilor_tensor stored = row_of(m->weight, first + r);
+        WILOR_TRY(wilor_tensor_to_i64(&stored, row, err));
+        if (m->form == WILOR_MATRIX_GROUPS)
+            spread_words(m, row, q);
+        for (size_t i = 0; m->form == WILOR_MATRIX_ROWS && i < words; i++)
+            q[i] = (uint8_t)(int8_t)row[i];
+    }
+    WILOR_TRY(wilor_tensor_rows_to_f32(m->scales, first, rows, scales, err));
+    if (m->form == WILOR_MATRIX_GROUPS)
+        WILOR_TRY(wilor_tensor_rows_to_f32(m->biases, first, rows, biases, err));
+done:
+    wilor_heap_free(row);
+    return st;
+}

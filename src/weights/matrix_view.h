@@ -36,4 +36,10 @@ wilor_status wilor_matrix_find(wilor_matrix_view *out, const wilor_index *index,
 wilor_status wilor_matrix_rows_to_f32(const wilor_matrix_view *m, int64_t first, int64_t rows,
                                       float *dst, wilor_error *err);
 
+/* The same rows as they are stored, of GROUPS and ROWS: q (rows × inputs bytes; of ROWS they are
+ * signed), scales and biases (rows × groups; of ROWS one scale a row and no biases). */
+wilor_status wilor_matrix_rows_stored(const wilor_matrix_view *m, int64_t first, int64_t rows,
+                                      uint8_t *q, float *scales, float *biases,
+                                      wilor_error *err);
+
 #endif

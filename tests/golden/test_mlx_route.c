@@ -245,10 +245,8 @@ static void test_whole_route(void **state) {
 
 /* ---------------------------------------------------------------- photos */
 
-/* Its own weights file, its crops of photos, its answers. */
-static void test_released(void **state) {
-    (void)state;
-
+/* Its own weights files, float32 and quantised, its crops of photos, its answers. */
+static void check_released(const char *file, const char *kind) {
     static const struct {
         const char *name;
         size_t count;
@@ -264,7 +262,7 @@ static void test_released(void **state) {
     wilor_session *session = NULL;
     wilor_model_options_init(&m, sizeof m);
     wilor_session_options_init(&s, sizeof s);
-    m.weights = fixture("tiny/mlx/wilor-mlx.safetensors");
+    m.weights = fixture(file);
     m.mano = fixture("tiny/mlx/mano_auto.npz");
     m.heads = 4;
     s.compat = WILOR_COMPAT_MLX;
@@ -280,7 +278,7 @@ static void test_released(void **state) {
                                     h->hand_pose, h->keypoints_3d, h->vertices_3d};
         for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
             char name[64];
-            snprintf(name, sizeof name, "f32.released.%s", parts[i].name);
+            snprintf(name, sizeof name, "%s.released.%s", kind, parts[i].name);
             float *want = golden_f32(ref, name, NULL);
             golden_check(name, got[i], want + hand * parts[i].count, parts[i].count,
                          parts[i].tolerance);
@@ -291,6 +289,14 @@ static void test_released(void **state) {
     wilor_index_close(&ref);
     wilor_session_free(&session);
     wilor_model_free(&model);
+}
+
+static void test_released(void **state) {
+    (void)state;
+    check_released("tiny/mlx/wilor-mlx.safetensors", "f32");
+    check_released("tiny/mlx/wilor-mlx-int4-g32.safetensors", "int4-g32");
+    check_released("tiny/mlx/wilor-mlx-int4-g64.safetensors", "int4-g64");
+    check_released("tiny/mlx/wilor-mlx-int8-g32.safetensors", "int8-g32");
 }
 
 static const char *const photos[][2] = {{"hand.png", "tiny/pipeline/hand_png.npz"},

@@ -20,19 +20,36 @@ done:
     return st;
 }
 
-/* Learned numbers: not the batch norms' statistics, nor the mean hand. */
+/* Learned numbers: not the batch norms' statistics, nor the mean hand, nor the scales of quantised
+ * layers, whose own numbers count. */
 static bool is_learned(const wilor_tensor *t) {
     return (strncmp(t->name, "backbone.", 9) == 0 ||
             strncmp(t->name, "refine_net.", 11) == 0) &&
            strncmp(t->name, "backbone.init_", 14) != 0 && !strstr(t->name, ".running_") &&
+           !strstr(t->name, ".scales") && !strstr(t->name, ".biases") &&
            t->dtype <= WILOR_BF16; /* num_batches_tracked is a whole number */
+}
+
+/* Of a quantised layer, in whatever form; 0 for other tensors. */
+static uint64_t count_quantised(const wilor_index *x, const wilor_tensor *t) {
+    char layer[160];
+    wilor_matrix_view m;
+    const char *end = strstr(t->name, ".weight");
+    size_t n = end ? (size_t)(end - t->name) : sizeof layer;
+    if ((t->dtype != WILOR_U32 && t->dtype != WILOR_I8) || n >= sizeof layer)
+        return 0;
+    memcpy(layer, t->name, n);
+    layer[n] = 0;
+    if (wilor_matrix_find(&m, x, layer, wilor_matrix_inputs(x, layer), NULL) != WILOR_OK)
+        return 0;
+    return (uint64_t)m.outputs * (uint64_t)m.inputs;
 }
 
 static uint64_t count_parameters(const wilor_tensor_source *s) {
     uint64_t n = 0;
     for (size_t i = 0; i < wilor_index_count(s->weights); i++) {
         const wilor_tensor *t = wilor_index_at(s->weights, i);
-        n += is_learned(t) ? t->count : 0;
+        n += is_learned(t) ? t->count : count_quantised(s->weights, t);
     }
     return n;
 }
@@ -44,12 +61,12 @@ static wilor_status prepare(wilor_cpu_model *m, wilor_threads *pool, wilor_error
     wilor_pages pages;
     int threads = wilor_threads_count(pool);
     wilor_arena_begin(&arena, NULL, 0);
-    wilor_vit_work_push(&work, &m->vit, 1, threads, 0, 0, &arena);
+    wilor_vit_work_push(&work, &m->vit, 1, threads, 0, 0, m->room, &arena);
     size_t bytes = wilor_arena_used(&arena);
     if (!wilor_pages_alloc(&pages, bytes))
         return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory to prepare the model");
     wilor_arena_begin(&arena, pages.data, pages.bytes);
-    wilor_vit_work_push(&work, &m->vit, 1, threads, 0, 0, &arena);
+    wilor_vit_work_push(&work, &m->vit, 1, threads, 0, 0, m->room, &arena);
     wilor_vit_prepare(&m->vit, &work, pool);
     wilor_arena_end(&arena);
     wilor_pages_free(&pages);
@@ -95,6 +112,7 @@ static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_erro
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for %zu MB of weights", m->bytes / 1000000);
     wilor_arena_begin(&m->arena, m->pages.data, m->pages.bytes);
     WILOR_TRY(load_into(m, &l, &dims));
+    m->room = l.room;
     m->parameters = count_parameters(o->source);
     WILOR_TRY(prepare(m, o->pool, err));
     *out = m;
@@ -122,13 +140,14 @@ static void push_work(wilor_cpu_session *s, const wilor_cpu_model *m,
                       const wilor_backend_session *o, int threads, wilor_arena *arena) {
     size_t n = (size_t)o->batch, f = sizeof(float);
     wilor_vit_work_push(&s->vit, &m->vit, o->batch, threads, wilor_refine_packed(&m->refine),
-                        wilor_refine_scratch(&m->refine), arena);
+                        wilor_refine_scratch(&m->refine), m->room, arena);
     wilor_refine_work_push(&s->refine, &m->refine, wilor_mano_vertices(m->mano),
                            o->compat == WILOR_COMPAT_MLX, o->batch, arena);
     s->refine.packed = s->vit.hidden;
     s->refine.scratch = s->vit.scratch;
     s->refine.scratch_floats = s->vit.scratch_floats;
     s->refine.tiles = s->vit.tiles;
+    s->refine.tile_stride = s->vit.tile_stride;
     s->pose6d = wilor_arena_push(arena, n * WILOR_POSE_NUMBERS, f);
     s->mano_floats = (wilor_mano_scratch(m->mano) + 15) / 16 * 16;
     s->mano = wilor_arena_push(arena, (size_t)threads * s->mano_floats, f);

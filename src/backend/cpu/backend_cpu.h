@@ -15,6 +15,7 @@ typedef struct wilor_cpu_model {
     wilor_arena arena; /* over them */
     size_t bytes;      /* used of them */
     uint64_t parameters;
+    size_t room; /* the loader's */
 } wilor_cpu_model;
 
 typedef struct wilor_cpu_session {
