@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write docs/accuracy.md from what the golden tests print: scripts/make_accuracy.py BUILD [FULL_CHECKPOINT].
+"""Write docs/accuracy.md (but for the part kept by hand) from what the golden tests print: scripts/make_accuracy.py BUILD [FULL_CHECKPOINT].
 
 Runs BUILD's test programs on every kernel tier of this machine, with the committed references and, where
 they are there, the fixtures; takes the largest measured difference of every stage.
@@ -74,9 +74,13 @@ def main():
            'For comparison: wilor-mlx publishes 0.006 for vertices and keypoints: metres, so 6 mm. PyTorch\'s own float32 is',
            '5e-08 m from float64 at full size. The weights are synthetic (same formats, same sizes): trained ones could not be',
            'used here.', '']
+    old = (ROOT / 'docs' / 'accuracy.md').read_text()
+    begin, end = '<!-- kept by', '<!-- /kept -->'
+    kept = old[old.index(begin):old.index(end) + len(end)]  # written by hand
     full = sys.argv[2] if len(sys.argv) > 2 else None
     if full:
         plain(out, 'Full size: 32 blocks, width 1280 (two crops)', run('full', WILOR_FULL_CHECKPOINT=full))
+    out += [kept, '']
     show(out, 'Every stage, small models, crops of photos', *stages('fixtures'))
     show(out, 'Every stage, small models, rendered hands (in the repository)', *stages('committed'))
     best = next(t for t in reversed(TIERS) if run('refine', t) is not None)
