@@ -119,8 +119,6 @@ static void test_errors(void **state) {
                  "backbone.blocks.1.mlp.fc2.weight");
     expect_error("formats/model_wrong_shape.ckpt", PKL, MEAN, WILOR_ERR_MODEL, "expected");
     expect_error("formats/model_f16.ckpt", NULL, MEAN, WILOR_ERR_MISSING, "no hand model");
-    expect_error("tiny/mlx/wilor-mlx-int4-g64.safetensors", "tiny/mlx/mano.npz", NULL,
-                 WILOR_ERR_UNSUPPORTED, "quantised");
     expect_error("tiny/MANO_RIGHT.pkl", NULL, NULL, WILOR_ERR_MODEL, "a hand model");
     expect_error("detector/hand-detector-tiny.safetensors", PKL, NULL, WILOR_ERR_MODEL,
                  "a hand detector");
