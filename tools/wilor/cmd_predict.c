@@ -6,8 +6,10 @@
 #include "commands.h"
 
 #include "betas_file.h"
+#include "default_files.h"
 #include "event_json.h"
 #include "event_out.h"
+#include "hub_calls.h"
 #include "interrupt.h"
 #include "predict_options.h"
 #include "report.h"
@@ -34,6 +36,7 @@ typedef struct run {
     wilor_cli_gltf *gltf;
     wilor_model *model;
     wilor_session *session;
+    wilor_cli_files files; /* what o.weights and so on point at, when it was looked for */
     float betas[10];
     size_t failed; /* pictures, or things to be made from them */
     size_t hands;  /* that did not fail */
@@ -63,16 +66,25 @@ static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_
     const char *paths[] = {o->weights, o->mano, o->mean};
     const char *names[] = {"--weights", "--mano", "--mean"};
     wilor_cli_quoted q;
-    if (!o->weights)
-        return wilor_cli_fail(
-            err, WILOR_ERR_MISSING,
-            "no weights: give --weights wilor_final.ckpt (this version does not "
-            "download them)");
+    if (wilor_cli_files_are_remote(&(wilor_cli_wanted_files){.weights = o->weights}))
+        return WILOR_OK; /* looked for later */
     for (int i = is_synthetic(o->weights); i < 3; i++)
         if (paths[i] && access(paths[i], F_OK) != 0 && (errno == ENOENT || errno == ENOTDIR))
             return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", names[i],
                                   wilor_cli_quote(&q, paths[i]), strerror(errno));
     return WILOR_OK;
+}
+
+/* From here on the options name files. Late: a download should not precede a mistyped picture. */
+static wilor_status find_files(run *r, wilor_error *err) {
+    wilor_cli_predict_options *o = &r->o;
+    wilor_cli_wanted_files w = {
+        .weights = o->weights, .mano = o->mano, .mean = o->mean, .offline = o->offline};
+    wilor_status st = wilor_cli_files_find(&r->files, &w, &r->report, err);
+    o->weights = r->files.weights;
+    o->mano = r->files.mano;
+    o->mean = r->files.mean;
+    return st;
 }
 
 static wilor_status open_model(run *r, wilor_error *err) {
@@ -332,6 +344,8 @@ static int predict_run(run *r) {
         return fail(r, WILOR_CLI_FAILED, &err);
     if (r->sources.count == 0)
         return WILOR_CLI_FAILED; /* and why has been said */
+    if ((st = find_files(r, &err)) != WILOR_OK)
+        return fail(r, wilor_cli_hub_exit(st), &err);
     if (open_outputs(r, &err) != WILOR_OK)
         return fail(r, WILOR_CLI_FAILED, &err);
     st = open_model(r, &err);
@@ -369,6 +383,7 @@ int wilor_cli_predict(int argc, char **argv) {
     wilor_session_free(&r.session);
     wilor_model_free(&r.model);
     wilor_cli_sources_free(&r.sources);
+    wilor_cli_files_free(&r.files);
     wilor_cli_predict_options_free(&r.o);
     return status;
 }

@@ -13,6 +13,8 @@ enum {
 
 int wilor_cli_predict(int argc, char **argv);
 int wilor_cli_info(int argc, char **argv);
+int wilor_cli_download(int argc, char **argv);
+int wilor_cli_cache(int argc, char **argv);
 
 /* Flush the standard output: `status`, or FAILED (said on stderr, unless nobody reads any
  * more). */

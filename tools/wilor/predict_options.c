@@ -46,13 +46,16 @@ enum {
     ID_THREADS,
     ID_MAX_PIXELS,
     ID_FULL_PATH,
+    ID_OFFLINE,
     ID_QUIET,
     ID_HELP,
     ID_HELP_SHORT
 };
 
 static const wilor_cli_option g_options[] = {
-    {"--weights", "FILE", "WiLoR's weights: wilor_final.ckpt, safetensors, wilor-mlx's",
+    {"--weights", "mini|mlx|ORG/NAME[@REV][:PATH]|FILE",
+     "WiLoR's weights: a set or a repository of the hub, fetched when it is\n"
+     "not cached (mini), or a file: wilor_final.ckpt, safetensors, wilor-mlx's",
      ID_WEIGHTS, 0, NULL},
     {"--mano", "FILE", "the hand, when the weights lack it: mano.npz, MANO_RIGHT.pkl", ID_MANO,
      0, NULL},
@@ -101,6 +104,7 @@ static const wilor_cli_option g_options[] = {
     {"--max-pixels", "N", "refuse larger pictures; 256M", ID_MAX_PIXELS, 0, NULL},
     {"--full-path", NULL, "compute what can change nothing, too: for checking", ID_FULL_PATH,
      WILOR_CLI_HIDDEN, NULL},
+    {"--offline", NULL, "use what is cached: no request at all", ID_OFFLINE, 0, NULL},
     {"--quiet", NULL, "errors only on the standard error", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
@@ -113,7 +117,6 @@ static const wilor_cli_option g_options[] = {
     {"--bin", NULL, "", 0, 0, NOT_HERE},
     {"--bvh", "FILE", "", 0, 0, NOT_HERE},
     {"--resume", NULL, "", 0, 0, NOT_HERE},
-    {"--offline", NULL, "", 0, 0, NOT_HERE},
     {"--cache-packed", NULL, "", 0, 0, NOT_HERE},
     {"--pages", "map|huge", "", 0, 0, NOT_HERE},
 };
@@ -265,6 +268,9 @@ static void take_flag(wilor_cli_predict_options *p, int id) {
         break;
     case ID_EXPECT_HANDS:
         p->expect_hands = true;
+        break;
+    case ID_OFFLINE:
+        p->offline = true;
         break;
     case ID_FULL_PATH:
         p->full_path = true;
@@ -500,7 +506,7 @@ wilor_predict_options wilor_cli_predict_options_for(const wilor_cli_predict_opti
 }
 
 void wilor_cli_predict_help(FILE *to) {
-    fputs("usage: wilor predict PICTURE|FOLDER|- ... --weights FILE\n"
+    fputs("usage: wilor predict PICTURE|FOLDER|- ... [--weights WEIGHTS]\n"
           "                     --bbox X0,Y0,X1,Y1,left|right ... | --crops  [options]\n\n"
           "3D hands from pictures: events as JSON on the standard output, one line a "
           "picture.\n\n",

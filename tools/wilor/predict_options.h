@@ -22,7 +22,7 @@ typedef struct wilor_cli_predict_options {
 
     const char *weights, *mano, *mean;
     int heads, threads;
-    bool full_path;
+    bool full_path, offline;
 
     wilor_box *boxes;
     int box_count;
