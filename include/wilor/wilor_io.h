@@ -1,8 +1,9 @@
-/* wilor_io: pictures in and out, and drawings, for those who have no picture library of their
- * own.
+/* wilor_io: pictures in and out, drawings, and files of a model hub, for those who have no
+ * libraries of their own for that.
  *
  * Links libjpeg-turbo, libpng and libwebp, each optional at build time (wilor_io_formats says
- * which are there), and libcurl, libcrypto and jansson for files of a hub (wilor_hub_available). The core library, wilor.h, needs none of this. Conventions of errors,
+ * which are there), and libcurl, libcrypto and jansson for the files of a hub
+ * (wilor_hub_available). The core library, wilor.h, needs none of this. Conventions of errors,
  * threads and ownership are those of wilor.h. */
 #ifndef WILOR_IO_H
 #define WILOR_IO_H

@@ -2,6 +2,7 @@
  * could be a mistyped path counts as one. */
 #include "hub_name.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -40,7 +41,13 @@ bool wilor_cli_is_local(const char *text) {
     if (!strncmp(text, "random:", 7) || strchr("/.~", text[0]) || access(text, F_OK) == 0 ||
         !wilor_cli_hub_name_parse(&n, text))
         return true;
-    for (size_t i = 0; !*n.file && i < sizeof endings / sizeof endings[0]; i++)
+    if (*n.revision || *n.file)
+        return false; /* @ and : say that it is a hub's */
+    char folder[sizeof n.repo];
+    snprintf(folder, sizeof folder, "%.*s", (int)strcspn(text, "/"), text);
+    if (access(folder, F_OK) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
         if (!strcmp(wilor_cli_ending(text), endings[i]))
             return true;
     return false;

@@ -14,8 +14,9 @@ typedef struct wilor_cli_hub_name {
  * "spaces/" before it. False: not of that form. */
 bool wilor_cli_hub_name_parse(wilor_cli_hub_name *n, const char *text);
 
-/* Whether a value of --weights means a file here and not one of a hub: it exists, or looks like a path,
- * or ends as weights files do. */
+/* Whether a value of --weights means a file here and not one of a hub: it exists, or its first folder
+ * does, or it looks like a path, or ends as weights files do. With @ or : it is a hub's unless it
+ * exists. */
 bool wilor_cli_is_local(const char *text);
 
 #endif
