@@ -217,6 +217,7 @@ static void set_options(wilor_hub_http *h, const char *url, bool head, uint64_t 
     curl_easy_reset(h->curl);
     curl_easy_setopt(h->curl, CURLOPT_URL, url);
     curl_easy_setopt(h->curl, CURLOPT_NOSIGNAL, 1L);
+    curl_easy_setopt(h->curl, CURLOPT_BUFFERSIZE, 262144L); /* 16 KB is the default */
     curl_easy_setopt(h->curl, CURLOPT_USERAGENT, h->agent);
     curl_easy_setopt(h->curl, CURLOPT_ACCEPT_ENCODING, "identity");
     curl_easy_setopt(h->curl, CURLOPT_SUPPRESS_CONNECT_HEADERS, 1L);

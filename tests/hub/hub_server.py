@@ -141,10 +141,12 @@ class Hub:
 
     def answer(self, h, method):
         host = h.server.role
+        if h.path.startswith("http://"):  # as a proxy
+            host, h.path = "proxy", "/" + h.path.split("/", 3)[3]
         with self.lock:
             self.requests.append(Request(host, method, h.path, h.headers))
         try:
-            if host == "hub":
+            if host in ("hub", "proxy"):
                 self.answer_hub(h, method)
             else:
                 self.answer_storage(h, method)

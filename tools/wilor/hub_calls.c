@@ -21,11 +21,12 @@ const char *wilor_cli_bytes(char out[WILOR_CLI_BYTES], double bytes) {
 }
 
 int wilor_cli_hub_exit(wilor_status status) {
-    return status == WILOR_OK              ? WILOR_CLI_DONE
-           : status == WILOR_ERR_CANCELLED ? WILOR_CLI_INTERRUPTED
-           : status == WILOR_ERR_MISSING   ? WILOR_CLI_NO_MODEL
-           : status == WILOR_ERR_ARG       ? WILOR_CLI_USAGE
-                                           : WILOR_CLI_FAILED;
+    return status == WILOR_OK                ? WILOR_CLI_DONE
+           : status == WILOR_ERR_CANCELLED   ? WILOR_CLI_INTERRUPTED
+           : status == WILOR_ERR_MISSING     ? WILOR_CLI_NO_MODEL
+           : status == WILOR_ERR_UNSUPPORTED ? WILOR_CLI_NO_MODEL
+           : status == WILOR_ERR_ARG         ? WILOR_CLI_USAGE
+                                             : WILOR_CLI_FAILED;
 }
 
 static int cancelled(void *user) {
