@@ -209,6 +209,10 @@ static wilor_status judge(part *p, const wilor_hub_reply *r, int *refreshes, wil
         return !p->restart || start_over(p) ? WILOR_OK
                                             : fail_file(p, WILOR_ERR_IO, p->problem, err);
     }
+    if (r->status == 416 && p->size == WILOR_HUB_UNKNOWN && r->range_total == p->have) {
+        p->ended = true; /* an earlier run had it all, and did not know */
+        return WILOR_OK;
+    }
     if (r->status == 416 && p->have > 0)
         return start_over(p) ? WILOR_OK : fail_file(p, WILOR_ERR_IO, p->problem, err);
     /* The address was signed for a while only: ask for a new one. */

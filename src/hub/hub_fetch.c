@@ -147,11 +147,11 @@ static wilor_status write_pin(job *j, const char *commit, const char *etag,
 }
 
 static wilor_status changed(const job *j, const char *now, wilor_error *err) {
-    return wilor_error_set(err, WILOR_ERR_FORMAT,
-                           "%s is another file (%.12s) than the one that was trusted before "
-                           "(%.12s of commit %.12s): "
-                           "refused; --revision %.60s says that it is wanted",
-                           j->what, now, j->pin.sha256, j->pin.commit, j->revision);
+    return wilor_error_set(
+        err, WILOR_ERR_FORMAT,
+        "%s is another file (%.12s) than the one that was trusted before (%.12s of commit "
+        "%.12s): refused; wilor download with --revision %.60s accepts it",
+        j->what, now, j->pin.sha256, j->pin.commit, j->revision);
 }
 
 /* A file of the cache that somebody else brought is used for the first time: hash it, compare with its

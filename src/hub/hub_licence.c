@@ -16,7 +16,7 @@ static const char *const g_notice[] = {
     "https://creativecommons.org/licenses/by-nc-nd/4.0/",
     "The hand model MANO: Max Planck's licence, research without commercial purpose: "
     "https://mano.is.tue.mpg.de/license.html",
-    "The detector was trained with Ultralytics' code, AGPL-3.0: "
+    "WiLoR's detector builds on Ultralytics' library, which has its own licence, AGPL-3.0: "
     "https://github.com/ultralytics/ultralytics/blob/main/LICENSE",
     "This is shown once.",
 };

@@ -145,7 +145,7 @@ def messages():
         hub.reset(**fault)
         r = home.download(name, **(environment or {}))
         check(r.rc == rc and all(t in r.err for t in texts) and not r.out, what, r)
-        check(r.err.count("wilor: ") == r.err.count("\n"), what + ": whole lines", r)
+        check(r.err.count("wilor: ") == r.err.count("\n") and "SECRET" not in r.err, what + ": whole lines", r)
         return r
 
     expect("no such repository", 4, "or it is private", "HF_TOKEN", name="no/such:x")
@@ -263,6 +263,13 @@ def resume():
         got = [q.headers.get("Range", "") for q in hub.requests if q.method == "GET"]
         check(r.rc == 0 and same_file(r.out, DATA) and got == ([] if first is None else [first]), what, (r, got))
         check(home.partials() == [etag + ".incomplete"], what + ": Python's is left alone", home.blobs())
+    home = Home(hub, "resume-unknown")
+    os.makedirs(home.repo + "/blobs")
+    pathlib.Path(home.repo, "blobs", etag + ".wilor.incomplete").write_bytes(DATA)
+    hub.reset(no_size=True)
+    r = home.download()
+    got = [q.headers.get("Range", "") for q in hub.requests if q.method == "GET"]
+    check(r.rc == 0 and same_file(r.out, DATA) and got == ["bytes=300000-"], "all of it, of unknown size", (r, got))
     home = Home(hub, "resume-wrong")
     os.makedirs(home.repo + "/blobs")
     pathlib.Path(home.repo, "blobs", etag + ".wilor.incomplete").write_bytes(b"y" * 1000)
@@ -583,8 +590,12 @@ def terminal():
     rc, out, seen = on_terminal("download", "mini")
     check(rc == 0 and "CC BY-NC-ND" not in seen, "never again", seen[:300])
     hub.reset(rate=None)
-    r = Home(hub, "terminal2").download("mini", "--quiet")
+    quiet = Home(hub, "terminal2")
+    r = quiet.download("mini", "--quiet")
     check(r.rc == 0 and not r.err, "--quiet", r)
+    shutil.rmtree(quiet.cache)
+    r = quiet.download("mini")
+    check("CC BY-NC-ND" in r.err, "which does not count as having shown the notice", r)
     hub.stop()
 
 

@@ -149,6 +149,12 @@ static wilor_status from_repo(finder *x, const wilor_cli_hub_name *n, wilor_erro
         return st == WILOR_OK ? after_weights(x, sets[i], err) : st;
     }
     x->hub.revision = NULL;
+    if (st == WILOR_ERR_MISSING && !*n->file) {
+        char last[sizeof err->text];
+        snprintf(last, sizeof last, "%s", err->text);
+        return wilor_cli_fail(err, st, "no weights found in %s (%s:path names a file): %.380s",
+                              n->repo, n->repo, last);
+    }
     if (st == WILOR_OK && wants_detector(x))
         st = fetch_role(x, &x->f->detector, "mini", WILOR_HUB_DETECTOR, false, err);
     return st;

@@ -88,6 +88,9 @@ static void progress(void *user, const char *what, uint64_t done, uint64_t total
 
 wilor_callbacks wilor_cli_hub_calls_begin(wilor_cli_hub_calls *c, wilor_cli_report *report) {
     *c = (wilor_cli_hub_calls){.report = report};
-    return (wilor_callbacks){
-        .user = c, .log = logged, .progress = progress, .cancel = cancelled};
+    /* Quiet: the library is to know that nobody saw the notice on licences. */
+    return (wilor_callbacks){.user = c,
+                             .log = report->quiet ? NULL : logged,
+                             .progress = progress,
+                             .cancel = cancelled};
 }
