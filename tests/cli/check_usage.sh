@@ -10,7 +10,7 @@ run --version
 is "--version" 0
 check "--version names the version, kernels and pictures" \
     grep -qzE '^wilor [0-9]+\.[0-9]+\.[0-9]+ .*kernels: (c|avx2|avx512|neon),.*pictures: ' "$scratch/out"
-for words in "--help" "-h" "help" "predict --help" "predict -h" "help predict" "info --help" "help info" "bench --help" "help bench"; do
+for words in "--help" "-h" "help" "predict --help" "predict -h" "help predict" "info --help" "help info" "bench --help" "help bench" "download --help" "cache --help"; do
     # shellcheck disable=SC2086
     run $words
     is "$words" 0
@@ -21,13 +21,14 @@ is "no command" 2
 
 usage_error "did you mean predict" predikt
 usage_error "unknown command 'zzz'" zzz
-for c in live serve download cache demo; do
+for c in live serve demo; do
     usage_error "$c is not in this version" "$c"
 done
 
 usage_error "no picture given" predict "${box[@]}"
-fails "nothing to find hands with" 4 "give --detector detector.pt" "${p[@]}"
-fails "--detect without a detector" 4 "give --detector detector.pt" "${p[@]}" "${box[@]}" --detect
+there=(predict "$CLI_DATA/detector/frames/odd_97x61.png" --weights random:tiny)
+fails "nothing to find hands with" 4 "give --detector detector.pt" "${there[@]}"
+fails "--detect without a detector" 4 "give --detector detector.pt" "${there[@]}" "${box[@]}" --detect
 fails "another mistake is told first" 2 "--side 'both'" "${p[@]}" --side both
 usage_error "did you mean --weights" predict x.png --weigths w
 usage_error "did you mean --overlay" predict x.png --over w
@@ -107,7 +108,7 @@ usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" -
 usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" --resume -o -
 usage_error "not the standard input" predict - --weights w --detector d --resume -o x
 usage_error "the standard input, -, is given twice" predict - a.png - --weights w --detector d
-for o in --bin --bvh --offline --cache-packed --pages; do
+for o in --bin --bvh --cache-packed --pages; do
     usage_error "$o is not in this version" "${p[@]}" $o
 done
 
@@ -118,7 +119,17 @@ usage_error "did you mean --tensors" info a --tensor
 # A name is shown with what could confuse a terminal or a log escaped.
 fails "control characters in a name" 2 "unknown command 'a\\n\\x1b[31mb\\xff'" $'a\n\e[31mb\xff'
 
-fails "no weights" 4 "no weights" predict x.png "${box[@]}"
+"$CLI_MAKE_PICTURE" "$scratch/a.png" 96 80 1 || exit 1
+for more in "" "--weights mlx" "--weights org/name@v1"; do
+    # shellcheck disable=SC2086
+    fails "weights that are not cached, offline" 4 "cache" predict "$scratch/a.png" "${box[@]}" $more
+done
+fails "a mistyped path is no repository" 4 "--weights 'some/w.ckpt'" predict "$scratch/a.png" "${box[@]}" \
+    --weights some/w.ckpt
+usage_error "nothing named" download
+usage_error "'x': it should be mini, mlx or" download x
+usage_error "say which file" download org/name
+usage_error "say list or clean" cache
 fails "weights that are not there" 4 "--weights '$scratch/none.ckpt'" predict x.png "${box[@]}" \
     --weights "$scratch/none.ckpt"
 : >"$scratch/empty.ckpt"

@@ -8,6 +8,9 @@ set -u
 LC_ALL=C.UTF-8
 export LC_ALL
 unset WILOR_ISA
+# Nothing here may ask a network, nor look into the tester's own caches.
+export HF_HUB_OFFLINE=1 XDG_CACHE_HOME="$CLI_SCRATCH/cache"
+unset HF_HOME HF_HUB_CACHE HUGGINGFACE_HUB_CACHE HF_ENDPOINT HF_TOKEN HUGGING_FACE_HUB_TOKEN
 
 count=0
 failures=0

@@ -8,6 +8,7 @@
 #include "commands.h"
 
 #include "betas_file.h"
+#include "hub_calls.h"
 #include "interrupt.h"
 #include "lanes.h"
 #include "predict_run.h"
@@ -46,17 +47,31 @@ static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_
     const char *paths[] = {o->weights, o->mano, o->mean, o->use_detector ? o->detector : NULL};
     const char *names[] = {"--weights", "--mano", "--mean", "--detector"};
     wilor_cli_quoted q;
-    if (!o->weights)
-        return wilor_cli_fail(
-            err, WILOR_ERR_MISSING,
-            "no weights: give --weights wilor_final.ckpt (this version does not "
-            "download them)");
+    if (wilor_cli_files_are_remote(&(wilor_cli_wanted_files){.weights = o->weights}))
+        return WILOR_OK; /* looked for later */
     for (int i = 0; i < 4; i++)
         if (is_file(paths[i]) && access(paths[i], F_OK) != 0 &&
             (errno == ENOENT || errno == ENOTDIR))
             return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", names[i],
                                   wilor_cli_quote(&q, paths[i]), strerror(errno));
     return WILOR_OK;
+}
+
+/* From here on the options name files. Late: a download should not precede a mistyped picture. */
+static wilor_status find_files(run *r, wilor_error *err) {
+    wilor_cli_predict_options *o = &r->o;
+    wilor_cli_wanted_files w = {.weights = o->weights,
+                                .detector = o->detector,
+                                .mano = o->mano,
+                                .mean = o->mean,
+                                .need_detector = o->use_detector,
+                                .offline = o->offline};
+    wilor_status st = wilor_cli_files_find(&r->files, &w, &r->report, err);
+    o->weights = r->files.weights;
+    o->detector = r->files.detector;
+    o->mano = r->files.mano;
+    o->mean = r->files.mean;
+    return st;
 }
 
 static wilor_status open_model(run *r, wilor_error *err) {
@@ -309,6 +324,8 @@ static int get_ready(run *r) {
         return fail(r, WILOR_CLI_FAILED, &err);
     if (r->sources.count == 0)
         return WILOR_CLI_FAILED; /* and why has been said */
+    if ((st = find_files(r, &err)) != WILOR_OK)
+        return fail(r, wilor_cli_hub_exit(st), &err);
     if (open_outputs(r, &err) != WILOR_OK)
         return fail(r, WILOR_CLI_FAILED, &err);
     r->progress = (wilor_cli_progress){
@@ -371,6 +388,7 @@ int wilor_cli_predict(int argc, char **argv) {
     wilor_detector_free(&r.detector);
     wilor_model_free(&r.model);
     wilor_cli_sources_free(&r.sources);
+    wilor_cli_files_free(&r.files);
     wilor_cli_predict_options_free(&r.o);
     return status;
 }

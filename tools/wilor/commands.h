@@ -16,6 +16,8 @@ int wilor_cli_info(int argc, char **argv);
 int wilor_cli_bench(int argc, char **argv);
 int wilor_cli_convert(int argc, char **argv);
 int wilor_cli_verify(int argc, char **argv);
+int wilor_cli_download(int argc, char **argv);
+int wilor_cli_cache(int argc, char **argv);
 
 /* Flush the standard output: `status`, or FAILED (said on stderr, unless nobody reads any
  * more). */

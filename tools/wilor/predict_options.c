@@ -53,13 +53,16 @@ enum {
     ID_LANES,
     ID_MAX_PIXELS,
     ID_FULL_PATH,
+    ID_OFFLINE,
     ID_QUIET,
     ID_HELP,
     ID_HELP_SHORT
 };
 
 static const wilor_cli_option g_options[] = {
-    {"--weights", "FILE", "WiLoR's weights: wilor_final.ckpt, safetensors, wilor-mlx's",
+    {"--weights", "mini|mlx|ORG/NAME[@REV][:PATH]|FILE",
+     "WiLoR's weights: a set or a repository of the hub, fetched when it is\n"
+     "not cached (mini), or a file: wilor_final.ckpt, safetensors, wilor-mlx's",
      ID_WEIGHTS, 0, NULL},
     {"--mano", "FILE", "the hand, when the weights lack it: mano.npz, MANO_RIGHT.pkl", ID_MANO,
      0, NULL},
@@ -127,12 +130,12 @@ static const wilor_cli_option g_options[] = {
     {"--max-pixels", "N", "refuse larger pictures; 256M", ID_MAX_PIXELS, 0, NULL},
     {"--full-path", NULL, "compute what can change nothing, too: for checking", ID_FULL_PATH,
      WILOR_CLI_HIDDEN, NULL},
+    {"--offline", NULL, "use what is cached: no request at all", ID_OFFLINE, 0, NULL},
     {"--quiet", NULL, "errors only on the standard error", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
     {"--bin", NULL, "", 0, 0, NOT_HERE},
     {"--bvh", "FILE", "", 0, 0, NOT_HERE},
-    {"--offline", NULL, "", 0, 0, NOT_HERE},
     {"--cache-packed", NULL, "", 0, 0, NOT_HERE},
     {"--pages", "map|huge", "", 0, 0, NOT_HERE},
 };
@@ -316,6 +319,9 @@ static void take_flag(wilor_cli_predict_options *p, int id) {
     case ID_EXPECT_HANDS:
         p->expect_hands = true;
         break;
+    case ID_OFFLINE:
+        p->offline = true;
+        break;
     case ID_FULL_PATH:
         p->full_path = true;
         break;
@@ -471,18 +477,6 @@ static wilor_status check_detector(const wilor_cli_predict_options *p, uint64_t 
     return WILOR_OK;
 }
 
-/* Last of all: a command line that is wrong otherwise, too, should be told that first. */
-static wilor_status check_found(const wilor_cli_predict_options *p, wilor_error *err) {
-    if (p->crops || p->detector || (p->box_count > 0 && !p->detect_too))
-        return WILOR_OK;
-    return wilor_cli_fail(
-        err, WILOR_ERR_MISSING,
-        "predict: no hand detector: give --detector detector.pt (this version does not "
-        "download "
-        "it), or say where the hands are, --bbox x0,y0,x1,y1,left|right, or that the pictures "
-        "are crops, --crops");
-}
-
 /* An interrupted run is taken up line by line. */
 static wilor_status check_resume(const wilor_cli_predict_options *p, wilor_error *err) {
     const char *other = p->json ? "--json" : p->npz ? "--npz" : p->gltf ? "--gltf" : NULL;
@@ -577,7 +571,7 @@ static wilor_status check(wilor_cli_predict_options *p, uint64_t seen, wilor_err
         st = check_hands(p, err);
     if (st == WILOR_OK && p->resume)
         st = check_resume(p, err);
-    return st == WILOR_OK ? check_found(p, err) : st;
+    return st;
 }
 
 /* What follows from what was given. */
@@ -586,7 +580,7 @@ static void fill_in(wilor_cli_predict_options *p, uint64_t seen) {
         p->predict.rescale = p->compat == WILOR_COMPAT_WILOR ? 2.0 : 2.5;
     if (!(seen >> ID_INCLUDE & 1))
         p->include = WILOR_CLI_DET;
-    p->use_detector = p->detector && !p->crops && (p->box_count == 0 || p->detect_too);
+    p->use_detector = !p->crops && (p->box_count == 0 || p->detect_too);
     p->detect.force_side = p->side + 1;
 }
 
@@ -639,8 +633,8 @@ wilor_predict_options wilor_cli_predict_options_for(const wilor_cli_predict_opti
 }
 
 void wilor_cli_predict_help(FILE *to) {
-    fputs("usage: wilor predict PICTURE|FOLDER|PATTERN|- ... --weights FILE\n"
-          "           --detector FILE | --bbox X0,Y0,X1,Y1,left|right ... | --crops  "
+    fputs("usage: wilor predict PICTURE|FOLDER|PATTERN|- ... [--weights WEIGHTS]\n"
+          "           [--detector FILE | --bbox X0,Y0,X1,Y1,left|right ... | --crops]  "
           "[options]\n\n"
           "3D hands from pictures: events as JSON on the standard output, one line a "
           "picture.\n\n",

@@ -2,6 +2,7 @@
 #ifndef WILOR_CLI_PREDICT_RUN_H
 #define WILOR_CLI_PREDICT_RUN_H
 
+#include "default_files.h"
 #include "event_json.h"
 #include "event_out.h"
 #include "predict_options.h"
@@ -20,6 +21,7 @@ typedef struct wilor_cli_run {
     wilor_cli_gltf *gltf;
     wilor_model *model;
     wilor_detector *detector;
+    wilor_cli_files files;      /* what o.weights and so on point at, when it was looked for */
     wilor_pipeline **pipelines; /* one a lane */
     int lanes;
     float betas[10];
