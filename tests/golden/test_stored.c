@@ -62,7 +62,7 @@ static void run(const char *weights, int threads, int batch, result *out) {
     wilor_model_info info;
     wilor_model_options o;
     wilor_session_options so;
-    const wilor_hands *h;
+    const wilor_hands *h = NULL;
     wilor_model_options_init(&o, sizeof o);
     o.weights = weights;
     o.mano = MANO;
