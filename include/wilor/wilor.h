@@ -162,6 +162,11 @@ typedef struct wilor_model_options {
     int threads;       /* for loading; 0: wilor_threads_default() */
     wilor_isa max_isa; /* WILOR_ISA_AUTO, or the highest tier to use */
     wilor_callbacks callbacks;
+    /* NULL, or a file that wilor_model_save_packed wrote of the same weights here: it is mapped and
+     * used in place, which takes milliseconds, and processes share its pages. A file of other
+     * weights, another tier or version is not used (the log callback hears why), nor is one that
+     * is not there. The model's files must still be there: their headers are read. */
+    const char *packed;
 } wilor_model_options;
 
 /* Fills every field with its default. size is sizeof(wilor_model_options) as the caller knows
@@ -197,12 +202,21 @@ typedef struct wilor_model_info {
     wilor_isa isa;         /* the kernel tier it is packed for */
     const char *weights;   /* the path it came from; lives as long as the model */
     const char *label;     /* what the file says of itself: "" mostly, else "synthetic …" */
+    int from_packed;       /* 1: the weights are used in place in the file of options.packed */
 } wilor_model_info;
 
 /* Fills *info; never fails on a live model. size is sizeof(wilor_model_info) as the caller
  * knows it. */
 WILOR_API void wilor_model_get_info(const wilor_model *model, wilor_model_info *info,
                                     size_t size);
+
+/* Write the packed weights, for options.packed of later openings on this kind of processor: a header
+ * of 4096 bytes, then the model's memory as it is. write gets bytes in order and returns 0, or
+ * anything else to stop with ERR_IO. Write to a temporary name and rename: the file may be in use. */
+WILOR_API wilor_status wilor_model_save_packed(const wilor_model *model,
+                                               int (*write)(void *user, const void *data,
+                                                            size_t size),
+                                               void *user, wilor_error *err);
 
 typedef enum wilor_side { WILOR_LEFT = 0, WILOR_RIGHT = 1 } wilor_side;
 

@@ -95,6 +95,10 @@ static wilor_status fill_info(wilor_model *m, const files *f, const char *path, 
     m->info.label = m->label;
     m->info.vertices = wilor_mano_vertices(m->mano);
     m->info.faces = wilor_mano_faces(m->mano, NULL, NULL);
+    size_t bytes;
+    bool in_place;
+    m->backend->packed(m->network, &bytes, &in_place);
+    m->info.from_packed = in_place;
     m->info.load_seconds = (double)(wilor_clock_ns() - start) * 1e-9;
     return WILOR_OK;
 }
@@ -125,9 +129,19 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
     if (!m)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the model");
     wilor_tensor_source source = {f.weights, f.mano, f.mean};
+    m->packed.fd = -1;
     m->backend = wilor_backend_cpu();
     WILOR_TRY(wilor_mano_create_from(&m->mano, &source, err));
-    wilor_backend_load load = {&source, m->mano, o.heads, o.max_isa, pool, &o.callbacks};
+    wilor_backend_load load = {.source = &source,
+                               .mano = m->mano,
+                               .heads = o.heads,
+                               .max_isa = o.max_isa,
+                               .pool = pool,
+                               .callbacks = &o.callbacks};
+    wilor_packed_key(m->key, &source, o.heads, o.max_isa);
+    if (o.packed)
+        load.packed =
+            wilor_packed_open(&m->packed, o.packed, m->key, &load.packed_bytes, &o.callbacks);
     WILOR_TRY(m->backend->load(&m->network, &load, err));
     WILOR_TRY(fill_info(m, &f, o.weights, start, err));
     *out = m;
@@ -145,6 +159,7 @@ void wilor_model_free(wilor_model **model) {
         return;
     m->backend->unload(m->network);
     wilor_mano_free(&m->mano);
+    wilor_file_map_close(&m->packed);
     wilor_heap_free(m->weights);
     wilor_heap_free(m->label);
     wilor_heap_free(m);

@@ -15,6 +15,8 @@ struct wilor_model {
     wilor_model_info info;
     char *weights; /* path */
     char *label;
+    char key[65];          /* of the packed weights: what they were made from, and for what */
+    wilor_file_map packed; /* in use, or empty */
 };
 
 struct wilor_session {
@@ -50,6 +52,15 @@ wilor_status wilor_convert_nv12(wilor_picture *picture, const uint8_t *chroma, p
 /* The caller's options (NULL is fine) with every default filled in, checked. */
 wilor_status wilor_session_options_fill(wilor_session_options *own,
                                         const wilor_session_options *o, wilor_error *err);
+
+/* What packed weights depend on, as 64 hex digits: the files' sizes, times and tensors, the heads,
+ * the kernel tier and how this version packs. */
+void wilor_packed_key(char key[65], const wilor_tensor_source *source, int heads,
+                      wilor_isa max_isa);
+/* The packed weights in a file with this key: 64-byte aligned, *bytes of them, alive until m is
+ * closed. NULL, and m empty: there is no such file, or it is another's, which is logged. */
+const void *wilor_packed_open(wilor_file_map *m, const char *path, const char *key,
+                              size_t *bytes, const wilor_callbacks *callbacks);
 
 /* Copy an option struct of the caller's size over one with our defaults: an older caller's is
  * shorter, a newer one's longer tail must be zero. */

@@ -7,12 +7,17 @@
 #include "mano.h"
 #include "tensor_source.h"
 #include "thread_pool.h"
+#include <stdbool.h>
 
 typedef struct wilor_backend_load {
     const wilor_tensor_source *source;
     const wilor_mano *mano; /* outlives the model */
     int heads;              /* 0: by the rule */
     wilor_isa max_isa;
+    /* NULL, or what `packed` gave of a model of the same weights on the same tier, 64-byte aligned,
+     * read only; it outlives the model, which uses it in place where its size fits. */
+    const void *packed;
+    size_t packed_bytes;
     wilor_threads *pool; /* to load with */
     const wilor_callbacks *callbacks;
 } wilor_backend_load;
@@ -41,6 +46,8 @@ typedef struct wilor_backend {
     wilor_status (*load)(void **model, const wilor_backend_load *o, wilor_error *err);
     void (*unload)(void *model); /* NULL is fine */
     void (*info)(const void *model, wilor_model_info *info);
+    /* Its weights as they lie in memory; whether they are those of wilor_backend_load.packed. */
+    const void *(*packed)(const void *model, size_t *bytes, bool *in_place);
 
     /* Bytes of a session's working memory on so many threads. */
     size_t (*memory)(const void *model, const wilor_backend_session *o, int threads);

@@ -43,6 +43,11 @@ static wilor_status open_regular(wilor_file_map *m, const char *path, wilor_erro
         WILOR_FAIL(err, WILOR_ERR_LIMIT, "%s: %lld bytes do not fit this machine's addresses",
                    wilor_quote(&q, path), (long long)info.st_size);
     m->size = (size_t)info.st_size;
+#if defined(__APPLE__)
+    m->changed_ns = (int64_t)info.st_mtimespec.tv_sec * 1000000000 + info.st_mtimespec.tv_nsec;
+#else
+    m->changed_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+#endif
     m->fd = fd;
     return WILOR_OK;
 done:
@@ -94,15 +99,13 @@ done:
     return st;
 }
 
-wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
-    wilor_status st = WILOR_OK;
+/* m: opened. The descriptor stays open. */
+static wilor_status map_whole(wilor_file_map *m, int flags, const char *path,
+                              wilor_error *err) {
     wilor_quoted q;
-    WILOR_TRY(open_regular(m, path, err));
-    if (m->size <= WILOR_FILE_WHOLE)
-        return read_whole(m, path, err);
-    void *map = mmap(NULL, m->size, PROT_READ, MAP_PRIVATE, m->fd, 0);
+    void *map = mmap(NULL, m->size ? m->size : 1, PROT_READ, flags, m->fd, 0);
     if (map == MAP_FAILED) {
-        st =
+        wilor_status st =
             wilor_error_set(err, errno == ENOMEM ? WILOR_ERR_NOMEM : WILOR_ERR_IO,
                             "%s: cannot be mapped: %s", wilor_quote(&q, path), strerror(errno));
         close(m->fd);
@@ -111,6 +114,22 @@ wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_erro
     }
     m->data = map;
     m->mapped = true;
+    return WILOR_OK;
+}
+
+wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    WILOR_TRY(open_regular(m, path, err));
+    st = m->size <= WILOR_FILE_WHOLE ? read_whole(m, path, err)
+                                     : map_whole(m, MAP_PRIVATE, path, err);
+done:
+    return st;
+}
+
+wilor_status wilor_file_map_share(wilor_file_map *m, const char *path, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    WILOR_TRY(open_regular(m, path, err));
+    st = map_whole(m, MAP_SHARED, path, err);
 done:
     return st;
 }
@@ -134,7 +153,7 @@ done:
 
 void wilor_file_map_close(wilor_file_map *m) {
     if (m->mapped) {
-        munmap((void *)(uintptr_t)m->data, m->size);
+        munmap((void *)(uintptr_t)m->data, m->size ? m->size : 1);
         close(m->fd);
     } else {
         wilor_heap_free((void *)(uintptr_t)m->data);
@@ -222,6 +241,10 @@ done:
 }
 
 wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
+    return map_up_to(m, path, PTRDIFF_MAX, err);
+}
+
+wilor_status wilor_file_map_share(wilor_file_map *m, const char *path, wilor_error *err) {
     return map_up_to(m, path, PTRDIFF_MAX, err);
 }
 

@@ -17,12 +17,16 @@ enum { WILOR_FILE_WHOLE = 64 << 20 };
 typedef struct wilor_file_map {
     const uint8_t *data; /* NULL for an empty file */
     size_t size;
-    int fd;      /* of a mapped file, open; else -1 */
-    bool mapped; /* else data is our own copy */
+    int fd;             /* of a mapped file, open; else -1 */
+    bool mapped;        /* else data is our own copy */
+    int64_t changed_ns; /* when the file was last written to, 0 where the system does not say */
 } wilor_file_map;
 
 /* Only regular files: a folder, a pipe or a device is ERR_IO with that reason. */
 wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err);
+/* Mapped whatever its size, its pages shared between processes: for files that are replaced as a
+ * whole and never written to. */
+wilor_status wilor_file_map_share(wilor_file_map *m, const char *path, wilor_error *err);
 /* Never mapped; more than `limit` bytes are ERR_LIMIT. */
 wilor_status wilor_file_map_load(wilor_file_map *m, const char *path, uint64_t limit,
                                  wilor_error *err);

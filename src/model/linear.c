@@ -226,7 +226,7 @@ wilor_status wilor_linear_pack(wilor_linear *out, wilor_loader *l, int n, int k,
     float *panels = push_panels(l, n, k);
     float *bias = push_zeros(l, n);
     *out = (wilor_linear){.panels = panels, .bias = bias, .n = n, .k = k};
-    if (panels) {
+    if (panels && !l->assign) {
         pack_job job = {.l = l, .fn = fn, .context = context, .panels = panels, .n = n, .k = k};
         wilor_threads_run(l->pool, pack_unit, &job, wilor_panels(n, l->kernels->nr));
     }
@@ -264,6 +264,10 @@ static wilor_status read_weights(wilor_linear *out, wilor_loader *l, const wilor
         wilor_loader_expect(l, t);
         return WILOR_OK;
     }
+    out->panels = panels;
+    out->stored = stored;
+    if (l->assign)
+        return WILOR_OK;
     pack_job job = {.l = l,
                     .tensor = t,
                     .in_place = wilor_tensor_f32_in_place(t),
@@ -277,8 +281,6 @@ static wilor_status read_weights(wilor_linear *out, wilor_loader *l, const wilor
                       wilor_panels(out->n, l->kernels->nr));
     WILOR_TRY(job.st);
     WILOR_TRY(wilor_loader_done(l, t));
-    out->panels = panels;
-    out->stored = stored;
 done:
     return st;
 }
@@ -334,11 +336,11 @@ wilor_status wilor_vector_load(const float **out, wilor_loader *l, const char *n
         return wilor_source_need(l->source, name, 1, (const int64_t[]){count}, &index, &t,
                                  l->err);
     index = wilor_source_find(l->source, name, &t);
-    if (dst) {
+    if (dst && !l->assign) {
         WILOR_TRY(readable(l, index, t));
         WILOR_TRY(wilor_tensor_to_f32(t, dst, l->err));
         WILOR_TRY(wilor_loader_done(l, t));
-    } else {
+    } else if (!dst) {
         wilor_loader_expect(l, t);
     }
     *out = dst;

@@ -39,6 +39,8 @@ typedef struct wilor_loader {
     float *scratch;        /* per thread: scratch_stride floats */
     size_t scratch_stride; /* at least nr × the largest k */
     size_t room;           /* the largest wilor_linear_room so far */
+    bool assign; /* the arena's memory holds all of it already, perhaps read-only: only
+                              pointers are set, no tensor is read */
     const wilor_callbacks *callbacks;
     uint64_t bytes_done, bytes_total; /* of source tensors, for the progress callback */
     wilor_error *err;

@@ -42,7 +42,7 @@ static wilor_status load_batch_norm(wilor_upsample *u, wilor_loader *l, const ch
     }
     float *scale = wilor_arena_push(l->arena, (size_t)padded, sizeof(float));
     float *shift = wilor_arena_push(l->arena, (size_t)padded, sizeof(float));
-    for (int c = 0; shift && c < u->outputs; c++) {
+    for (int c = 0; shift && !l->assign && c < u->outputs; c++) {
         scale[c] = v[0][c] / sqrtf(v[3][c] + BATCH_NORM_EPS);
         shift[c] = v[1][c] - v[2][c] * scale[c];
     }
@@ -67,12 +67,12 @@ static wilor_status load_upsample(wilor_upsample *u, wilor_loader *l, const char
     WILOR_TRY(wilor_source_need(l->source, name, 4,
                                 (const int64_t[]){inputs, outputs, KERNEL, KERNEL}, &index, &t,
                                 l->err));
-    if (l->arena->base) {
+    if (l->arena->base && !l->assign) {
         if (!wilor_pages_alloc(&pages, t->count * sizeof(float)))
             WILOR_FAIL(l->err, WILOR_ERR_NOMEM, "no memory for the tensor %s", name);
         WILOR_TRY(wilor_tensor_to_f32(t, pages.data, l->err));
         WILOR_TRY(wilor_loader_done(l, t));
-    } else {
+    } else if (!l->assign) {
         wilor_loader_expect(l, t);
     }
     for (int p = 0; p < WILOR_PARITIES; p++) {

@@ -48,7 +48,8 @@ typedef struct wilor_vit_dims {
 wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s, int heads,
                                wilor_error *err);
 
-/* Load (or, with a measuring arena, add up). v->blocks etc. live in the arena too. */
+/* Load (or, with a measuring arena, add up). v is zeroed before the first call; v->blocks is on the
+ * heap, its caller's to free, all numbers are in the arena. */
 wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims *dims);
 /* After everything is packed: what does not depend on the picture. Needs a workspace of one
  * hand. */

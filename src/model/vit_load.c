@@ -1,6 +1,8 @@
 /* The backbone's tensors: sizes from shapes, packing. */
 #include "vit.h"
 
+#include "heap.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -89,12 +91,14 @@ static wilor_status load_positions(wilor_vit *v, wilor_loader *l) {
         wilor_loader_expect(l, t);
         return WILOR_OK;
     }
+    v->position = all + d;
+    if (l->assign)
+        return WILOR_OK;
     WILOR_TRY(wilor_tensor_to_f32(t, all, l->err));
     WILOR_TRY(wilor_loader_done(l, t));
     for (size_t row = 1; row <= WILOR_PATCHES; row++)
         for (size_t i = 0; i < d; i++)
             all[row * d + i] += all[i];
-    v->position = all + d;
 done:
     return st;
 }
@@ -120,7 +124,7 @@ static wilor_status embed_rows(wilor_loader *l, const char *layer, const char *i
                    init);
     WILOR_TRY(
         wilor_source_need(l->source, init, 1, (const int64_t[]){rows * k}, &index, &x, l->err));
-    if (!dst)
+    if (!dst || l->assign)
         return WILOR_OK;
     WILOR_TRY(wilor_tensor_to_f32(x, input, l->err));
     WILOR_TRY(wilor_tensor_to_f32(b, dst, l->err));
@@ -207,15 +211,16 @@ wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims 
     v->depth = dims->depth;
     v->heads = dims->heads;
     v->mlp = dims->mlp;
-    v->blocks = wilor_arena_push(l->arena, (size_t)v->depth, sizeof *v->blocks);
+    if (!v->blocks)
+        v->blocks = wilor_heap_alloc((size_t)v->depth, sizeof *v->blocks);
+    if (!v->blocks)
+        WILOR_FAIL(l->err, WILOR_ERR_NOMEM, "no memory for %d blocks", v->depth);
     WILOR_TRY(load_positions(v, l));
     WILOR_TRY(load_lead(v, l));
     WILOR_TRY(wilor_linear_load(&v->patch, l, "backbone.patch_embed.proj", v->width,
                                 WILOR_PATCH_INPUTS, true));
-    for (int i = 0; i < v->depth; i++) {
-        wilor_block unused;
-        WILOR_TRY(load_block(v->blocks ? &v->blocks[i] : &unused, v, l, i));
-    }
+    for (int i = 0; i < v->depth; i++)
+        WILOR_TRY(load_block(&v->blocks[i], v, l, i));
     WILOR_TRY(load_heads(v, l));
 done:
     return st;

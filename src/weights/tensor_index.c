@@ -375,6 +375,8 @@ const char *wilor_index_path(const wilor_index *index) { return index->raw_path;
 
 size_t wilor_index_size(const wilor_index *index) { return index->size; }
 
+int64_t wilor_index_changed_ns(const wilor_index *index) { return index->map.changed_ns; }
+
 size_t wilor_index_data_offset(const wilor_index *index) { return index->data_offset; }
 
 const char *wilor_index_format(const wilor_index *index) { return index->format; }

@@ -68,6 +68,7 @@ void wilor_index_close(wilor_index **index); /* NULL is fine */
 
 const char *wilor_index_path(const wilor_index *index);
 size_t wilor_index_size(const wilor_index *index); /* bytes of the file; 0: there is none */
+int64_t wilor_index_changed_ns(const wilor_index *index); /* of the file; 0: not known */
 /* safetensors: where the data begins. Other formats: 0. */
 size_t wilor_index_data_offset(const wilor_index *index);
 const char *

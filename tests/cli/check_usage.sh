@@ -108,7 +108,7 @@ usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" -
 usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" --resume -o -
 usage_error "not the standard input" predict - --weights w --detector d --resume -o x
 usage_error "the standard input, -, is given twice" predict - a.png - --weights w --detector d
-for o in --bin --bvh --cache-packed --pages; do
+for o in --bin --bvh --pages; do
     usage_error "$o is not in this version" "${p[@]}" $o
 done
 

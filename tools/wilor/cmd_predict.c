@@ -11,6 +11,7 @@
 #include "hub_calls.h"
 #include "interrupt.h"
 #include "lanes.h"
+#include "packed_cache.h"
 #include "predict_run.h"
 
 #include <errno.h>
@@ -74,8 +75,18 @@ static wilor_status find_files(run *r, wilor_error *err) {
     return st;
 }
 
+/* What goes wrong with the packed weights only costs time. */
+static void keep_packed(run *r, const char *path) {
+    wilor_model_info info;
+    wilor_error err;
+    wilor_model_get_info(r->model, &info, sizeof info);
+    if (*path && !info.from_packed && wilor_cli_packed_write(path, r->model, &err) != WILOR_OK)
+        wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err.text);
+}
+
 static wilor_status open_model(run *r, wilor_error *err) {
     const wilor_cli_predict_options *o = &r->o;
+    char packed[WILOR_CLI_PACKED_PATH] = "";
     wilor_model_options mo;
     wilor_detector_options dopt;
     wilor_model_options_init(&mo, sizeof mo);
@@ -86,6 +97,12 @@ static wilor_status open_model(run *r, wilor_error *err) {
     mo.threads = o->threads;
     mo.callbacks = (wilor_callbacks){
         .user = &r->report, .log = logged, .progress = loading, .cancel = cancelled};
+    if (o->cache_packed &&
+        wilor_cli_packed_path(packed, o->weights, o->mano, o->mean, err) != WILOR_OK) {
+        wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err->text);
+        packed[0] = 0;
+    }
+    mo.packed = *packed ? packed : NULL;
     wilor_detector_options_init(&dopt, sizeof dopt);
     dopt.detector = o->detector;
     dopt.threads = o->threads;
@@ -96,6 +113,8 @@ static wilor_status open_model(run *r, wilor_error *err) {
     if (st == WILOR_OK)
         st = wilor_model_open(&r->model, &mo, err);
     wilor_cli_report_clear(&r->report);
+    if (st == WILOR_OK)
+        keep_packed(r, packed);
     return st;
 }
 

@@ -54,6 +54,7 @@ enum {
     ID_MAX_PIXELS,
     ID_FULL_PATH,
     ID_OFFLINE,
+    ID_CACHE_PACKED,
     ID_QUIET,
     ID_HELP,
     ID_HELP_SHORT
@@ -130,13 +131,14 @@ static const wilor_cli_option g_options[] = {
     {"--max-pixels", "N", "refuse larger pictures; 256M", ID_MAX_PIXELS, 0, NULL},
     {"--full-path", NULL, "compute what can change nothing, too: for checking", ID_FULL_PATH,
      WILOR_CLI_HIDDEN, NULL},
+    {"--cache-packed", NULL, "keep the weights as this processor wants them: quick starts",
+     ID_CACHE_PACKED, 0, NULL},
     {"--offline", NULL, "use what is cached: no request at all", ID_OFFLINE, 0, NULL},
     {"--quiet", NULL, "errors only on the standard error", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
     {"--bin", NULL, "", 0, 0, NOT_HERE},
     {"--bvh", "FILE", "", 0, 0, NOT_HERE},
-    {"--cache-packed", NULL, "", 0, 0, NOT_HERE},
     {"--pages", "map|huge", "", 0, 0, NOT_HERE},
 };
 
@@ -318,6 +320,9 @@ static void take_flag(wilor_cli_predict_options *p, int id) {
         break;
     case ID_EXPECT_HANDS:
         p->expect_hands = true;
+        break;
+    case ID_CACHE_PACKED:
+        p->cache_packed = true;
         break;
     case ID_OFFLINE:
         p->offline = true;

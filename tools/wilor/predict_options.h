@@ -24,7 +24,7 @@ typedef struct wilor_cli_predict_options {
     int heads, threads;
     int lanes; /* 0: as many as threads */
     wilor_compat compat;
-    bool full_path, offline;
+    bool full_path, offline, cache_packed;
 
     wilor_box *boxes;
     int box_count;

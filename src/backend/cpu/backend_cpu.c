@@ -79,7 +79,15 @@ static void cpu_unload(void *model) {
         return;
     wilor_arena_end(&m->arena);
     wilor_pages_free(&m->pages);
+    wilor_heap_free(m->vit.blocks);
     wilor_heap_free(m);
+}
+
+static const void *cpu_packed(const void *model, size_t *bytes, bool *in_place) {
+    const wilor_cpu_model *m = model;
+    *bytes = m->bytes;
+    *in_place = m->in_place;
+    return m->arena.base;
 }
 
 static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_error *err) {
@@ -108,13 +116,16 @@ static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_erro
     wilor_arena_begin(&m->arena, NULL, 0);
     WILOR_TRY(load_into(m, &l, &dims));
     m->bytes = wilor_arena_used(&m->arena);
-    if (m->bytes == SIZE_MAX || !wilor_pages_alloc(&m->pages, m->bytes))
+    m->in_place = l.assign = o->packed && o->packed_bytes == m->bytes;
+    if (m->bytes == SIZE_MAX || (!l.assign && !wilor_pages_alloc(&m->pages, m->bytes)))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for %zu MB of weights", m->bytes / 1000000);
-    wilor_arena_begin(&m->arena, m->pages.data, m->pages.bytes);
+    wilor_arena_begin(&m->arena, l.assign ? (void *)(uintptr_t)o->packed : m->pages.data,
+                      m->bytes);
     WILOR_TRY(load_into(m, &l, &dims));
     m->room = l.room;
     m->parameters = count_parameters(o->source);
-    WILOR_TRY(prepare(m, o->pool, err));
+    if (!l.assign)
+        WILOR_TRY(prepare(m, o->pool, err));
     *out = m;
     m = NULL;
 done:
@@ -333,7 +344,7 @@ static void cpu_run(void *session, const float *rgb, int n, const float *fixed_b
 }
 
 const wilor_backend *wilor_backend_cpu(void) {
-    static const wilor_backend cpu = {"cpu",      cpu_load, cpu_unload, cpu_info,
+    static const wilor_backend cpu = {"cpu",      cpu_load, cpu_unload, cpu_info, cpu_packed,
                                       cpu_memory, cpu_open, cpu_close,  cpu_run};
     return &cpu;
 }

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# wilor predict --cache-packed: the second start takes the weights as the first one packed them, with the
+# same results; what no longer fits, or is damaged, is made anew; what cannot be kept costs nothing else.
+# shellcheck source=cli_lib.sh
+. "${0%/*}/cli_lib.sh"
+cd "$scratch" || exit 1
+"$CLI_MAKE_PICTURE" a.png 96 80 1 || exit 1
+"$CLI_MAKE_MODEL" tiny "$CLI_DATA/hand-cc0.npz" w.safetensors || skip_all "no maker of weights"
+export XDG_CACHE_HOME="$scratch/kept"
+rm -rf kept
+folder=kept/wilor/packed
+p=(predict a.png --bbox 10,12,60,70,right --threads 1 --weights w.safetensors)
+packed() { echo "$folder"/*.packed; }
+stamp() { stat -c '%i %s %Y' "$(packed)"; }
+
+run "${p[@]}" --npz want.npz
+is "without" 0
+check "nothing is kept unasked" test ! -e kept/wilor/packed
+run "${p[@]}" --npz one.npz --cache-packed
+is "the first start" 0
+check "it is kept" test -s "$(packed)"
+check "nothing else" test "$(find "$folder" | wc -l)" -eq 2
+check "the same result" "$CLI_CHECK" same want.npz one.npz 0
+check "silently" empty err
+first=$(stamp)
+run "${p[@]}" --npz two.npz --cache-packed
+check "the second start: the same result" "$CLI_CHECK" same want.npz two.npz 0
+check "the file stays" test "$(stamp)" = "$first"
+
+# Used it was, too: another hand in the file is another hand in the result.
+cp "$(packed)" sound
+printf '\177' | dd of="$(packed)" bs=1 seek=$(($(stat -c %s sound) - 3001)) conv=notrunc 2>/dev/null
+head -c 3000000 /dev/zero | tr '\0' '\060' >noise
+dd if=noise of="$(packed)" bs=4096 seek=1 conv=notrunc 2>/dev/null
+truncate -s "$(stat -c %s sound)" "$(packed)"
+run "${p[@]}" --npz three.npz --cache-packed
+check "the second start reads the file" bash -c '! '"'$CLI_CHECK'"' same want.npz three.npz 0'
+cp sound "$(packed)"
+
+head -c 5000 sound >"$(packed)"
+run "${p[@]}" --npz four.npz --cache-packed
+check "a file that was cut: the same result" "$CLI_CHECK" same want.npz four.npz 0
+check "and made anew" cmp -s sound "$(packed)"
+touch -d '2 hours ago' w.safetensors
+run "${p[@]}" --npz five.npz --cache-packed
+check "weights written at another time: the same result" "$CLI_CHECK" same want.npz five.npz 0
+check "and made anew" bash -c "! cmp -s sound '$(packed)'"
+WILOR_ISA=c "$WILOR" "${p[@]}" --cache-packed >out 2>err
+check "another tier has a file of its own" test "$(find "$folder" -name '*.packed' | wc -l)" -eq 2
+run cache list
+check "cache list shows them" grep -q packed out
+run cache clean --yes
+check "cache clean removes them" test "$(find "$folder" -name '*.packed' | wc -l)" -eq 0
+
+rm -rf kept
+: >kept
+run "${p[@]}" --npz six.npz --cache-packed
+is "no folder for it: only a note" 0
+check "which says why" says "packed weights are not kept"
+check "the same result" "$CLI_CHECK" same want.npz six.npz 0
+rm -f kept
+finish

@@ -1,0 +1,20 @@
+/* Packed weights kept between runs (--cache-packed). */
+#ifndef WILOR_CLI_PACKED_CACHE_H
+#define WILOR_CLI_PACKED_CACHE_H
+
+#include "cli_text.h"
+#include "wilor/wilor.h"
+
+enum { WILOR_CLI_PACKED_PATH = 4096 };
+
+/* Where the packed form of these files (NULL: not given) lies, whether it is there or not: a name in
+ * wilor's own cache for the files' paths and this processor's kernels. The library itself sees
+ * whether what is there belongs to what the files are now. */
+wilor_status wilor_cli_packed_path(char path[WILOR_CLI_PACKED_PATH], const char *weights,
+                                   const char *mano, const char *mean, wilor_error *err);
+
+/* Write it there, whole or not at all. */
+wilor_status wilor_cli_packed_write(const char *path, const wilor_model *model,
+                                    wilor_error *err);
+
+#endif
