@@ -95,10 +95,6 @@ static wilor_status fill_info(wilor_model *m, const files *f, const char *path, 
     m->info.label = m->label;
     m->info.vertices = wilor_mano_vertices(m->mano);
     m->info.faces = wilor_mano_faces(m->mano, NULL, NULL);
-    size_t bytes;
-    bool in_place;
-    m->backend->packed(m->network, &bytes, &in_place);
-    m->info.from_packed = in_place;
     m->info.load_seconds = (double)(wilor_clock_ns() - start) * 1e-9;
     return WILOR_OK;
 }

@@ -111,13 +111,12 @@ wilor_status wilor_model_save_packed(const wilor_model *model,
     enum { PIECE = 1 << 24 };
 
     size_t bytes;
-    bool in_place;
     header h;
     wilor_error_clear(err);
     if (!model || !write)
         return wilor_error_set(err, WILOR_ERR_ARG,
                                "wilor_model_save_packed: model and write may not be NULL");
-    const uint8_t *from = model->backend->packed(model->network, &bytes, &in_place);
+    const uint8_t *from = model->backend->packed(model->network, &bytes);
     fill_header(&h, model->key, bytes);
     bool ok = write(user, &h, sizeof h) == 0 && write(user, zeros, sizeof zeros) == 0;
     for (size_t at = 0; ok && at < bytes; at += PIECE)

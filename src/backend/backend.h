@@ -46,8 +46,8 @@ typedef struct wilor_backend {
     wilor_status (*load)(void **model, const wilor_backend_load *o, wilor_error *err);
     void (*unload)(void *model); /* NULL is fine */
     void (*info)(const void *model, wilor_model_info *info);
-    /* Its weights as they lie in memory; whether they are those of wilor_backend_load.packed. */
-    const void *(*packed)(const void *model, size_t *bytes, bool *in_place);
+    /* Its weights as they lie in memory, to be written out. */
+    const void *(*packed)(const void *model, size_t *bytes);
 
     /* Bytes of a session's working memory on so many threads. */
     size_t (*memory)(const void *model, const wilor_backend_session *o, int threads);

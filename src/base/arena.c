@@ -43,6 +43,11 @@ void *wilor_arena_push(wilor_arena *a, size_t count, size_t size) {
 
 size_t wilor_arena_used(const wilor_arena *a) { return a->used; }
 
+void wilor_arena_expose(const wilor_arena *a) {
+    if (a->base)
+        ASAN_UNPOISON_MEMORY_REGION(a->base, a->size);
+}
+
 void wilor_arena_end(wilor_arena *a) {
     if (a->base)
         ASAN_UNPOISON_MEMORY_REGION(a->base, a->size);

@@ -21,6 +21,8 @@ void wilor_arena_begin(wilor_arena *a, void *base, size_t size);
 void *wilor_arena_push(wilor_arena *a, size_t count, size_t size);
 /* Bytes needed for all pieces so far, or SIZE_MAX. */
 size_t wilor_arena_used(const wilor_arena *a);
+/* Make the gaps readable, too: the block is to be written out as it is. */
+void wilor_arena_expose(const wilor_arena *a);
 /* Make the whole block ordinary memory again, before it is freed. */
 void wilor_arena_end(wilor_arena *a);
 

@@ -83,10 +83,10 @@ static void cpu_unload(void *model) {
     wilor_heap_free(m);
 }
 
-static const void *cpu_packed(const void *model, size_t *bytes, bool *in_place) {
+static const void *cpu_packed(const void *model, size_t *bytes) {
     const wilor_cpu_model *m = model;
+    wilor_arena_expose(&m->arena);
     *bytes = m->bytes;
-    *in_place = m->in_place;
     return m->arena.base;
 }
 
@@ -143,6 +143,7 @@ static void cpu_info(const void *model, wilor_model_info *info) {
     info->parameters = m->parameters;
     info->packed_bytes = m->bytes;
     info->isa = m->vit.kernels->isa;
+    info->from_packed = m->in_place;
 }
 
 /* ---------------------------------------------------------------- session */
