@@ -9,6 +9,7 @@
 #include "clock.h"
 #include "fma_probe.h"
 #include "random_detector.h"
+#include "random_weights.h"
 #include "yolo.h"
 #include "yolo_program.h"
 
@@ -112,8 +113,9 @@ static void dump(const wilor_yolo_run *run, const char *path) {
 }
 
 static wilor_status open_index(wilor_index **index, const char *path, wilor_error *err) {
-    if (strncmp(path, "random:", 7) == 0)
-        return wilor_random_detector(index, path + 7, err);
+    const char *name = wilor_random_name(path);
+    if (name)
+        return wilor_random_detector(index, name, err);
     wilor_status st = wilor_index_open(index, path, err);
     return st == WILOR_OK ? wilor_index_canonical(*index, err) : st;
 }

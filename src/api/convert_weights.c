@@ -4,25 +4,19 @@
 #include "file_hash.h"
 #include "random_weights.h"
 #include "weights_convert.h"
-#include <string.h>
 
 enum { GROUP_SIZE = 64 };
-
-static const char RANDOM[] = "random:";
-
-static bool is_random(const char *source) {
-    return strncmp(source, RANDOM, sizeof RANDOM - 1) == 0;
-}
 
 static wilor_status open_source(wilor_index **out, const char *source, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_quoted q;
     wilor_random_model model;
-    if (is_random(source)) {
-        if (!wilor_random_model_named(&model, source + sizeof RANDOM - 1) || model.mean_pose)
+    const char *name = wilor_random_name(source);
+    if (name) {
+        if (!wilor_random_model_named(&model, name) || model.mean_pose)
             WILOR_FAIL(err, WILOR_ERR_ARG,
                        "%s names no synthetic weights to convert: tiny, hd80 and full do",
-                       wilor_quote(&q, source + sizeof RANDOM - 1));
+                       wilor_quote(&q, name));
         return wilor_random_index(out, &model, NULL, err);
     }
     WILOR_TRY(wilor_index_open(out, source, err));
@@ -53,7 +47,7 @@ wilor_status wilor_convert(const wilor_convert_options *options, wilor_error *er
     WILOR_TRY(wilor_options_read(&o, sizeof o, options, "wilor_convert_options", err));
     WILOR_TRY(check(&o, err));
     WILOR_TRY(open_source(&source, o.source, err));
-    if (!is_random(o.source))
+    if (!wilor_random_name(o.source))
         WILOR_TRY(wilor_file_hash(o.source, 0, wilor_index_size(source), "reading",
                                   &o.callbacks, hex, err));
     wilor_convert_job job = {.source = source,

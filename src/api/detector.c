@@ -3,15 +3,16 @@
 
 #include "clock.h"
 #include "random_detector.h"
+#include "random_weights.h"
 
 #include <string.h>
 
 static wilor_status open_index(wilor_index **out, const char *path, wilor_error *err) {
-    static const char RANDOM[] = "random:";
     wilor_status st = WILOR_OK;
     wilor_quoted q;
-    if (strncmp(path, RANDOM, sizeof RANDOM - 1) == 0)
-        return wilor_random_detector(out, path + sizeof RANDOM - 1, err);
+    const char *name = wilor_random_name(path);
+    if (name)
+        return wilor_random_detector(out, name, err);
     WILOR_TRY(wilor_index_open(out, path, err));
     WILOR_TRY(wilor_index_canonical(*out, err));
     if (wilor_index_kind(*out) != WILOR_FILE_DETECTOR)

@@ -70,12 +70,12 @@ static void close_files(files *f) {
 }
 
 static wilor_status open_files(files *f, const wilor_model_options *o, wilor_error *err) {
-    static const char RANDOM[] = "random:";
     wilor_status st = WILOR_OK;
+    const char *name = wilor_random_name(o->weights);
     WILOR_TRY(open_canonical(&f->mano, o->mano, err));
     WILOR_TRY(open_canonical(&f->mean, o->mean, err));
-    if (strncmp(o->weights, RANDOM, sizeof RANDOM - 1) == 0)
-        WILOR_TRY(open_random(&f->weights, o->weights + sizeof RANDOM - 1, f, err));
+    if (name)
+        WILOR_TRY(open_random(&f->weights, name, f, err));
     else
         WILOR_TRY(open_canonical(&f->weights, o->weights, err));
     WILOR_TRY(check_kinds(f, o, err));

@@ -1,8 +1,6 @@
 /* Loading: every convolution folded by yolo_file.c, then packed as the kernels want it. */
 #include "yolo_load.h"
 
-static int panels_of(int count, int width) { return (count + width - 1) / width; }
-
 typedef struct pack_job {
     const wilor_kernels *kernels;
     const float *weight;
@@ -73,7 +71,8 @@ static size_t push_all(wilor_yolo *y, wilor_arena *a, size_t *largest) {
     const wilor_yolo_program *p = &y->program;
     for (int i = 0; i < p->conv_count; i++) {
         const wilor_yolo_conv *c = &p->convs[i];
-        size_t padded = (size_t)panels_of(c->out, y->kernels->nr) * (size_t)y->kernels->nr;
+        size_t padded =
+            (size_t)wilor_yolo_parts(c->out, y->kernels->nr) * (size_t)y->kernels->nr;
         size_t floats = (size_t)c->out * depth_of(c);
         size_t depth =
             y->convs[i].winograd ? WILOR_WINOGRAD_PLANES * (size_t)c->in : depth_of(c);
@@ -94,7 +93,7 @@ static wilor_status load_conv(wilor_yolo *y, int i, const wilor_index *index,
     pack_job job = {y->kernels, weight, to->panels, c->out,
                     to->winograd ? (size_t)c->in : depth_of(c)};
     wilor_threads_run(pool, to->winograd ? winograd_unit : pack_unit, &job,
-                      panels_of(c->out, y->kernels->nr));
+                      wilor_yolo_parts(c->out, y->kernels->nr));
 done:
     return st;
 }

@@ -17,6 +17,9 @@ typedef struct wilor_yolo_packed {
 
 enum { WILOR_WINOGRAD_PLANES = 16 };
 
+/* How many pieces of `size` hold `count`. */
+static inline int wilor_yolo_parts(int count, int size) { return (count + size - 1) / size; }
+
 struct wilor_yolo {
     const wilor_kernels *kernels;
     wilor_yolo_program program;

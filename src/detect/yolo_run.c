@@ -342,8 +342,6 @@ static void phase_unit(void *context, int unit, int thread) {
         row_unit(run, j, unit - j->first, scratch);
 }
 
-static int parts(int count, int size) { return (count + size - 1) / size; }
-
 /* Floats of gathered inputs that a unit may hold. */
 static int gathered_chunk(const wilor_kernels *t, const wilor_yolo_conv *v) {
     int floats = t->mr * v->size * v->size * v->in;
@@ -379,18 +377,18 @@ static void cut_conv(const wilor_yolo_run *run, job *j, int wanted) {
     } else {
         chunk_most = gathered_chunk(t, v);
     }
-    j->tiles = parts(pixels, t->mr);
-    j->panels = parts(v->out, t->nr);
+    j->tiles = wilor_yolo_parts(pixels, t->mr);
+    j->panels = wilor_yolo_parts(v->out, t->nr);
     j->panel_major =
         s->stride == 1 && !winograd && (int64_t)pixels * v->in <= PANEL_MAJOR_FLOATS;
     j->group = j->panel_major ? 1 : j->panels;
-    j->chunk = j->tiles * parts(j->panels, j->group) / wanted;
+    j->chunk = j->tiles * wilor_yolo_parts(j->panels, j->group) / wanted;
     j->chunk = j->chunk < 1 ? 1 : j->chunk < chunk_most ? j->chunk : chunk_most;
-    j->chunks = parts(j->tiles, j->chunk);
+    j->chunks = wilor_yolo_parts(j->tiles, j->chunk);
     /* Still too few: share the columns, too. */
-    while (j->group > 4 && j->chunks * parts(j->panels, j->group) < wanted)
-        j->group = parts(j->group, 2);
-    j->groups = parts(j->panels, j->group);
+    while (j->group > 4 && j->chunks * wilor_yolo_parts(j->panels, j->group) < wanted)
+        j->group = wilor_yolo_parts(j->group, 2);
+    j->groups = wilor_yolo_parts(j->panels, j->group);
 }
 
 static void run_phase(wilor_yolo_run *run, int first, int count) {
@@ -402,7 +400,7 @@ static void run_phase(wilor_yolo_run *run, int first, int count) {
         j->step = &p->steps[first + i];
         j->first = units;
         if (j->step->op == WILOR_YOLO_CONVOLVE) {
-            cut_conv(run, j, parts(threads * 6, count));
+            cut_conv(run, j, wilor_yolo_parts(threads * 6, count));
             units += j->chunks * j->groups;
         } else {
             units += run->maps[j->step->out.map].height;
@@ -581,16 +579,20 @@ typedef struct cell {
     float x, y, stride;
 } cell;
 
+static cell cell_at(const wilor_yolo_run *run, int level, int x, int y) {
+    const map *m = &run->maps[run->yolo->program.head[level]];
+    return (cell){at(m, (ptrdiff_t)y * m->pitch + x, 0), (float)x + 0.5f, (float)y + 0.5f,
+                  (float)(8 << level)};
+}
+
 static cell find_cell(const wilor_yolo_run *run, int anchor) {
     int l = 0, n;
     while ((n = (run->width >> (3 + l)) * (run->height >> (3 + l))) <= anchor && l < 2) {
         anchor -= n;
         l++;
     }
-    const map *m = &run->maps[run->yolo->program.head[l]];
-    int y = anchor / m->width, x = anchor % m->width;
-    return (cell){at(m, (ptrdiff_t)y * m->pitch + x, 0), (float)x + 0.5f, (float)y + 0.5f,
-                  (float)(8 << l)};
+    int width = run->width >> (3 + l);
+    return cell_at(run, l, anchor % width, anchor / width);
 }
 
 static float sigmoid(float x) {
@@ -637,7 +639,7 @@ int wilor_yolo_candidates(const wilor_yolo_run *run, float conf, wilor_candidate
                 if (!(s[side] > conf))
                     continue;
                 if (n < most) {
-                    cell here = find_cell(run, anchor);
+                    cell here = cell_at(run, l, x, y);
                     out[n] =
                         (wilor_candidate){.score = s[side], .side = side, .anchor = anchor};
                     decode_box(&here, out[n].box);

@@ -264,6 +264,12 @@ void wilor_random_mean(uint64_t seed, float pose[96], float shape[10], float cam
     cam[1] = cam[2] = 0;
 }
 
+const char *wilor_random_name(const char *path) {
+    static const char PREFIX[] = "random:";
+    size_t n = sizeof PREFIX - 1;
+    return strncmp(path, PREFIX, n) == 0 ? path + n : NULL;
+}
+
 bool wilor_random_model_named(wilor_random_model *out, const char *name) {
     static const struct {
         const char *name;

@@ -34,6 +34,9 @@ typedef struct wilor_random_model {
                         and pred_cam is its init_cam + camera */
 } wilor_random_model;
 
+/* NAME of "random:NAME", which stands for weights by formula where a path could; NULL for a path. */
+const char *wilor_random_name(const char *path);
+
 /* "tiny" (D 64, L 3, 4 heads), "hd80" (160, 2, 2), "full" (1280, 32, 16), all with seed 1: the
  * reference models; "demo": tiny with mean_pose and the camera of demo/hands.png. False: no
  * such name. */

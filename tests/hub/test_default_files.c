@@ -24,9 +24,6 @@
 #define MINI_FILES MINI "/snapshots/" COMMIT "/pretrained_models/"
 #define MLX_FILES MLX "/snapshots/" COMMIT "/"
 
-/* The program's, of which only this is needed. */
-bool wilor_cli_interrupted(void) { return false; }
-
 static const char *const g_files[] = {MINI "/refs/main",
                                       MINI_FILES "wilor_final.ckpt",
                                       MINI_FILES "detector.pt",

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 wilor_status wilor_cli_fail(wilor_error *err, wilor_status status, const char *format, ...) {
     if (!err)
@@ -171,4 +172,15 @@ bool wilor_cli_parse_list(const char *text, size_t count, double *out, const cha
     if (rest)
         *rest = text;
     return true;
+}
+
+bool wilor_cli_is_formula(const char *path) { return strncmp(path, "random:", 7) == 0; }
+
+wilor_status wilor_cli_check_file(const char *option, const char *path, wilor_error *err) {
+    wilor_cli_quoted q;
+    if (!path || wilor_cli_is_formula(path) || access(path, F_OK) == 0 ||
+        (errno != ENOENT && errno != ENOTDIR))
+        return WILOR_OK;
+    return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", option,
+                          wilor_cli_quote(&q, path), strerror(errno));
 }

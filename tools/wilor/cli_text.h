@@ -51,4 +51,10 @@ bool wilor_cli_parse_count(const char *text, uint64_t *out);
  * to the end of text; with rest == NULL nothing may follow. */
 bool wilor_cli_parse_list(const char *text, size_t count, double *out, const char **rest);
 
+/* "random:NAME" stands for weights by formula (wilor_model_options, wilor_detector_options). */
+bool wilor_cli_is_formula(const char *path);
+/* A file that an option names (NULL: it was not given) and that is simply not there: ERR_MISSING, which
+ * is another thing than a file that is wrong. */
+wilor_status wilor_cli_check_file(const char *option, const char *path, wilor_error *err);
+
 #endif

@@ -15,11 +15,8 @@
 #include "interrupt.h"
 #include "report.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 enum { CROP_FLOATS = 256 * 256 * 3, STAGES = 6, WARM_RUNS = 2 };
 
@@ -110,11 +107,6 @@ static wilor_status run_route(bench *b, timing *t, wilor_error *err) {
 
 /* ---------------------------------------------------------------- opening */
 
-static int cancelled(void *user) {
-    (void)user;
-    return wilor_cli_interrupted();
-}
-
 static void loading(void *user, const char *what, uint64_t done, uint64_t total) {
     wilor_cli_report_loading(user, what, done, total);
 }
@@ -127,7 +119,7 @@ static wilor_status open_model(bench *b, wilor_error *err) {
     mo.heads = b->o.heads;
     mo.threads = b->threads;
     mo.callbacks =
-        (wilor_callbacks){.user = &b->report, .progress = loading, .cancel = cancelled};
+        (wilor_callbacks){.user = &b->report, .progress = loading, .cancel = wilor_cli_cancel};
     wilor_status st = wilor_model_open(&b->model, &mo, err);
     wilor_cli_report_clear(&b->report);
     return st;
@@ -204,16 +196,6 @@ static bool make_inputs(bench *b) {
     return true;
 }
 
-/* As in predict, a file that is simply not there is another thing than one that is wrong. */
-static wilor_status check_file(const char *option, const char *path, wilor_error *err) {
-    wilor_cli_quoted q;
-    if (!path || strncmp(path, "random:", 7) == 0 || access(path, F_OK) == 0 ||
-        (errno != ENOENT && errno != ENOTDIR))
-        return WILOR_OK;
-    return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", option,
-                          wilor_cli_quote(&q, path), strerror(errno));
-}
-
 static wilor_status open_all(bench *b, wilor_error *err) {
     const unsigned model = WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_ROUTE | WILOR_CLI_BENCH_LOAD;
     const unsigned detector =
@@ -221,14 +203,14 @@ static wilor_status open_all(bench *b, wilor_error *err) {
     wilor_status st = WILOR_OK;
     b->threads = b->o.threads ? b->o.threads : wilor_threads_default();
     if (b->o.what & model)
-        st = check_file("--weights", b->o.weights, err);
+        st = wilor_cli_check_file("--weights", b->o.weights, err);
     if (st == WILOR_OK && (b->o.what & model))
-        st = check_file("--mano", b->o.mano, err);
+        st = wilor_cli_check_file("--mano", b->o.mano, err);
     if (st == WILOR_OK && (b->o.what & detector))
-        st = check_file("--detector", b->o.detector, err);
+        st = wilor_cli_check_file("--detector", b->o.detector, err);
     if (st != WILOR_OK)
         return st;
-    if (!b->o.mano && strncmp(b->o.weights, "random:", 7) == 0 && (b->o.what & model)) {
+    if (!b->o.mano && wilor_cli_is_formula(b->o.weights) && (b->o.what & model)) {
         b->o.mano = b->hand = wilor_cli_bench_hand();
         if (!b->hand)
             return wilor_cli_fail(err, WILOR_ERR_MISSING,

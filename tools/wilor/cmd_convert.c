@@ -155,11 +155,6 @@ static wilor_status check(const command *c, uint64_t seen, wilor_error *err) {
 
 /* ---------------------------------------------------------------- callbacks */
 
-static int cancelled(void *user) {
-    (void)user;
-    return wilor_cli_interrupted();
-}
-
 static void progress(void *user, const char *what, uint64_t done, uint64_t total) {
     command *c = user;
     wilor_cli_report_loading(&c->report, what, done, total);
@@ -193,8 +188,8 @@ static wilor_status convert(command *c, wilor_error *err) {
     c->convert.source = c->source;
     c->convert.write = write_bytes;
     c->convert.write_user = c;
-    c->convert.callbacks =
-        (wilor_callbacks){.user = c, .log = logged, .progress = progress, .cancel = cancelled};
+    c->convert.callbacks = (wilor_callbacks){
+        .user = c, .log = logged, .progress = progress, .cancel = wilor_cli_cancel};
     if (st == WILOR_OK)
         st = wilor_convert(&c->convert, err);
     if (c->write_code)

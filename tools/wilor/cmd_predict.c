@@ -14,7 +14,6 @@
 #include "packed_cache.h"
 #include "predict_run.h"
 
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -26,11 +25,6 @@ typedef wilor_cli_run run;
 
 /* ---------------------------------------------------------------- before the pictures */
 
-static int cancelled(void *user) {
-    (void)user;
-    return wilor_cli_interrupted();
-}
-
 static void loading(void *user, const char *what, uint64_t done, uint64_t total) {
     wilor_cli_report_loading(user, what, done, total);
 }
@@ -40,22 +34,16 @@ static void logged(void *user, wilor_log_level level, const char *text) {
         wilor_cli_report_note(user, "%s", text);
 }
 
-/* "random:NAME" stands for weights by formula (wilor_model_options, wilor_detector_options). */
-static bool is_file(const char *path) { return path && strncmp(path, "random:", 7) != 0; }
-
 /* Files that are simply not there get the exit status of "model missing". */
 static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_error *err) {
     const char *paths[] = {o->weights, o->mano, o->mean, o->use_detector ? o->detector : NULL};
     const char *names[] = {"--weights", "--mano", "--mean", "--detector"};
-    wilor_cli_quoted q;
+    wilor_status st = WILOR_OK;
     if (wilor_cli_files_are_remote(&(wilor_cli_wanted_files){.weights = o->weights}))
         return WILOR_OK; /* looked for later */
-    for (int i = 0; i < 4; i++)
-        if (is_file(paths[i]) && access(paths[i], F_OK) != 0 &&
-            (errno == ENOENT || errno == ENOTDIR))
-            return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", names[i],
-                                  wilor_cli_quote(&q, paths[i]), strerror(errno));
-    return WILOR_OK;
+    for (int i = 0; st == WILOR_OK && i < 4; i++)
+        st = wilor_cli_check_file(names[i], paths[i], err);
+    return st;
 }
 
 /* From here on the options name files. Late: a download should not precede a mistyped picture. */
@@ -96,7 +84,7 @@ static wilor_status open_model(run *r, wilor_error *err) {
     mo.heads = o->heads;
     mo.threads = o->threads;
     mo.callbacks = (wilor_callbacks){
-        .user = &r->report, .log = logged, .progress = loading, .cancel = cancelled};
+        .user = &r->report, .log = logged, .progress = loading, .cancel = wilor_cli_cancel};
     if (o->cache_packed &&
         wilor_cli_packed_path(packed, o->weights, o->mano, o->mean, err) != WILOR_OK) {
         wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err->text);

@@ -46,11 +46,6 @@ static wilor_status take_operand(void *user, const char *text, wilor_error *err)
     return WILOR_OK;
 }
 
-static int cancelled(void *user) {
-    (void)user;
-    return wilor_cli_interrupted();
-}
-
 static void progress(void *user, const char *what, uint64_t done, uint64_t total) {
     command *c = user;
     wilor_cli_report_loading(&c->report, what, done, total);
@@ -70,7 +65,7 @@ static int run(command *c) {
     wilor_error err;
     wilor_cli_report_begin(&c->report, c->quiet);
     wilor_callbacks callbacks = {
-        .user = c, .log = logged, .progress = progress, .cancel = cancelled};
+        .user = c, .log = logged, .progress = progress, .cancel = wilor_cli_cancel};
     wilor_status st = wilor_verify(c->path, &callbacks, &err);
     wilor_cli_report_clear(&c->report);
     if (st == WILOR_ERR_CANCELLED)

@@ -80,7 +80,7 @@ static void keep_hand(const char *checkpoint) {
 }
 
 static wilor_status find_hand(finder *x, wilor_error *err) {
-    char path[PATH_ROOM], *checkpoint = NULL;
+    char path[PATH_ROOM] = "", *checkpoint = NULL;
     if (x->w->mano)
         return WILOR_OK;
     if (own_hand(path) && exists(path))
@@ -200,7 +200,7 @@ static wilor_status hand_for_path(finder *x, wilor_error *err) {
 
 static wilor_status from_path(finder *x, wilor_error *err) {
     wilor_status st = keep(&x->f->weights, x->w->weights, err);
-    if (st == WILOR_OK && strncmp(x->w->weights, "random:", 7) != 0)
+    if (st == WILOR_OK && !wilor_cli_is_formula(x->w->weights))
         st = hand_for_path(x, err);
     if (st == WILOR_OK && wants_detector(x))
         st = detector_for_path(x, err);

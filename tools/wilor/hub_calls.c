@@ -29,11 +29,6 @@ int wilor_cli_hub_exit(wilor_status status) {
                                              : WILOR_CLI_FAILED;
 }
 
-static int cancelled(void *user) {
-    (void)user;
-    return wilor_cli_interrupted();
-}
-
 static void logged(void *user, wilor_log_level level, const char *text) {
     wilor_cli_hub_calls *c = user;
     (void)level;
@@ -92,5 +87,5 @@ wilor_callbacks wilor_cli_hub_calls_begin(wilor_cli_hub_calls *c, wilor_cli_repo
     return (wilor_callbacks){.user = c,
                              .log = report->quiet ? NULL : logged,
                              .progress = progress,
-                             .cancel = cancelled};
+                             .cancel = wilor_cli_cancel};
 }

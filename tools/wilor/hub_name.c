@@ -38,7 +38,7 @@ bool wilor_cli_is_local(const char *text) {
     static const char *const endings[] = {".ckpt", ".safetensors", ".npz", ".pt",
                                           ".pth",  ".pkl",         ".bin"};
     wilor_cli_hub_name n;
-    if (!strncmp(text, "random:", 7) || strchr("/.~", text[0]) || access(text, F_OK) == 0 ||
+    if (wilor_cli_is_formula(text) || strchr("/.~", text[0]) || access(text, F_OK) == 0 ||
         !wilor_cli_hub_name_parse(&n, text))
         return true;
     if (*n.revision || *n.file)

@@ -28,3 +28,8 @@ void wilor_cli_interrupt_catch(void) {
 }
 
 bool wilor_cli_interrupted(void) { return atomic_load(&g_interrupted) != 0; }
+
+int wilor_cli_cancel(void *user) {
+    (void)user;
+    return wilor_cli_interrupted();
+}

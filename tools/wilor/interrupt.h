@@ -7,5 +7,7 @@
 /* Also ignores SIGPIPE: a closed pipe becomes a failed write. */
 void wilor_cli_interrupt_catch(void);
 bool wilor_cli_interrupted(void);
+/* The same as a cancel callback (wilor_callbacks). */
+int wilor_cli_cancel(void *user);
 
 #endif

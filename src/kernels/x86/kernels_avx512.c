@@ -200,6 +200,7 @@ static void gemm_f32_avx512(const float *a, const float *b, size_t k, float *til
 #define CONV_FLUSH(to, v)                                                                      \
     _mm512_store_ps(to, begun ? _mm512_add_ps(_mm512_load_ps(to), v) : v);                     \
     v = _mm512_setzero_ps();
+#define WIDE_DECLARE(r, p) DECLARE(r)
 #define WIDE_FLUSH(r, p)                                                                       \
     CONV_FLUSH(tile + r * NR, c##r##0)                                                         \
     CONV_FLUSH(tile + r * NR + 16, c##r##1)
@@ -208,20 +209,7 @@ static void conv_wide(const float *a, size_t s, const ptrdiff_t *offset, int tap
                       const float *b, float *tile) {
     bool begun = false;
     size_t terms = 0;
-    DECLARE(0)
-    DECLARE(1)
-    DECLARE(2)
-    DECLARE(3)
-    DECLARE(4)
-    DECLARE(5)
-    DECLARE(6)
-    DECLARE(7)
-    DECLARE(8)
-    DECLARE(9)
-    DECLARE(10)
-    DECLARE(11)
-    DECLARE(12)
-    DECLARE(13)
+    CONV_ROWS(WIDE_DECLARE)
     for (int t = 0; t < taps; t++) {
         CONV_START
         for (size_t n = depth; n > 0;) {
