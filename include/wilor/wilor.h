@@ -113,14 +113,15 @@ WILOR_API const char *wilor_build_info(void);
 
 /* Kernel tiers. Numbers grow with capability within a family. */
 typedef enum wilor_isa {
-    WILOR_ISA_AUTO = 0, /* the best that this processor and operating system allow */
-    WILOR_ISA_C = 1,    /* plain C */
-    WILOR_ISA_AVX2 = 2, /* x86-64 with AVX2 and FMA */
-    WILOR_ISA_AVX512 = 3,
-    WILOR_ISA_NEON = 16 /* AArch64 */
+    WILOR_ISA_AUTO = 0,   /* the best that this processor and operating system allow */
+    WILOR_ISA_C = 1,      /* plain C */
+    WILOR_ISA_AVX2 = 2,   /* x86-64 with AVX2 and FMA; AVX-VNNI where the processor has it */
+    WILOR_ISA_AVX512 = 3, /* with AVX512-VNNI and AVX512-BF16 where the processor has them */
+    WILOR_ISA_AMX = 4,    /* AVX-512 and the matrix unit */
+    WILOR_ISA_NEON = 16   /* AArch64 */
 } wilor_isa;
 
-/* "c", "avx2", "avx512", "neon"; "auto" for WILOR_ISA_AUTO, "unknown" for others. */
+/* "c", "avx2", "avx512", "amx", "neon"; "auto" for WILOR_ISA_AUTO, "unknown" for others. */
 WILOR_API const char *wilor_isa_name(wilor_isa isa);
 
 /* The tier that WILOR_ISA_AUTO means here: the processor's best, capped by the environment

@@ -9,6 +9,11 @@
 
 #if defined(__x86_64__) && defined(__GNUC__)
 #include <cpuid.h>
+#include <pthread.h>
+#if defined(__linux__)
+#include <sys/syscall.h>
+#include <unistd.h>
+#endif
 
 static unsigned long long read_xcr0(void) {
     unsigned lo, hi;
@@ -16,27 +21,105 @@ static unsigned long long read_xcr0(void) {
     return (unsigned long long)hi << 32 | lo;
 }
 
-static wilor_isa detect(void) {
-    enum { XMM_YMM = 0x6, ZMM = 0xE0 };
+/* Bits of CPUID leaf 7 that older compilers' headers lack: ECX, EDX, then EAX of subleaf 1. */
+enum {
+    AVX512VNNI = 1 << 11,
+    AMX_ALL = 1 << 22 | 1 << 24 | 1 << 25,
+    AVXVNNI = 1 << 4,
+    BF16 = 1 << 5
+};
+
+/* Linux gives the tile registers only to those that ask, for the whole process. */
+static int amx_permitted(void) {
+#if defined(__linux__)
+    enum { REQUEST = 0x1023, TILE_DATA = 18 };
+
+    return syscall(SYS_arch_prctl, REQUEST, TILE_DATA) == 0;
+#else
+    return 0;
+#endif
+}
+
+static unsigned g_features;
+static wilor_isa g_isa;
+static pthread_once_t g_once = PTHREAD_ONCE_INIT;
+
+static wilor_isa tier_above(unsigned b, unsigned d, unsigned long long saved) {
+    enum { ZMM = 0xE0, TILES = 0x60000, ALL = WILOR_CPU_AVX512VNNI | WILOR_CPU_AVX512BF16 };
+
+    unsigned need = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
+    if ((b & need) != need || (saved & ZMM) != ZMM) {
+        g_features &= ~(unsigned)ALL;
+        return WILOR_ISA_AVX2;
+    }
+    int tiles = (d & AMX_ALL) == AMX_ALL && (saved & TILES) == TILES &&
+                (g_features & ALL) == ALL && amx_permitted();
+    return tiles ? WILOR_ISA_AMX : WILOR_ISA_AVX512;
+}
+
+static void detect(void) {
+    enum { XMM_YMM = 0x6 };
 
     unsigned a, b, c, d;
+    g_isa = WILOR_ISA_C;
     if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE))
-        return WILOR_ISA_C;
+        return;
     int fma = (c & bit_FMA) && (c & bit_F16C) && (c & bit_AVX);
     unsigned long long saved = read_xcr0();
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d) || (saved & XMM_YMM) != XMM_YMM || !fma ||
         !(b & bit_AVX2))
-        return WILOR_ISA_C;
-    unsigned need = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
-    return (b & need) == need && (saved & ZMM) == ZMM ? WILOR_ISA_AVX512 : WILOR_ISA_AVX2;
+        return;
+    unsigned more = 0, b1, c1, d1;
+    if (a >= 1 && !__get_cpuid_count(7, 1, &more, &b1, &c1, &d1))
+        more = 0;
+    g_features = (more & AVXVNNI ? WILOR_CPU_AVXVNNI : 0) |
+                 (more & BF16 ? WILOR_CPU_AVX512BF16 : 0) |
+                 (c & AVX512VNNI ? WILOR_CPU_AVX512VNNI : 0);
+    g_isa = tier_above(b, d, saved);
+}
+
+wilor_isa wilor_cpu_isa(void) {
+    pthread_once(&g_once, detect);
+    return g_isa;
+}
+
+unsigned wilor_cpu_features(void) {
+    pthread_once(&g_once, detect);
+    return g_features;
 }
 #elif defined(__aarch64__) || defined(_M_ARM64)
-static wilor_isa detect(void) { return WILOR_ISA_NEON; /* part of the base architecture */ }
-#else
-static wilor_isa detect(void) { return WILOR_ISA_C; }
-#endif
+wilor_isa wilor_cpu_isa(void) { return WILOR_ISA_NEON; /* part of the base architecture */ }
 
-wilor_isa wilor_cpu_isa(void) { return detect(); }
+#if defined(__linux__)
+#include <sys/auxv.h>
+
+unsigned wilor_cpu_features(void) {
+    enum { I8MM = 1 << 13, BF16 = 1 << 14 }; /* of HWCAP2 */
+
+    unsigned long have = getauxval(AT_HWCAP2);
+    return (have & BF16 ? WILOR_CPU_ARM_BF16 : 0) | (have & I8MM ? WILOR_CPU_ARM_I8MM : 0);
+}
+#elif defined(__APPLE__)
+#include <sys/sysctl.h>
+
+static int has(const char *name) {
+    int value = 0;
+    size_t size = sizeof value;
+    return sysctlbyname(name, &value, &size, NULL, 0) == 0 && value;
+}
+
+unsigned wilor_cpu_features(void) {
+    return (has("hw.optional.arm.FEAT_BF16") ? WILOR_CPU_ARM_BF16 : 0) |
+           (has("hw.optional.arm.FEAT_I8MM") ? WILOR_CPU_ARM_I8MM : 0);
+}
+#else
+unsigned wilor_cpu_features(void) { return 0; }
+#endif
+#else
+wilor_isa wilor_cpu_isa(void) { return WILOR_ISA_C; }
+
+unsigned wilor_cpu_features(void) { return 0; }
+#endif
 
 const char *wilor_isa_name(wilor_isa isa) {
     switch (isa) {
@@ -48,6 +131,8 @@ const char *wilor_isa_name(wilor_isa isa) {
         return "avx2";
     case WILOR_ISA_AVX512:
         return "avx512";
+    case WILOR_ISA_AMX:
+        return "amx";
     case WILOR_ISA_NEON:
         return "neon";
     }
@@ -60,7 +145,7 @@ wilor_isa wilor_isa_best(void) {
     if (!wish)
         return best;
     static const wilor_isa all[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
-                                    WILOR_ISA_NEON};
+                                    WILOR_ISA_AMX, WILOR_ISA_NEON};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(wish, wilor_isa_name(all[i])) == 0 && all[i] < best)
             best = all[i];

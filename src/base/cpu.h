@@ -8,6 +8,17 @@
  * CPUID's feature bits are believed). Not capped by the environment. */
 wilor_isa wilor_cpu_isa(void);
 
+/* Instructions beyond the tiers, as far as the operating system saves their registers. */
+enum {
+    WILOR_CPU_AVXVNNI = 1,
+    WILOR_CPU_AVX512VNNI = 2,
+    WILOR_CPU_AVX512BF16 = 4,
+    WILOR_CPU_ARM_BF16 = 8,
+    WILOR_CPU_ARM_I8MM = 16
+};
+
+unsigned wilor_cpu_features(void);
+
 /* Physical cores that the affinity mask and the cgroup's quota leave, at least 1. */
 int wilor_cpu_cores(void);
 

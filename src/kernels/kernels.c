@@ -5,7 +5,7 @@
 #include <pthread.h>
 #include <stddef.h>
 
-enum { TIERS = 4 };
+enum { TIERS = 5 };
 
 static wilor_kernels g_tables[TIERS];
 static int g_count;
@@ -17,6 +17,11 @@ static void add(void (*fill)(wilor_kernels *)) {
     fill(&g_tables[g_count++]);
 }
 
+#if defined(WILOR_X86)
+/* The matrix unit is a matter of dot.h; all else is AVX-512's. */
+static void fill_amx(wilor_kernels *t) { t->isa = WILOR_ISA_AMX; }
+#endif
+
 static void build(void) {
     wilor_isa have = wilor_cpu_isa();
     (void)have;
@@ -26,6 +31,8 @@ static void build(void) {
         add(wilor_kernels_fill_avx2);
     if (have >= WILOR_ISA_AVX512)
         add(wilor_kernels_fill_avx512);
+    if (have >= WILOR_ISA_AMX)
+        add(fill_amx);
 #elif defined(WILOR_ARM64)
     add(wilor_kernels_fill_neon);
 #endif

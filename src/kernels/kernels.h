@@ -37,6 +37,10 @@ typedef struct wilor_kernels {
      * all). */
     void (*gemm_f32)(const float *a, const float *b, size_t k, float *tile, const float *next);
 
+    /* The first nr / 2 columns of the same tile for half of the work; b's rows are nr apart. NULL where
+     * nobody needs it: 240 columns of a head are 15 panels of 16. */
+    void (*gemm_half_f32)(const float *a, const float *b, size_t k, float *tile);
+
     /* panel[k][width] from `rows` <= width rows of k numbers, ld apart; the rest becomes zero.
      * width is mr (A operands) or nr (B operands, also weights: a row of W is a column of B). */
     void (*pack_f32)(const float *src, size_t ld, int rows, int width, size_t k, float *panel);
@@ -79,8 +83,8 @@ typedef struct wilor_kernels {
      * NULL, which may be out. */
     void (*bias_silu_f32)(const float *tile, int rows, int cols, const float *bias,
                           const float *added, size_t lda, float *out, size_t ldo);
-    /* tile = gelu(tile + bias), all mr × nr of it: x/2 · (1 + erf(x/√2)). */
-    void (*bias_gelu_f32)(float *tile, const float *bias);
+    /* tile = gelu(tile + bias), the first rows, all nr columns: x/2 · (1 + erf(x/√2)). */
+    void (*bias_gelu_f32)(float *tile, int rows, const float *bias);
 
     /* s[keys][nr]: every column becomes exp(scale · (s - its maximum)); sums[nr] their sums. */
     void (*softmax_f32)(float *s, int keys, float scale, float *sums);

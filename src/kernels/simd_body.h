@@ -179,8 +179,8 @@ static inline VF gelu(VF x) {
     return v_fma(half, erf, half);
 }
 
-static void bias_gelu_f32_simd(float *tile, const float *bias) {
-    for (int r = 0; r < MR; r++, tile += NR)
+static void bias_gelu_f32_simd(float *tile, int rows, const float *bias) {
+    for (int r = 0; r < rows; r++, tile += NR)
         for (int c = 0; c < NR; c += VL)
             v_store(tile + c, gelu(v_add(v_load(tile + c), v_load(bias + c))));
 }

@@ -363,7 +363,7 @@ static void finish_tile(const wilor_gemm *g, int panel, int row_panel, float *ti
     const float *bias = g->w->bias + column;
     if (g->epilogue == WILOR_EPILOGUE_GELU_PACK) {
         size_t n = (size_t)g->w->n;
-        t->bias_gelu_f32(tile, bias);
+        t->bias_gelu_f32(tile, t->mr, bias);
         t->pack_f32(tile, (size_t)t->nr, t->mr, t->mr, (size_t)cols,
                     g->out + ((size_t)row_panel * n + (size_t)column) * (size_t)t->mr);
         return;

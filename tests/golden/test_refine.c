@@ -263,7 +263,7 @@ static void test_gelu(void **state) {
     for (size_t i = 0; i < count; i += tile) {
         size_t n = count - i < tile ? count - i : tile;
         memcpy(t, x + i, n * sizeof *x);
-        k->bias_gelu_f32(t, zero);
+        k->bias_gelu_f32(t, k->mr, zero);
         memcpy(y + i, t, n * sizeof *x);
     }
     golden_check("gelu", y, want, count, 2e-6);

@@ -491,7 +491,7 @@ static double worst_gelu(float from, float to, long steps) {
         for (size_t j = 0; j < n; j++)
             x[j] = tile[j] =
                 from + (to - from) * (float)((double)(i + (long)j) / (double)steps);
-        g_tier->bias_gelu_f32(tile, bias);
+        g_tier->bias_gelu_f32(tile, g_tier->mr, bias);
         for (size_t j = 0; j < n; j++) {
             double want = 0.5 * (double)x[j] * (1 + erf((double)x[j] * 0.70710678118654752440));
             worst = fmax(worst, fabs(tile[j] - want) / fmax(1, fabs(want)));
@@ -522,7 +522,7 @@ static void test_gelu_bias_and_special(void **state) {
     tile[1] = NAN;
     tile[2] = INFINITY;
     tile[3] = -1e30f;
-    g_tier->bias_gelu_f32(tile, bias);
+    g_tier->bias_gelu_f32(tile, g_tier->mr, bias);
     assert_true(isnan(tile[1]));
     assert_true(isinf(tile[2]) && tile[2] > 0);
     assert_true(tile[3] == 0);
@@ -680,7 +680,7 @@ static void bench_layernorm(const bench_data *d) {
                           d->panel, BENCH_K);
 }
 
-static void bench_gelu(const bench_data *d) { g_tier->bias_gelu_f32(d->tile, d->vector); }
+static void bench_gelu(const bench_data *d) { g_tier->bias_gelu_f32(d->tile, g_tier->mr, d->vector); }
 
 static void bench_softmax(const bench_data *d) {
     /* From fresh scores each time: exponents of exponents would run out of range. */

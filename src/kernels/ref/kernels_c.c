@@ -153,8 +153,8 @@ static void bias_silu_f32_c(const float *tile, int rows, int cols, const float *
         }
 }
 
-static void bias_gelu_f32_c(float *tile, const float *bias) {
-    for (int i = 0; i < MR * NR; i++) {
+static void bias_gelu_f32_c(float *tile, int rows, const float *bias) {
+    for (int i = 0; i < rows * NR; i++) {
         float x = tile[i] + bias[i % NR];
         tile[i] = 0.5f * x * (1.0f + erff(x * 0x1.6a09e6p-1f));
     }
