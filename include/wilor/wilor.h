@@ -128,6 +128,27 @@ WILOR_API const char *wilor_isa_name(wilor_isa isa);
  * variable WILOR_ISA (one of the names above) when that is set. */
 WILOR_API wilor_isa wilor_isa_best(void);
 
+/* The arithmetic of the transformer's blocks, 98 % of a hand's work. The residual stream, norms, softmax,
+ * rotations, RefineNet and MANO are float32 with all of them; docs/accuracy.md says what each costs. */
+typedef enum wilor_dtype {
+    WILOR_DTYPE_F32 = 0, /* float32, plain fused multiply-add: the oracle, on every processor */
+    WILOR_DTYPE_AUTO =
+        1, /* bfloat16 where the processor multiplies it (AMX, AVX512-BF16, Arm's BF16),
+                             else float32 */
+    WILOR_DTYPE_F32X = 2, /* as exact as float32, from split bfloat16 parts: AMX */
+    WILOR_DTYPE_F16 = 3,  /* for graphics cards: ERR_UNSUPPORTED on a processor */
+    WILOR_DTYPE_BF16 = 4, /* bfloat16 operands, float32 sums: AMX, AVX512-BF16, Arm's BF16 */
+    WILOR_DTYPE_INT8 =
+        5, /* 8-bit operands, a scale a weight's output and a token: everywhere */
+    WILOR_DTYPE_INT4 =
+        6, /* weights kept in groups of 64 with 4 bits, multiplied as bfloat16 where
+                             there is that, else as float32 */
+    WILOR_DTYPE_FP8 = 7 /* as F16 */
+} wilor_dtype;
+
+/* "f32", "auto", "f32x", "f16", "bf16", "int8", "int4", "fp8"; "unknown" for others. */
+WILOR_API const char *wilor_dtype_name(wilor_dtype dtype);
+
 /* Threads that WILOR uses when asked for 0: physical cores this process may use (affinity mask
  * and cgroup quota count), at least 1. */
 WILOR_API int wilor_threads_default(void);
@@ -168,6 +189,9 @@ typedef struct wilor_model_options {
      * weights, another tier or version is not used (the log callback hears why), nor is one that
      * is not there. The model's files must still be there: their headers are read. */
     const char *packed;
+    /* Weights of a file in 4 bits stay so with every dtype; others are kept as the dtype has them. An
+     * arithmetic that this processor lacks is ERR_UNSUPPORTED. */
+    wilor_dtype dtype;
 } wilor_model_options;
 
 /* Fills every field with its default. size is sizeof(wilor_model_options) as the caller knows
@@ -204,6 +228,8 @@ typedef struct wilor_model_info {
     const char *weights;   /* the path it came from; lives as long as the model */
     const char *label;     /* what the file says of itself: "" mostly, else "synthetic …" */
     int from_packed;       /* 1: the weights are used in place in the file of options.packed */
+    wilor_dtype dtype;     /* what computes: never AUTO */
+    const char *kernels;   /* "f32 avx2", "bf16 amx" …; constant */
 } wilor_model_info;
 
 /* Fills *info; never fails on a live model. size is sizeof(wilor_model_info) as the caller

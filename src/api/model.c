@@ -117,6 +117,8 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
                                "wilor_model_open: out and o may not be NULL");
     *out = NULL;
     WILOR_TRY(wilor_options_read(&o, sizeof o, options, "wilor_model_options", err));
+    if (o.dtype < WILOR_DTYPE_F32 || o.dtype > WILOR_DTYPE_FP8)
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_model_options: dtype %d is none", (int)o.dtype);
     if (!o.weights)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_model_options: weights is not set");
     WILOR_TRY(open_files(&f, &o, err));
@@ -132,9 +134,10 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
                                .mano = m->mano,
                                .heads = o.heads,
                                .max_isa = o.max_isa,
+                               .dtype = o.dtype,
                                .pool = pool,
                                .callbacks = &o.callbacks};
-    wilor_packed_key(m->key, &source, o.heads, o.max_isa);
+    wilor_packed_key(m->key, &source, o.heads, o.max_isa, o.dtype);
     if (o.packed)
         load.packed =
             wilor_packed_open(&m->packed, o.packed, m->key, &load.packed_bytes, &o.callbacks);

@@ -54,9 +54,9 @@ wilor_status wilor_session_options_fill(wilor_session_options *own,
                                         const wilor_session_options *o, wilor_error *err);
 
 /* What packed weights depend on, as 64 hex digits: the files' sizes, times and tensors, the heads,
- * the kernel tier and how this version packs. */
+ * the kernel tier, the arithmetic and how this version packs. */
 void wilor_packed_key(char key[65], const wilor_tensor_source *source, int heads,
-                      wilor_isa max_isa);
+                      wilor_isa max_isa, wilor_dtype dtype);
 /* The packed weights in a file with this key: 64-byte aligned, *bytes of them, alive until m is
  * closed. NULL, and m empty: there is no such file, or it is another's, which is logged. */
 const void *wilor_packed_open(wilor_file_map *m, const char *path, const char *key,

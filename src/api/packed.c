@@ -4,13 +4,13 @@
  * tensors in the same places would pass for one. Hashing gigabytes would cost what packing costs. */
 #include "model_impl.h"
 
+#include "dot.h"
 #include "hash_sha256.h"
-#include "kernels.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { HEADER = 4096, PACKING = 1 /* goes up when the back end lays its memory out anew */ };
+enum { HEADER = 4096, PACKING = 2 /* goes up when the back end lays its memory out anew */ };
 
 static const char MAGIC[16] = "wilor packed 1\n";
 
@@ -47,7 +47,7 @@ static void add_index(wilor_sha256 *hash, const wilor_index *x) {
 }
 
 void wilor_packed_key(char key[65], const wilor_tensor_source *source, int heads,
-                      wilor_isa max_isa) {
+                      wilor_isa max_isa, wilor_dtype dtype) {
     const wilor_kernels *t = wilor_kernels_best(max_isa);
     wilor_sha256 hash;
     wilor_sha256_begin(&hash);
@@ -56,6 +56,11 @@ void wilor_packed_key(char key[65], const wilor_tensor_source *source, int heads
     add_number(&hash, t->isa);
     add_number(&hash, t->mr);
     add_number(&hash, t->nr);
+    add_number(&hash, dtype);
+    for (int arith = 0; arith < WILOR_ARITH_COUNT; arith++) {
+        const wilor_dot *dot = wilor_dot_get((wilor_arith)arith, t);
+        add_text(&hash, dot ? dot->name : "");
+    }
     add_index(&hash, source->weights);
     add_index(&hash, source->mano);
     add_index(&hash, source->mean);

@@ -14,6 +14,7 @@ typedef struct wilor_backend_load {
     const wilor_mano *mano; /* outlives the model */
     int heads;              /* 0: by the rule */
     wilor_isa max_isa;
+    wilor_dtype dtype;
     /* NULL, or what `packed` gave of a model of the same weights on the same tier, 64-byte aligned,
      * read only; it outlives the model, which uses it in place where its size fits. */
     const void *packed;

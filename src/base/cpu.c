@@ -139,6 +139,12 @@ const char *wilor_isa_name(wilor_isa isa) {
     return "unknown";
 }
 
+const char *wilor_dtype_name(wilor_dtype dtype) {
+    static const char *const names[] = {"f32",  "auto", "f32x", "f16",
+                                        "bf16", "int8", "int4", "fp8"};
+    return (unsigned)dtype < sizeof names / sizeof names[0] ? names[dtype] : "unknown";
+}
+
 wilor_isa wilor_isa_best(void) {
     wilor_isa best = wilor_cpu_isa();
     const char *wish = getenv("WILOR_ISA");

@@ -54,6 +54,10 @@ typedef struct wilor_kernels {
     void (*layernorm_f32)(const float *x, size_t ldx, int rows, size_t k, const float *gamma,
                           const float *beta, float eps, float *out, size_t ldo);
 
+    /* x += the sum of `count` rows of k numbers, `apart` from each other, + bias. */
+    void (*add_parts_f32)(const float *parts, size_t apart, int count, size_t k,
+                          const float *bias, float *x);
+
     /* A tile of a convolution, channels last, nothing packed: row r of the tile is the output at a
      * pixel whose inputs begin at a + r · step; its `taps` pieces of `depth` numbers each lie at
      * offset[0] … offset[taps - 1] from there, and b is a panel of taps · depth steps. Reads the

@@ -134,6 +134,18 @@ static void layernorm_f32_simd(const float *x, size_t ldx, int rows, size_t k,
     }
 }
 
+static void add_parts_f32_simd(const float *parts, size_t apart, int count, size_t k,
+                               const float *bias, float *x) {
+    for (size_t i = 0; i < k; i += VL) {
+        size_t n = k - i;
+        VF sum = load_up_to(parts + i, n);
+        for (int p = 1; p < count; p++)
+            sum = v_add(sum, load_up_to(parts + (size_t)p * apart + i, n));
+        sum = v_add(sum, load_up_to(bias + i, n));
+        store_up_to(x + i, v_add(load_up_to(x + i, n), sum), n);
+    }
+}
+
 static void store_bias_f32_simd(const float *tile, int rows, int cols, const float *bias,
                                 float *out, size_t ldo) {
     for (int r = 0; r < rows; r++, tile += NR, out += ldo)
@@ -250,6 +262,7 @@ static void fill_simd(wilor_kernels *t) {
     t->winograd_in_f32 = winograd_in_f32_simd;
     t->winograd_out_f32 = winograd_out_f32_simd;
     t->layernorm_f32 = layernorm_f32_simd;
+    t->add_parts_f32 = add_parts_f32_simd;
     t->store_bias_f32 = store_bias_f32_simd;
     t->add_bias_f32 = add_bias_f32_simd;
     t->affine_relu_f32 = affine_relu_f32_simd;

@@ -16,6 +16,7 @@ typedef struct pieces {
     float *q;    /* one B panel [head_dim][nr] */
     float *s;    /* scores [keys, whole panels][nr] */
     float *tile; /* mr × nr */
+    float *rows; /* the tile transposed */
     float *sums; /* nr */
     size_t total;
 } pieces;
@@ -24,16 +25,20 @@ static pieces cut_scratch(const wilor_kernels *t, int head_dim, int keys, float 
     size_t mr = (size_t)t->mr, nr = (size_t)t->nr;
     size_t key_rows = (size_t)wilor_panels(keys, t->mr) * mr;
     size_t dim_rows = (size_t)wilor_panels(head_dim, t->mr) * mr;
-    size_t sizes[6] = {key_rows * (size_t)head_dim, dim_rows * (size_t)keys,
-                       nr * (size_t)head_dim,       key_rows * nr,
-                       WILOR_TILE_FLOATS,           nr};
-    float *at[6] = {NULL};
+    size_t sizes[7] = {key_rows * (size_t)head_dim,
+                       dim_rows * (size_t)keys,
+                       nr * (size_t)head_dim,
+                       key_rows * nr,
+                       WILOR_TILE_FLOATS,
+                       WILOR_TILE_FLOATS,
+                       nr};
+    float *at[7] = {NULL};
     size_t used = 0;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 7; i++) {
         at[i] = base ? base + used : NULL;
         used += (sizes[i] + 15) / 16 * 16; /* whole cache lines */
     }
-    return (pieces){at[0], at[1], at[2], at[3], at[4], at[5], used};
+    return (pieces){at[0], at[1], at[2], at[3], at[4], at[5], at[6], used};
 }
 
 size_t wilor_attention_scratch(const wilor_kernels *kernels, int head_dim, int keys) {
@@ -63,29 +68,38 @@ static void pack_values(const wilor_attention *a, const float *v, float *panels)
 }
 
 /* rows × nr of the tile: dimension d of `queries` queries, into the result's panels. */
-static void scatter_tile(const wilor_attention *a, const float *tile, int rows, int column,
-                         int first_row, int queries) {
+static void scatter_tile(const wilor_attention *a, const float *tile, int rows, int d,
+                         int first, int queries) {
     int mr = a->kernels->mr, nr = a->kernels->nr;
-    size_t width = (size_t)a->heads * (size_t)a->head_dim;
     for (int done = 0; done < queries;) {
-        int row = first_row + done, lane = row % mr;
+        int row = a->first_row + first + done, lane = row % mr;
         int n = queries - done < mr - lane ? queries - done : mr - lane;
-        float *out = a->out + ((size_t)(row / mr) * width + (size_t)column) * (size_t)mr + lane;
-        for (int d = 0; d < rows; d++)
-            memcpy(out + (size_t)d * (size_t)mr, tile + d * nr + done,
+        float *out =
+            a->panels +
+            ((size_t)(row / mr) * (size_t)a->width + (size_t)(a->column + d)) * (size_t)mr +
+            lane;
+        for (int i = 0; i < rows; i++)
+            memcpy(out + (size_t)i * (size_t)mr, tile + i * nr + done,
                    (size_t)n * sizeof *tile);
         done += n;
     }
 }
 
-static void attend_strip(const wilor_attention *a, const pieces *p, int hand, int head,
-                         int first) {
+/* The same, row by row. */
+static void turn_tile(const wilor_attention *a, const pieces *p, int rows, int d, int first,
+                      int queries) {
+    const wilor_kernels *t = a->kernels;
+    t->pack_f32(p->tile, (size_t)t->nr, rows, rows, (size_t)queries, p->rows);
+    for (int i = 0; i < queries; i++)
+        memcpy(a->out + (size_t)(first + i) * a->ldo + d, p->rows + i * rows,
+               (size_t)rows * sizeof *a->out);
+}
+
+static void attend_strip(const wilor_attention *a, const pieces *p, int first) {
     const wilor_kernels *t = a->kernels;
     size_t mr = (size_t)t->mr, nr = (size_t)t->nr, dim = (size_t)a->head_dim;
     int queries = a->queries - first < t->nr ? a->queries - first : t->nr;
-    const float *q = a->q + ((size_t)hand * (size_t)a->queries + (size_t)first) * a->ldq +
-                     (size_t)head * dim;
-    t->pack_f32(q, a->ldq, queries, t->nr, dim, p->q);
+    t->pack_f32(a->q + (size_t)first * a->ldq, a->ldq, queries, t->nr, dim, p->q);
     for (int i = 0; i < wilor_panels(a->keys, t->mr); i++)
         t->gemm_f32(p->k + (size_t)i * dim * mr, p->q, dim, p->s + (size_t)i * mr * nr, NULL);
     t->softmax_f32(p->s, a->keys, 1.0f / sqrtf((float)a->head_dim), p->sums);
@@ -93,24 +107,17 @@ static void attend_strip(const wilor_attention *a, const pieces *p, int hand, in
         int rows = a->head_dim - d < t->mr ? a->head_dim - d : t->mr;
         t->gemm_f32(p->v + (size_t)d * (size_t)a->keys, p->s, (size_t)a->keys, p->tile, NULL);
         t->divide_f32(p->tile, p->sums);
-        scatter_tile(a, p->tile, rows, head * a->head_dim + d, hand * a->out_rows + first,
-                     queries);
+        if (a->panels)
+            scatter_tile(a, p->tile, rows, d, first, queries);
+        else
+            turn_tile(a, p, rows, d, first, queries);
     }
 }
 
-static void attention_unit(void *context, int unit, int thread) {
-    const wilor_attention *a = context;
-    pieces p = cut_scratch(a->kernels, a->head_dim, a->keys,
-                           a->scratch + (size_t)thread * a->scratch_stride);
-    int hand = unit / a->heads, head = unit % a->heads;
-    size_t at = (size_t)hand * (size_t)a->keys * a->ldkv + (size_t)head * (size_t)a->head_dim;
-    pack_keys(a, a->k + at, p.k);
-    pack_values(a, a->v + at, p.v);
+void wilor_attention_run(const wilor_attention *a) {
+    pieces p = cut_scratch(a->kernels, a->head_dim, a->keys, a->scratch);
+    pack_keys(a, a->k, p.k);
+    pack_values(a, a->v, p.v);
     for (int first = 0; first < a->queries; first += a->kernels->nr)
-        attend_strip(a, &p, hand, head, first);
-}
-
-void wilor_attention_run(const wilor_attention *a, wilor_threads *pool) {
-    wilor_attention job = *a;
-    wilor_threads_run(pool, attention_unit, &job, a->hands * a->heads);
+        attend_strip(a, &p, first);
 }

@@ -4,6 +4,7 @@
 #include "linear.h"
 
 #include "heap.h"
+#include "quantise.h"
 #include "round16.h"
 
 #include <stdalign.h>
@@ -30,6 +31,7 @@ typedef struct pack_job {
     void *context;
     float *panels;
     int n, k;
+    const wilor_row_order *order;
     /* weights of fewer bits */
     const wilor_matrix_view *matrix; /* NULL: tensor */
     const wilor_linear *to;
@@ -47,9 +49,26 @@ static void note(pack_job *j, wilor_status st, const wilor_error *err) {
     }
 }
 
+int wilor_row_source(const wilor_row_order *order, int row) {
+    static const int third[3] = {1, 2, 0}; /* keys, values, queries */
+    int dim = order->head_dim, width = order->heads * dim;
+    if (dim == 0)
+        return row;
+    return third[row % (3 * dim) / dim] * width + row / (3 * dim) * dim + row % dim;
+}
+
+int wilor_row_run(const wilor_row_order *order, int first, int rows) {
+    int dim = order->head_dim, left = dim ? dim - first % dim : rows;
+    return left < rows ? left : rows;
+}
+
 static void read_rows(pack_job *j, int first, int rows, float *dst) {
     wilor_error err;
-    note(j, wilor_tensor_rows_to_f32(j->tensor, first, rows, dst, &err), &err);
+    for (int at = 0, run; at < rows; at += run, dst += (size_t)run * (size_t)j->k) {
+        run = wilor_row_run(j->order, first + at, rows - at);
+        int from = wilor_row_source(j->order, first + at);
+        note(j, wilor_tensor_rows_to_f32(j->tensor, from, run, dst, &err), &err);
+    }
 }
 
 static void pack_unit(void *context, int unit, int thread) {
@@ -60,8 +79,8 @@ static void pack_unit(void *context, int unit, int thread) {
     int rows = j->n - first < t->nr ? j->n - first : t->nr;
     const float *src = j->l->scratch + (size_t)thread * j->l->scratch_stride;
     float *dst = j->l->scratch + (size_t)thread * j->l->scratch_stride;
-    if (j->in_place)
-        src = j->in_place + (size_t)first * k;
+    if (j->in_place && wilor_row_run(j->order, first, rows) == rows)
+        src = j->in_place + (size_t)wilor_row_source(j->order, first) * k;
     else if (j->tensor)
         read_rows(j, first, rows, dst);
     else
@@ -138,6 +157,41 @@ static void pack_scales(const wilor_linear *w, const float *values, int rows, si
         }
 }
 
+static wilor_status stored_rows(pack_job *j, int first, int rows, uint8_t *q, float *scales,
+                                float *biases, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    size_t k = (size_t)j->k, groups = groups_of(j->to);
+    for (int at = 0, run; at < rows && st == WILOR_OK; at += run) {
+        size_t to = (size_t)at;
+        run = wilor_row_run(j->order, first + at, rows - at);
+        st = wilor_matrix_rows_stored(j->matrix, wilor_row_source(j->order, first + at), run,
+                                      q + to * k, scales + to * groups, biases + to * groups,
+                                      err);
+    }
+    return st;
+}
+
+/* Floats of the file as 4-bit groups: row by row, each through the place of its own numbers. */
+static wilor_status quantised_rows(pack_job *j, int first, int rows, uint8_t *q, float *scales,
+                                   float *biases, wilor_error *err) {
+    size_t k = (size_t)j->k, groups = groups_of(j->to);
+    float *row = (float *)(void *)(q + (size_t)j->l->kernels->nr * k);
+    uint32_t *packed = (uint32_t *)(void *)(row + k);
+    for (size_t r = 0; r < (size_t)rows; r++, q += k) {
+        read_rows(j, first + (int)r, 1, row);
+        if (!wilor_quantise_affine(row, k, (size_t)j->to->group, 4, WILOR_SCALES_F16, packed,
+                                   scales + r * groups, biases + r * groups))
+            return wilor_error_set(
+                err, WILOR_ERR_MODEL,
+                "%s: row %d cannot be kept in 4 bits: a number is not finite or "
+                "too large",
+                j->tensor->name, wilor_row_source(j->order, first + (int)r));
+        for (size_t i = 0; i < k; i++)
+            q[i] = (uint8_t)(packed[i / 8] >> i % 8 * 4 & 15);
+    }
+    return WILOR_OK;
+}
+
 /* One panel; its memory is zero before, and stays so in columns beyond the matrix. */
 static void store_unit(void *context, int unit, int thread) {
     pack_job *j = context;
@@ -147,14 +201,15 @@ static void store_unit(void *context, int unit, int thread) {
     int first = unit * (int)nr, rows = w->n - first < (int)nr ? w->n - first : (int)nr;
     float *scratch = j->l->scratch + (size_t)thread * j->l->scratch_stride;
     uint8_t *to = j->stored + (size_t)unit * w->panel_bytes;
-    if (!j->matrix) {
+    float *scales = scratch, *biases = scales + nr * groups;
+    uint8_t *q = (uint8_t *)(biases + nr * groups);
+    if (!j->matrix && w->type != WILOR_PANEL_U4) {
         read_rows(j, first, rows, scratch);
         pack_16(w, scratch, rows, nr, (uint16_t *)(void *)to);
         return;
     }
-    float *scales = scratch, *biases = scales + nr * groups;
-    uint8_t *q = (uint8_t *)(biases + nr * groups);
-    wilor_status st = wilor_matrix_rows_stored(j->matrix, first, rows, q, scales, biases, &err);
+    wilor_status st = j->matrix ? stored_rows(j, first, rows, q, scales, biases, &err)
+                                : quantised_rows(j, first, rows, q, scales, biases, &err);
     note(j, st, &err);
     if (st != WILOR_OK)
         return;
@@ -165,9 +220,10 @@ static void store_unit(void *context, int unit, int thread) {
         pack_scales(w, biases, rows, nr, to + groups * nr * scale_bytes(w));
 }
 
-/* A panel as float32. */
-static const float *expand(const wilor_linear *w, const wilor_kernels *t, int panel,
-                           float *room) {
+const float *wilor_linear_panel(const wilor_linear *w, const wilor_kernels *t, int panel,
+                                float *room) {
+    if (w->type == WILOR_PANEL_F32)
+        return w->panels + (size_t)panel * (size_t)w->k * (size_t)t->nr;
     alignas(WILOR_ALIGN) float scale[WILOR_MAX_NR], bias[WILOR_MAX_NR];
     const uint8_t *from = w->stored + (size_t)panel * w->panel_bytes;
     size_t nr = (size_t)t->nr, groups = groups_of(w), line = nr * scale_bytes(w);
@@ -185,16 +241,25 @@ static const float *expand(const wilor_linear *w, const wilor_kernels *t, int pa
     return room;
 }
 
+enum { QUANTISED_GROUP = 64 };
+
 /* How a matrix stays in memory; false: as float32. */
 static wilor_status plan_storage(wilor_linear *w, wilor_matrix_view *m, bool *keep,
                                  const wilor_loader *l, const wilor_index *index,
-                                 const wilor_tensor *t, const char *prefix) {
+                                 const wilor_tensor *t, const char *prefix, int bits) {
     wilor_status st = WILOR_OK;
+    m->form = WILOR_MATRIX_PLAIN;
+    if (bits == 4 && t->dtype <= WILOR_BF16 && w->k % QUANTISED_GROUP == 0) {
+        *keep = true;
+        w->type = WILOR_PANEL_U4;
+        w->scale_type = WILOR_PANEL_F16;
+        w->group = QUANTISED_GROUP;
+        return WILOR_OK;
+    }
     *keep = t->dtype == WILOR_F16 || t->dtype == WILOR_BF16;
     w->type = t->dtype == WILOR_F16    ? WILOR_PANEL_F16
               : t->dtype == WILOR_BF16 ? WILOR_PANEL_BF16
                                        : WILOR_PANEL_F32;
-    m->form = WILOR_MATRIX_PLAIN;
     if (t->dtype != WILOR_U32 && t->dtype != WILOR_I8)
         return WILOR_OK;
     WILOR_TRY(wilor_matrix_find(m, index, prefix, w->k, l->err));
@@ -225,9 +290,16 @@ wilor_status wilor_linear_pack(wilor_linear *out, wilor_loader *l, int n, int k,
                                wilor_row_fn fn, void *context) {
     float *panels = push_panels(l, n, k);
     float *bias = push_zeros(l, n);
+    static const wilor_row_order as_is;
     *out = (wilor_linear){.panels = panels, .bias = bias, .n = n, .k = k};
     if (panels && !l->assign) {
-        pack_job job = {.l = l, .fn = fn, .context = context, .panels = panels, .n = n, .k = k};
+        pack_job job = {.l = l,
+                        .fn = fn,
+                        .context = context,
+                        .panels = panels,
+                        .n = n,
+                        .k = k,
+                        .order = &as_is};
         wilor_threads_run(l->pool, pack_unit, &job, wilor_panels(n, l->kernels->nr));
     }
     return WILOR_OK;
@@ -256,9 +328,31 @@ static wilor_status readable(wilor_loader *l, const wilor_index *index, const wi
     return wilor_index_check(index, l->err);
 }
 
+wilor_status wilor_linear_check(wilor_loader *l, const wilor_index *index,
+                                const wilor_tensor *t, const char *prefix, int n, int k) {
+    wilor_status st = WILOR_OK;
+    wilor_matrix_view m;
+    char name[160];
+    if (index)
+        WILOR_TRY(readable(l, index, t));
+    bool packed = index && (t->dtype == WILOR_U32 || t->dtype == WILOR_I8);
+    if (packed)
+        WILOR_TRY(wilor_matrix_find(&m, index, prefix, k, l->err));
+    packed = packed && m.form != WILOR_MATRIX_PLAIN;
+    /* The shape as the file has it: n rows of k numbers in any number of dimensions. */
+    if (!index || t->rank < 2 || t->shape[0] != n ||
+        (!packed && t->count != (size_t)n * (size_t)k)) {
+        snprintf(name, sizeof name, "%s.weight", prefix);
+        st = wilor_source_need(l->source, name, 2, (const int64_t[]){n, k}, &index, &t, l->err);
+    }
+done:
+    return st;
+}
+
 /* Read the weights t into the memory that was pushed for them, or, measuring, expect them. */
 static wilor_status read_weights(wilor_linear *out, wilor_loader *l, const wilor_tensor *t,
-                                 const wilor_matrix_view *m, float *panels, uint8_t *stored) {
+                                 const wilor_matrix_view *m, const wilor_row_order *order,
+                                 float *panels, uint8_t *stored) {
     wilor_status st = WILOR_OK;
     if (!panels && !stored) {
         wilor_loader_expect(l, t);
@@ -274,6 +368,7 @@ static wilor_status read_weights(wilor_linear *out, wilor_loader *l, const wilor
                     .panels = panels,
                     .n = out->n,
                     .k = out->k,
+                    .order = order,
                     .matrix = m->form == WILOR_MATRIX_PLAIN ? NULL : m,
                     .to = out,
                     .stored = stored};
@@ -287,6 +382,32 @@ done:
 
 wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *prefix, int n,
                                int k, bool has_bias) {
+    static const wilor_row_order as_is;
+    return wilor_linear_load_as(out, l, prefix, n, k, has_bias, &as_is, 0);
+}
+
+/* PREFIX.bias in the order of the outputs. */
+wilor_status wilor_bias_load(const float **out, wilor_loader *l, const char *prefix, int n,
+                             const wilor_row_order *order) {
+    wilor_status st = WILOR_OK;
+    char name[160];
+    /* A panel more: an epilogue for some columns of a panel reads whole vectors. */
+    int nr = l->kernels->nr, padded = (wilor_panels(n, nr) + 1) * nr;
+    snprintf(name, sizeof name, "%s.bias", prefix);
+    WILOR_TRY(wilor_vector_load(out, l, name, n, padded));
+    if (*out && !l->assign && order->head_dim) {
+        float *to = (float *)(uintptr_t)*out, *from = l->scratch;
+        memcpy(from, to, (size_t)n * sizeof *from);
+        for (int i = 0; i < n; i++)
+            to[i] = from[wilor_row_source(order, i)];
+    }
+done:
+    return st;
+}
+
+wilor_status wilor_linear_load_as(wilor_linear *out, wilor_loader *l, const char *prefix, int n,
+                                  int k, bool has_bias, const wilor_row_order *order,
+                                  int bits) {
     wilor_status st = WILOR_OK;
     char name[160];
     const wilor_tensor *t;
@@ -295,23 +416,15 @@ wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *p
     *out = (wilor_linear){.n = n, .k = k};
     snprintf(name, sizeof name, "%s.weight", prefix);
     const wilor_index *index = wilor_source_find(l->source, name, &t);
-    if (index) {
-        WILOR_TRY(readable(l, index, t));
-        WILOR_TRY(plan_storage(out, &m, &keep, l, index, t, prefix));
-    }
-    /* The shape as the file has it: n rows of k numbers in any number of dimensions. */
-    bool packed = keep && m.form != WILOR_MATRIX_PLAIN;
-    if (!index || t->rank < 2 || t->shape[0] != n ||
-        (!packed && t->count != (size_t)n * (size_t)k))
-        return wilor_source_need(l->source, name, 2, (const int64_t[]){n, k}, &index, &t,
-                                 l->err);
+    WILOR_TRY(wilor_linear_check(l, index, t, prefix, n, k));
+    WILOR_TRY(plan_storage(out, &m, &keep, l, index, t, prefix, bits));
     if (keep) {
         set_panel_bytes(out, l->kernels);
         uint8_t *stored = wilor_arena_push(l->arena, (size_t)wilor_panels(n, l->kernels->nr),
                                            out->panel_bytes);
-        WILOR_TRY(read_weights(out, l, t, &m, NULL, stored));
+        WILOR_TRY(read_weights(out, l, t, &m, order, NULL, stored));
     } else {
-        WILOR_TRY(read_weights(out, l, t, &m, push_panels(l, n, k), NULL));
+        WILOR_TRY(read_weights(out, l, t, &m, order, push_panels(l, n, k), NULL));
     }
     size_t room = wilor_linear_room(out, l->kernels);
     l->room = room > l->room ? room : l->room;
@@ -319,9 +432,7 @@ wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *p
         out->bias = push_zeros(l, n);
         return WILOR_OK;
     }
-    snprintf(name, sizeof name, "%s.bias", prefix);
-    st = wilor_vector_load(&out->bias, l, name, n,
-                           wilor_panels(n, l->kernels->nr) * l->kernels->nr);
+    st = wilor_bias_load(&out->bias, l, prefix, n, order);
 done:
     return st;
 }
@@ -361,13 +472,6 @@ static void finish_tile(const wilor_gemm *g, int panel, int row_panel, float *ti
     int column = panel * t->nr;
     int cols = g->columns - column < t->nr ? g->columns - column : t->nr;
     const float *bias = g->w->bias + column;
-    if (g->epilogue == WILOR_EPILOGUE_GELU_PACK) {
-        size_t n = (size_t)g->w->n;
-        t->bias_gelu_f32(tile, t->mr, bias);
-        t->pack_f32(tile, (size_t)t->nr, t->mr, t->mr, (size_t)cols,
-                    g->out + ((size_t)row_panel * n + (size_t)column) * (size_t)t->mr);
-        return;
-    }
     float *out = g->out + (size_t)group * g->group_stride + (size_t)row * g->ldo + column;
     if (g->epilogue == WILOR_EPILOGUE_ADD)
         t->add_bias_f32(tile, rows, cols, bias, out, g->ldo);
@@ -388,8 +492,7 @@ static void gemm_unit(void *context, int unit, int thread) {
     size_t stride = g->tile_stride ? g->tile_stride : WILOR_TILE_FLOATS;
     float *tile = g->tiles + (size_t)thread * stride;
     bool ready = g->w->type == WILOR_PANEL_F32;
-    const float *b = ready ? g->w->panels + (size_t)panel * panel_floats
-                           : expand(g->w, t, panel, tile + WILOR_TILE_FLOATS);
+    const float *b = wilor_linear_panel(g->w, t, panel, tile + WILOR_TILE_FLOATS);
     /* One call fetches k / 8 lines: the next panel is there after about nr / 2 calls. */
     size_t step = k / 8 * 16;
     bool more = ready && panel + 1 < g->panel_end;

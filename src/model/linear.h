@@ -57,9 +57,34 @@ size_t wilor_linear_room(const wilor_linear *w, const wilor_kernels *kernels);
 /* Floats of scratch that a linear of this many inputs needs per thread. */
 size_t wilor_linear_scratch(const wilor_kernels *kernels, size_t k);
 
+/* Outputs in another order than the file's rows. A head's queries, keys and values next to each other:
+ * output head · 3 head_dim + i is its key i, then come its values, then its queries, of a file that has
+ * all queries first, then all keys, then all values. head_dim 0: the file's order. */
+typedef struct wilor_row_order {
+    int heads, head_dim;
+} wilor_row_order;
+
+/* The row of the file that output `row` is. */
+int wilor_row_source(const wilor_row_order *order, int row);
+/* How many outputs from `first` on, at most `rows`, lie one behind the other in the file. */
+int wilor_row_run(const wilor_row_order *order, int first, int rows);
+
 /* PREFIX.weight (n × k, further dimensions flattened into k) and, when has_bias, PREFIX.bias. */
 wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *prefix, int n,
                                int k, bool has_bias);
+/* The same; `bits` 4: weights that the file has as floats are kept in groups of 64 of 4 bits, with
+ * half floats as scales (as `wilor convert --dtype int4` writes them); 0: as they are. */
+wilor_status wilor_linear_load_as(wilor_linear *out, wilor_loader *l, const char *prefix, int n,
+                                  int k, bool has_bias, const wilor_row_order *order, int bits);
+/* The tensor of PREFIX.weight can be read, and is n rows of k numbers in some form. */
+wilor_status wilor_linear_check(wilor_loader *l, const wilor_index *index,
+                                const wilor_tensor *t, const char *prefix, int n, int k);
+/* PREFIX.bias, n numbers padded to whole panels. */
+wilor_status wilor_bias_load(const float **out, wilor_loader *l, const char *prefix, int n,
+                             const wilor_row_order *order);
+/* A panel as float32, [k][nr]: where it lies, or made in `room` (wilor_linear_room floats). */
+const float *wilor_linear_panel(const wilor_linear *w, const wilor_kernels *kernels, int panel,
+                                float *room);
 /* From memory: rows given by a function that fills row i's k numbers. Bias is set to zero. */
 typedef void (*wilor_row_fn)(void *context, int row, float *dst);
 wilor_status wilor_linear_pack(wilor_linear *out, wilor_loader *l, int n, int k,
@@ -71,10 +96,9 @@ wilor_status wilor_vector_load(const float **out, wilor_loader *l, const char *n
 /* ---------------------------------------------------------------- multiplication */
 
 typedef enum wilor_epilogue {
-    WILOR_EPILOGUE_STORE,     /* out = tile + bias, row-major */
-    WILOR_EPILOGUE_ADD,       /* out += tile + bias, row-major */
-    WILOR_EPILOGUE_GELU_PACK, /* out = gelu(tile + bias) as panels [rows/mr][n][mr] */
-    WILOR_EPILOGUE_RELU       /* out = max(0, tile · scale + shift), row-major */
+    WILOR_EPILOGUE_STORE, /* out = tile + bias, row-major */
+    WILOR_EPILOGUE_ADD,   /* out += tile + bias, row-major */
+    WILOR_EPILOGUE_RELU   /* out = max(0, tile · scale + shift), row-major */
 } wilor_epilogue;
 
 /* Rows come in groups (hands): each group's rows fill whole panels, the last one padded. Row r

@@ -4,7 +4,7 @@
 #ifndef WILOR_VIT_H
 #define WILOR_VIT_H
 
-#include "linear.h"
+#include "dense.h"
 
 enum {
     WILOR_POSE_TOKENS = 16,
@@ -23,16 +23,16 @@ enum {
 
 typedef struct wilor_block {
     const float *norm1_gamma, *norm1_beta, *norm2_gamma, *norm2_beta;
-    wilor_linear qkv, proj, fc1, fc2;
+    wilor_dense qkv, proj, fc1, fc2; /* qkv head by head: keys, values, queries */
 } wilor_block;
 
 typedef struct wilor_vit {
     const wilor_kernels *kernels;
+    const wilor_dot *dot; /* the blocks' arithmetic */
     int width, depth, heads, mlp;
     wilor_linear patch;
     const float *position; /* WILOR_PATCHES × width: both position terms */
     float *lead;           /* WILOR_LEAD × width: the same for every picture */
-    float *lead_qkv;       /* WILOR_LEAD × 3 width: their q, k, v in the first block */
     wilor_block *blocks;
     const float *last_gamma, *last_beta;
     wilor_linear decpose, decshape, deccam;
@@ -49,12 +49,10 @@ wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s
                                wilor_error *err);
 
 /* Load (or, with a measuring arena, add up). v is zeroed before the first call; v->blocks is on the
- * heap, its caller's to free, all numbers are in the arena. */
-wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims *dims);
-/* After everything is packed: what does not depend on the picture. Needs a workspace of one
- * hand. */
-struct wilor_vit_work;
-void wilor_vit_prepare(wilor_vit *v, struct wilor_vit_work *w, wilor_threads *pool);
+ * heap, its caller's to free, all numbers are in the arena. bits: of the blocks' weights, see
+ * wilor_linear_load_as. */
+wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims *dims,
+                            const wilor_dot *dot, int bits);
 
 /* Told after each stage, for tests: data is row-major (mr 0) or in panels of mr rows; rows ×
  * cols. */
@@ -64,15 +62,22 @@ typedef void (*wilor_trace_fn)(void *context, const char *stage, int block, cons
 /* Buffers of a session for runs of at most `hands` hands. */
 typedef struct wilor_vit_work {
     int hands;
-    float *x;      /* hands × 210 × D: residual stream */
-    float *packed; /* panels of hands × 210 rows × D: a GEMM's input */
-    float *hidden; /* panels of hands × 210 rows × mlp */
-    float *qkv;    /* hands × 210 × 3 D */
+    float *x;            /* hands × 210 × D: residual stream */
+    wilor_acts normed;   /* hands × 210 rows of D: a norm's output */
+    wilor_acts attended; /* the same of attention */
+    wilor_acts hidden;   /* of mlp: behind fc1 */
+    float *packed;      /* float32 panels of patches, or of tokens to decode: hidden's memory */
+    float *staged;      /* rows that go to acts as a whole, or NULL */
+    float *part;        /* slices × rows × D: what fc2's slices give, or NULL */
+    size_t part_floats; /* a slice's */
+    const float
+        *part_bias; /* not NULL: x still lacks the parts of the last fc2 and this bias */
+    float *qkv;     /* heads × hands × 210 × 3 head_dim: keys, values, queries */
     float *chosen; /* rows × D: the residual stream of the rows that the last block computes */
     float *query;  /* rows × D: their queries */
     float *tokens; /* rows × D: after the last norm */
     int chosen_rows;
-    float *tiles; /* threads × tile_stride: WILOR_TILE_FLOATS, room for a panel of weights */
+    float *tiles; /* threads × tile_stride: a tile, room for a panel of weights */
     size_t tile_stride;
     float *scratch; /* threads × scratch_floats: rows before packing, attention */
     size_t scratch_floats;
@@ -80,10 +85,10 @@ typedef struct wilor_vit_work {
     void *trace_context;
 } wilor_vit_work;
 
-/* hidden and scratch (per thread) are made at least as large as said: others may borrow them
+/* packed and scratch (per thread) are made at least as large as said: others may borrow them
  * between calls. room: the loader's. */
 void wilor_vit_work_push(wilor_vit_work *w, const wilor_vit *v, int hands, int threads,
-                         size_t hidden_floats, size_t scratch_floats, size_t room,
+                         size_t packed_floats, size_t scratch_floats, size_t room,
                          wilor_arena *arena);
 
 /* Crops (n × 256 × 256 × 3, 0 … 255, RGB) through all blocks but the last one's queries: leaves

@@ -148,7 +148,6 @@ static wilor_status load_lead(wilor_vit *v, wilor_loader *l) {
     size_t d = (size_t)v->width;
     int shape = WILOR_POSE_TOKENS, cam = WILOR_POSE_TOKENS + 1;
     v->lead = wilor_arena_push(l->arena, WILOR_LEAD * d, sizeof(float));
-    v->lead_qkv = wilor_arena_push(l->arena, WILOR_LEAD * 3 * d, sizeof(float));
     float *at = v->lead;
     WILOR_TRY(embed_rows(l, "pose_emb", "backbone.init_hand_pose", WILOR_POSE_TOKENS, 6,
                          v->width, at));
@@ -172,17 +171,23 @@ done:
     return st;
 }
 
-static wilor_status load_block(wilor_block *b, const wilor_vit *v, wilor_loader *l, int i) {
+static wilor_status load_block(wilor_block *b, const wilor_vit *v, wilor_loader *l, int i,
+                               int bits) {
+    static const wilor_row_order as_is;
+    const wilor_row_order by_head = {v->heads, v->width / v->heads};
+    const wilor_dot *dot = v->dot;
     wilor_status st = WILOR_OK;
     char name[96];
-    int d = v->width;
+    int d = v->width, m = v->mlp;
 #define NAMED(part) (snprintf(name, sizeof name, "backbone.blocks.%d." part, i), name)
     WILOR_TRY(load_norm(&b->norm1_gamma, &b->norm1_beta, l, NAMED("norm1"), d));
-    WILOR_TRY(wilor_linear_load(&b->qkv, l, NAMED("attn.qkv"), 3 * d, d, true));
-    WILOR_TRY(wilor_linear_load(&b->proj, l, NAMED("attn.proj"), d, d, true));
+    WILOR_TRY(
+        wilor_dense_load(&b->qkv, l, dot, NAMED("attn.qkv"), 3 * d, d, &by_head, 1, bits));
+    WILOR_TRY(wilor_dense_load(&b->proj, l, dot, NAMED("attn.proj"), d, d, &as_is, 1, bits));
     WILOR_TRY(load_norm(&b->norm2_gamma, &b->norm2_beta, l, NAMED("norm2"), d));
-    WILOR_TRY(wilor_linear_load(&b->fc1, l, NAMED("mlp.fc1"), v->mlp, d, true));
-    WILOR_TRY(wilor_linear_load(&b->fc2, l, NAMED("mlp.fc2"), d, v->mlp, true));
+    WILOR_TRY(wilor_dense_load(&b->fc1, l, dot, NAMED("mlp.fc1"), m, d, &as_is, 1, bits));
+    WILOR_TRY(
+        wilor_dense_load(&b->fc2, l, dot, NAMED("mlp.fc2"), d, m, &as_is, dot->slices, bits));
 #undef NAMED
 done:
     return st;
@@ -204,9 +209,11 @@ done:
     return st;
 }
 
-wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims *dims) {
+wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims *dims,
+                            const wilor_dot *dot, int bits) {
     wilor_status st = WILOR_OK;
     v->kernels = l->kernels;
+    v->dot = dot;
     v->width = dims->width;
     v->depth = dims->depth;
     v->heads = dims->heads;
@@ -220,7 +227,7 @@ wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims 
     WILOR_TRY(wilor_linear_load(&v->patch, l, "backbone.patch_embed.proj", v->width,
                                 WILOR_PATCH_INPUTS, true));
     for (int i = 0; i < v->depth; i++)
-        WILOR_TRY(load_block(&v->blocks[i], v, l, i));
+        WILOR_TRY(load_block(&v->blocks[i], v, l, i, bits));
     WILOR_TRY(load_heads(v, l));
 done:
     return st;

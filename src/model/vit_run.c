@@ -1,10 +1,17 @@
-/* A pass through the backbone. Phases of a block: norm and pack; q, k, v; attention, which
- * packs its result; projection onto the residual stream; norm and pack; fc1 with GELU, which
- * packs its result; fc2 onto the residual stream. */
+/* A pass through the backbone. Phases of a block:
+ *   1  norm, put as activations; before it what the last block's fc2 left in parts is added
+ *   2  per head: its keys, values and queries, then its attention; put as activations
+ *   3  projection onto the residual stream
+ *   4  norm, put
+ *   5  fc1 and GELU, put
+ *   6  fc2 onto the residual stream, or slice by slice into parts
+ * Where activations are whole numbers, whose scale depends on the whole row, phases 2 and 5 leave
+ * float32 rows and another phase puts them. */
 #include "vit.h"
 
 #include "attention.h"
 
+#include <math.h>
 #include <string.h>
 
 #define NORM_EPS 1e-6f
@@ -20,24 +27,58 @@ static size_t panel_rows(const wilor_vit *v, int groups, int rows) {
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 
+/* Rows reach their activations whole, through w->staged: attention's where a unit's rows are no whole
+ * number of steps, both where the scale needs all of a row. */
+static bool stages_hidden(const wilor_dot *d) { return d->tops != NULL; }
+
+static bool stages_attention(const wilor_dot *d) {
+    return d->arith != WILOR_ARITH_F32 && (d->tops || d->row_step > 1);
+}
+
+/* Bytes of a thread's scratch for a head: its attention's, its result. */
+static size_t attention_floats(const wilor_vit *v) {
+    size_t dim = (size_t)(v->width / v->heads);
+    size_t own = v->dot->attend
+                     ? (v->dot->attend_bytes(WILOR_TOKENS, (int)dim) + 3) / sizeof(float)
+                     : wilor_attention_scratch(v->kernels, (int)dim, WILOR_TOKENS);
+    return (own + 15) / 16 * 16 + WILOR_TOKENS * dim;
+}
+
 void wilor_vit_work_push(wilor_vit_work *w, const wilor_vit *v, int hands, int threads,
-                         size_t hidden_floats, size_t scratch_floats, size_t room,
+                         size_t packed_floats, size_t scratch_floats, size_t room,
                          wilor_arena *arena) {
     size_t n = (size_t)hands, d = (size_t)v->width, m = (size_t)v->mlp, f = sizeof(float);
-    size_t rows = panel_rows(v, hands, WILOR_TOKENS);
-    int head_dim = v->width / v->heads;
+    int rows = hands * WILOR_TOKENS, mr = v->dot->mr;
     w->hands = hands;
     w->chosen_rows = hands * LEAN_ROWS > WILOR_TOKENS ? hands * LEAN_ROWS : WILOR_TOKENS;
     size_t chosen = (size_t)w->chosen_rows;
-    /* A panel of rows waiting to be packed is the other use of a thread's scratch. */
+    /* Rows waiting to be put or packed are the other use of a thread's scratch. */
     size_t row_floats = (size_t)v->kernels->mr * most(d, WILOR_PATCH_INPUTS);
-    w->scratch_floats =
-        most(wilor_attention_scratch(v->kernels, head_dim, WILOR_TOKENS), row_floats);
-    w->scratch_floats =
-        most((w->scratch_floats + 15) / 16 * 16, (scratch_floats + 15) / 16 * 16);
+    row_floats = most(row_floats, (size_t)wilor_acts_step(v->dot) * d);
+    w->scratch_floats = most(attention_floats(v), most(row_floats, scratch_floats));
+    w->scratch_floats = (w->scratch_floats + 15) / 16 * 16;
     w->x = wilor_arena_push(arena, n * WILOR_TOKENS * d, f);
-    w->packed = wilor_arena_push(arena, rows * most(d, WILOR_PATCH_INPUTS), f);
-    w->hidden = wilor_arena_push(arena, most(rows * m, hidden_floats), f);
+    wilor_acts_push(&w->normed, v->dot, rows, v->width, 1, arena);
+    wilor_acts_push(&w->attended, v->dot, rows, v->width, 1, arena);
+    /* hidden, and what borrows its memory. */
+    wilor_arena measure;
+    int slices = v->blocks[0].fc2.slices;
+    wilor_arena_begin(&measure, NULL, 0);
+    wilor_acts_push(&w->hidden, v->dot, rows, v->mlp, slices, &measure);
+    size_t tokens = panel_rows(v, hands, WILOR_POSE_TOKENS) * d;
+    size_t floats = most(panel_rows(v, hands, WILOR_PATCHES) * WILOR_PATCH_INPUTS, tokens);
+    floats = most(floats, most(packed_floats, (wilor_acts_bytes(&w->hidden) + 3) / 4));
+    w->packed = wilor_arena_push(arena, floats, f);
+    w->hidden.panels = (uint8_t *)w->packed;
+    w->staged = NULL;
+    if (stages_attention(v->dot) || stages_hidden(v->dot))
+        w->staged = wilor_arena_push(
+            arena, n * WILOR_TOKENS * (stages_hidden(v->dot) ? most(d, m) : d), f);
+    w->part = NULL;
+    w->part_floats = (size_t)(wilor_panels(rows, mr) * mr) * d;
+    if (v->dot->split && slices > 1)
+        w->part = wilor_arena_push(arena, (size_t)slices * w->part_floats, f);
+    w->part_bias = NULL;
     w->qkv = wilor_arena_push(arena, n * WILOR_TOKENS * 3 * d, f);
     w->chosen = wilor_arena_push(arena, chosen * d, f);
     w->query = wilor_arena_push(arena, chosen * d, f);
@@ -53,36 +94,95 @@ static void trace(const wilor_vit_work *w, const char *stage, int block, const f
         w->trace(w->trace_context, stage, block, data, mr, rows, cols);
 }
 
-/* ---------------------------------------------------------------- norm and pack */
+static void trace_acts(const wilor_vit_work *w, const char *stage, int block,
+                       const wilor_acts *a, int rows) {
+    if (a->dot->arith == WILOR_ARITH_F32)
+        trace(w, stage, block, (const float *)(const void *)a->panels, a->dot->mr, rows, a->k);
+}
+
+static float *scratch_of(const wilor_vit_work *w, int thread) {
+    return w->scratch + (size_t)thread * w->scratch_floats;
+}
+
+/* ---------------------------------------------------------------- norm and put */
 
 typedef struct norm_job {
     const wilor_vit *v;
     wilor_vit_work *w;
-    const float *x; /* groups × stride_rows × D; rows skip … of each group are taken */
-    int stride_rows, skip, rows;
+    float *x; /* rows × D */
+    int rows;
     const float *gamma, *beta;
-    float *panels; /* or NULL: normalise to `out`, rows one after another */
+    const wilor_acts *acts; /* or NULL: normalise to `out` */
     float *out;
+    const float *part_bias; /* NULL, or add the parts and this to x first */
 } norm_job;
+
+static void add_parts(const norm_job *j, int row, int rows) {
+    const wilor_vit_work *w = j->w;
+    size_t d = (size_t)j->v->width;
+    for (size_t r = (size_t)row; r < (size_t)(row + rows); r++)
+        j->v->kernels->add_parts_f32(w->part + r * d, w->part_floats, w->hidden.slices, d,
+                                     j->part_bias, j->x + r * d);
+}
 
 static void norm_unit(void *context, int unit, int thread) {
     const norm_job *j = context;
-    const wilor_kernels *t = j->v->kernels;
     size_t d = (size_t)j->v->width;
-    int per_group = wilor_panels(j->rows, t->mr);
-    int group = unit / per_group, row = unit % per_group * t->mr;
-    int rows = j->rows - row < t->mr ? j->rows - row : t->mr;
-    const float *x = j->x + (size_t)(group * j->stride_rows + j->skip + row) * d;
-    float *out = j->panels ? j->w->scratch + (size_t)thread * j->w->scratch_floats
-                           : j->out + (size_t)(group * j->rows + row) * d;
-    t->layernorm_f32(x, d, rows, d, j->gamma, j->beta, NORM_EPS, out, d);
-    if (j->panels)
-        t->pack_f32(out, d, rows, t->mr, d, j->panels + (size_t)unit * d * (size_t)t->mr);
+    int step = wilor_acts_step(j->v->dot), row = unit * step;
+    int rows = j->rows - row < step ? j->rows - row : step;
+    if (j->part_bias)
+        add_parts(j, row, rows);
+    float *out = j->acts ? scratch_of(j->w, thread) : j->out + (size_t)row * d;
+    j->v->kernels->layernorm_f32(j->x + (size_t)row * d, d, rows, d, j->gamma, j->beta,
+                                 NORM_EPS, out, d);
+    if (j->acts)
+        wilor_acts_put(j->acts, out, d, row, rows, 0, j->v->width);
 }
 
-static void run_norm(const norm_job *job, int groups, wilor_threads *pool) {
+static void run_norm(const norm_job *job, wilor_threads *pool) {
     norm_job j = *job;
-    wilor_threads_run(pool, norm_unit, &j, groups * wilor_panels(j.rows, j.v->kernels->mr));
+    j.part_bias = j.w->part_bias;
+    j.w->part_bias = NULL;
+    wilor_threads_run(pool, norm_unit, &j, wilor_panels(j.rows, wilor_acts_step(j.v->dot)));
+}
+
+/* Only what norm_unit does first; for tests that look at x. */
+static void settle_unit(void *context, int row, int thread) {
+    (void)thread;
+    add_parts(context, row, 1);
+}
+
+static void settle(const wilor_vit *v, wilor_vit_work *w, float *x, int rows,
+                   wilor_threads *pool) {
+    norm_job j = {.v = v, .w = w, .x = x, .part_bias = w->part_bias};
+    if (j.part_bias)
+        wilor_threads_run(pool, settle_unit, &j, rows);
+    w->part_bias = NULL;
+}
+
+/* Rows that were left in float32. */
+typedef struct put_job {
+    const wilor_acts *to;
+    const float *rows;
+    int count;
+} put_job;
+
+/* A unit is some rows of one slice. */
+static void put_unit(void *context, int unit, int thread) {
+    const put_job *j = context;
+    int step = wilor_acts_step(j->to->dot), part = j->to->k / j->to->slices;
+    int row = unit / j->to->slices * step, col = unit % j->to->slices * part;
+    int rows = j->count - row < step ? j->count - row : step;
+    (void)thread;
+    wilor_acts_put(j->to, j->rows + (size_t)row * (size_t)j->to->k + col, (size_t)j->to->k, row,
+                   rows, col, part);
+}
+
+static void put_staged(const wilor_vit_work *w, const wilor_acts *to, int rows,
+                       wilor_threads *pool) {
+    put_job j = {to, w->staged, rows};
+    wilor_threads_run(pool, put_unit, &j,
+                      wilor_panels(rows, wilor_acts_step(to->dot)) * to->slices);
 }
 
 /* ---------------------------------------------------------------- input */
@@ -121,7 +221,7 @@ static void patch_unit(void *context, int unit, int thread) {
     int hand = unit / per_hand, first = unit % per_hand * t->mr;
     int rows = WILOR_PATCHES - first < t->mr ? WILOR_PATCHES - first : t->mr;
     const float *crop = j->rgb + (size_t)hand * WILOR_CROP * WILOR_CROP * 3;
-    float *dst = j->w->scratch + (size_t)thread * j->w->scratch_floats;
+    float *dst = scratch_of(j->w, thread);
     size_t d = (size_t)j->v->width;
     for (int r = 0; r < rows; r++) {
         gather_patch(crop, first + r, dst + (size_t)r * WILOR_PATCH_INPUTS);
@@ -156,142 +256,201 @@ static void embed(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int n
     trace(w, "tokens_in", 0, w->x, 0, n * WILOR_TOKENS, v->width);
 }
 
+/* ---------------------------------------------------------------- heads of a block */
+
+/* What of a head is computed: for all rows of all hands, or for chosen ones. */
+typedef struct head_job {
+    const wilor_vit *v;
+    wilor_vit_work *w;
+    int block;
+    int hands;
+    bool queries; /* keys, values and queries, then attention; or keys and values only */
+} head_job;
+
+static wilor_product head_product(const wilor_vit *v, wilor_vit_work *w, int block, int rows) {
+    return (wilor_product){.w = &v->blocks[block].qkv, .a = &w->normed, .rows = rows};
+}
+
+static uint8_t *room_of(const wilor_vit_work *w, int thread) {
+    return (uint8_t *)(w->tiles + (size_t)thread * w->tile_stride);
+}
+
+/* A head's rows of keys, values and queries. */
+static float *head_rows(const wilor_vit *v, const wilor_vit_work *w, int head, int hand) {
+    size_t wide = 3 * (size_t)(v->width / v->heads);
+    return w->qkv + ((size_t)head * (size_t)w->hands + (size_t)hand) * WILOR_TOKENS * wide;
+}
+
+/* Attention of one head of one hand; its result goes to rows first_row … of `attended`. */
+static void attend(const wilor_vit *v, wilor_vit_work *w, int head, int hand, const float *q,
+                   size_t ldq, int queries, int first_row, int thread) {
+    const wilor_dot *dot = v->dot;
+    int dim = v->width / v->heads, column = head * dim;
+    size_t wide = 3 * (size_t)dim;
+    float *rows = scratch_of(w, thread), *scratch = rows + WILOR_TOKENS * dim;
+    const float *k = head_rows(v, w, head, hand);
+    size_t ldo = (size_t)dim;
+    if (stages_attention(dot)) {
+        rows = w->staged + (size_t)first_row * (size_t)v->width + column;
+        ldo = (size_t)v->width;
+    }
+    if (dot->attend) {
+        wilor_dot_attention a = {.q = q,
+                                 .k = k,
+                                 .v = k + dim,
+                                 .ldq = ldq,
+                                 .ldkv = wide,
+                                 .queries = queries,
+                                 .keys = WILOR_TOKENS,
+                                 .head_dim = dim,
+                                 .scale = 1.0f / sqrtf((float)dim),
+                                 .out = rows,
+                                 .ldo = ldo,
+                                 .scratch = scratch};
+        dot->attend(dot, &a);
+    } else {
+        bool panels = dot->arith == WILOR_ARITH_F32;
+        wilor_attention a = {.kernels = v->kernels,
+                             .head_dim = dim,
+                             .queries = queries,
+                             .keys = WILOR_TOKENS,
+                             .q = q,
+                             .k = k,
+                             .v = k + dim,
+                             .ldq = ldq,
+                             .ldkv = wide,
+                             .scratch = scratch,
+                             .out = rows,
+                             .ldo = ldo,
+                             .panels = panels ? (float *)(void *)w->attended.panels : NULL,
+                             .first_row = first_row,
+                             .column = column,
+                             .width = v->width};
+        wilor_attention_run(&a);
+        if (panels)
+            return;
+    }
+    if (!stages_attention(dot))
+        wilor_acts_put(&w->attended, rows, ldo, first_row, queries, column, dim);
+}
+
+static void head_unit(void *context, int head, int thread) {
+    const head_job *j = context;
+    const wilor_vit *v = j->v;
+    const wilor_dot *dot = v->dot;
+    int dim = v->width / v->heads, rows = j->hands * WILOR_TOKENS;
+    wilor_product p = head_product(v, j->w, j->block, rows);
+    p.out = head_rows(v, j->w, head, 0);
+    p.ldo = 3 * (size_t)dim;
+    if (dot->begin)
+        dot->begin();
+    wilor_product_part(&p, 3 * dim * head, 3 * dim * head + (j->queries ? 3 : 2) * dim, 0,
+                       wilor_panels(rows, dot->mr), room_of(j->w, thread));
+    for (int hand = 0; j->queries && hand < j->hands; hand++)
+        attend(v, j->w, head, hand, head_rows(v, j->w, head, hand) + 2 * dim, p.ldo,
+               WILOR_TOKENS, hand * WILOR_TOKENS, thread);
+    if (dot->end)
+        dot->end();
+}
+
+static void finish_attention(const wilor_vit *v, wilor_vit_work *w, int rows,
+                             wilor_threads *pool) {
+    if (stages_attention(v->dot))
+        put_staged(w, &w->attended, rows, pool);
+}
+
+static void run_heads(const wilor_vit *v, wilor_vit_work *w, int block, int n, bool queries,
+                      wilor_threads *pool) {
+    head_job j = {v, w, block, n, queries};
+    wilor_threads_run(pool, head_unit, &j, v->heads);
+    if (queries)
+        finish_attention(v, w, n * WILOR_TOKENS, pool);
+}
+
+/* For tests: rows of all queries, all keys, all values, in hidden's memory. */
+static void trace_qkv(const wilor_vit *v, wilor_vit_work *w, int block, int n) {
+    size_t dim = (size_t)(v->width / v->heads), d = (size_t)v->width;
+    if (!w->trace || 3 * v->width > v->mlp || v->dot->arith != WILOR_ARITH_F32)
+        return;
+    for (int head = 0; head < v->heads; head++)
+        for (size_t r = 0; r < (size_t)n * WILOR_TOKENS; r++) {
+            const float *from = head_rows(v, w, head, 0) + r * 3 * dim;
+            float *to = w->packed + r * 3 * d + (size_t)head * dim;
+            memcpy(to, from + 2 * dim, dim * sizeof *to);
+            memcpy(to + d, from, dim * sizeof *to);
+            memcpy(to + 2 * d, from + dim, dim * sizeof *to);
+        }
+    trace(w, "qkv", block, w->packed, 0, n * WILOR_TOKENS, 3 * v->width);
+}
+
 /* ---------------------------------------------------------------- blocks */
 
-/* q, k, v of all rows; in the first block those of the leading tokens are constants. */
-static void first_qkv(const wilor_vit *v, wilor_vit_work *w, int n, wilor_threads *pool) {
-    size_t d = (size_t)v->width, row = 3 * d;
-    const wilor_block *b = &v->blocks[0];
-    norm_job norm = {v,
-                     w,
-                     w->x,
-                     WILOR_TOKENS,
-                     WILOR_LEAD,
-                     WILOR_PATCHES,
-                     b->norm1_gamma,
-                     b->norm1_beta,
-                     w->packed,
-                     NULL};
-    run_norm(&norm, n, pool);
-    for (int hand = 0; hand < n; hand++)
-        memcpy(w->qkv + (size_t)hand * WILOR_TOKENS * row, v->lead_qkv,
-               WILOR_LEAD * row * sizeof(float));
-    wilor_gemm g = {.kernels = v->kernels,
-                    .w = &b->qkv,
-                    .a = w->packed,
-                    .groups = n,
-                    .rows = WILOR_PATCHES,
-                    .out = w->qkv + WILOR_LEAD * row,
-                    .ldo = row,
-                    .group_stride = WILOR_TOKENS * row,
-                    .tiles = w->tiles,
-                    .tile_stride = w->tile_stride};
-    wilor_gemm_run(&g, pool);
+static void norm_rows(const wilor_vit *v, wilor_vit_work *w, float *x, int rows,
+                      const float *gamma, const float *beta, wilor_threads *pool) {
+    norm_job j = {
+        .v = v, .w = w, .x = x, .rows = rows, .gamma = gamma, .beta = beta, .acts = &w->normed};
+    run_norm(&j, pool);
 }
 
-static void norm_rows(const wilor_vit *v, wilor_vit_work *w, int block, int n,
-                      wilor_threads *pool) {
-    const wilor_block *b = &v->blocks[block];
-    norm_job norm = {
-        v,         w,   w->x, WILOR_TOKENS, 0, WILOR_TOKENS, b->norm1_gamma, b->norm1_beta,
-        w->packed, NULL};
-    run_norm(&norm, n, pool);
-    trace(w, "norm1", block, w->packed, v->kernels->mr, n * WILOR_TOKENS, v->width);
-}
-
-static void all_qkv(const wilor_vit *v, wilor_vit_work *w, int block, int n, int panel_begin,
-                    wilor_threads *pool) {
-    size_t row = 3 * (size_t)v->width;
-    const wilor_linear *qkv = &v->blocks[block].qkv;
-    wilor_gemm g = {.kernels = v->kernels,
-                    .w = qkv,
-                    .a = w->packed,
-                    .groups = n,
-                    .rows = WILOR_TOKENS,
-                    .out = w->qkv,
-                    .ldo = row,
-                    .group_stride = WILOR_TOKENS * row,
-                    .tiles = w->tiles,
-                    .tile_stride = w->tile_stride,
-                    .panel_begin = panel_begin,
-                    .panel_end = wilor_panels(qkv->n, v->kernels->nr)};
-    wilor_gemm_run(&g, pool);
-}
-
-/* From attention's packed result on: projection, norm, MLP. rows of x in groups. */
-static void finish_block(const wilor_vit *v, wilor_vit_work *w, int block, float *x, int groups,
-                         int rows, wilor_threads *pool) {
+/* From attention's result on: projection, norm, MLP. rows of x. */
+static void finish_block(const wilor_vit *v, wilor_vit_work *w, int block, float *x, int rows,
+                         wilor_threads *pool) {
     const wilor_block *b = &v->blocks[block];
     size_t d = (size_t)v->width;
-    int mr = v->kernels->mr;
-    wilor_gemm proj = {.kernels = v->kernels,
-                       .w = &b->proj,
-                       .a = w->packed,
-                       .groups = groups,
-                       .rows = rows,
-                       .epilogue = WILOR_EPILOGUE_ADD,
-                       .out = x,
-                       .ldo = d,
-                       .group_stride = (size_t)rows * d,
-                       .tiles = w->tiles,
-                       .tile_stride = w->tile_stride};
-    trace(w, "attn_out", block, w->packed, mr, groups * rows, v->width);
-    wilor_gemm_run(&proj, pool);
-    norm_job norm = {v, w, x, rows, 0, rows, b->norm2_gamma, b->norm2_beta, w->packed, NULL};
-    run_norm(&norm, groups, pool);
-    trace(w, "norm2", block, w->packed, mr, groups * rows, v->width);
-    wilor_gemm fc1 = proj;
+    wilor_product proj = {.w = &b->proj,
+                          .a = &w->attended,
+                          .rows = rows,
+                          .finish = WILOR_FINISH_ADD,
+                          .out = x,
+                          .ldo = d,
+                          .room = (uint8_t *)w->tiles,
+                          .room_bytes = w->tile_stride * sizeof(float)};
+    trace_acts(w, "attn_out", block, &w->attended, rows);
+    wilor_product_run(&proj, pool);
+    norm_rows(v, w, x, rows, b->norm2_gamma, b->norm2_beta, pool);
+    trace_acts(w, "norm2", block, &w->normed, rows);
+    wilor_product fc1 = proj;
     fc1.w = &b->fc1;
-    fc1.epilogue = WILOR_EPILOGUE_GELU_PACK;
-    fc1.out = w->hidden;
-    wilor_gemm_run(&fc1, pool);
-    trace(w, "gelu", block, w->hidden, mr, groups * rows, v->mlp);
-    wilor_gemm fc2 = proj;
+    fc1.a = &w->normed;
+    fc1.finish = WILOR_FINISH_GELU;
+    fc1.next = stages_hidden(v->dot) ? NULL : &w->hidden;
+    fc1.out = stages_hidden(v->dot) ? w->staged : NULL;
+    fc1.ldo = (size_t)v->mlp;
+    wilor_product_run(&fc1, pool);
+    if (stages_hidden(v->dot))
+        put_staged(w, &w->hidden, rows, pool);
+    trace_acts(w, "gelu", block, &w->hidden, rows);
+    wilor_product fc2 = proj;
     fc2.w = &b->fc2;
-    fc2.a = w->hidden;
-    wilor_gemm_run(&fc2, pool);
-    trace(w, "block", block, x, 0, groups * rows, v->width);
-}
-
-static wilor_attention attention_of(const wilor_vit *v, const wilor_vit_work *w, int n) {
-    size_t d = (size_t)v->width;
-    int mr = v->kernels->mr;
-    return (wilor_attention){.kernels = v->kernels,
-                             .hands = n,
-                             .heads = v->heads,
-                             .head_dim = v->width / v->heads,
-                             .queries = WILOR_TOKENS,
-                             .keys = WILOR_TOKENS,
-                             .q = w->qkv,
-                             .ldq = 3 * d,
-                             .k = w->qkv + d,
-                             .v = w->qkv + 2 * d,
-                             .ldkv = 3 * d,
-                             .out = w->packed,
-                             .out_rows = wilor_panels(WILOR_TOKENS, mr) * mr,
-                             .scratch = w->scratch,
-                             .scratch_stride = w->scratch_floats};
+    fc2.a = &w->hidden;
+    if (w->part) {
+        fc2.finish = WILOR_FINISH_PART;
+        fc2.out = w->part;
+        fc2.slice_floats = w->part_floats;
+        w->part_bias = b->fc2.w.bias;
+    }
+    wilor_product_run(&fc2, pool);
+    if (w->trace)
+        settle(v, w, x, rows, pool);
+    trace(w, "block", block, x, 0, rows, v->width);
 }
 
 void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int n,
                    wilor_threads *pool) {
+    int rows = n * WILOR_TOKENS;
+    w->part_bias = NULL;
     embed(v, w, rgb, n, pool);
-    for (int i = 0; i + 1 < v->depth; i++) {
-        if (i == 0 && !w->trace) {
-            first_qkv(v, w, n, pool);
-        } else {
-            norm_rows(v, w, i, n, pool);
-            all_qkv(v, w, i, n, 0, pool);
-        }
-        trace(w, "qkv", i, w->qkv, 0, n * WILOR_TOKENS, 3 * v->width);
-        wilor_attention a = attention_of(v, w, n);
-        wilor_attention_run(&a, pool);
-        finish_block(v, w, i, w->x, n, WILOR_TOKENS, pool);
+    for (int i = 0; i < v->depth; i++) {
+        const wilor_block *b = &v->blocks[i];
+        bool last = i + 1 == v->depth; /* its keys and values only */
+        norm_rows(v, w, w->x, rows, b->norm1_gamma, b->norm1_beta, pool);
+        trace_acts(w, "norm1", i, &w->normed, rows);
+        run_heads(v, w, i, n, !last, pool);
+        if (last)
+            break;
+        trace_qkv(v, w, i, n);
+        finish_block(v, w, i, w->x, rows, pool);
     }
-    /* The last block: keys and values only; a panel that straddles queries and keys is
-     * computed. */
-    norm_rows(v, w, v->depth - 1, n, pool);
-    all_qkv(v, w, v->depth - 1, n, v->width / v->kernels->nr, pool);
 }
 
 /* ---------------------------------------------------------------- the chosen rows of the last
@@ -311,38 +470,51 @@ static void choose_rows(const wilor_vit *v, wilor_vit_work *w, int first, int n,
     }
 }
 
+/* Queries of chosen rows, and their attention. */
+typedef struct tail_job {
+    const wilor_vit *v;
+    wilor_vit_work *w;
+    int first, n, each; /* hands; rows a hand */
+} tail_job;
+
+static void tail_unit(void *context, int head, int thread) {
+    const tail_job *j = context;
+    const wilor_vit *v = j->v;
+    const wilor_dot *dot = v->dot;
+    int dim = v->width / v->heads, rows = j->n * j->each;
+    size_t d = (size_t)v->width;
+    wilor_product p = head_product(v, j->w, v->depth - 1, rows);
+    p.out = j->w->query + head * dim;
+    p.ldo = d;
+    if (dot->begin)
+        dot->begin();
+    wilor_product_part(&p, 3 * dim * head + 2 * dim, 3 * dim * (head + 1), 0,
+                       wilor_panels(rows, dot->mr), room_of(j->w, thread));
+    for (int hand = 0; hand < j->n; hand++)
+        attend(v, j->w, head, j->first + hand, p.out + (size_t)(hand * j->each) * d, d, j->each,
+               hand * j->each, thread);
+    if (dot->end)
+        dot->end();
+}
+
 void wilor_vit_tail(const wilor_vit *v, wilor_vit_work *w, int first, int n, int patch_rows,
                     int patch_cols, wilor_threads *pool) {
-    size_t d = (size_t)v->width;
     int last = v->depth - 1, each = WILOR_LEAD + patch_rows * patch_cols, rows = n * each;
     const wilor_block *b = &v->blocks[last];
     choose_rows(v, w, first, n, patch_rows, patch_cols);
-    norm_job norm = {v,         w,   w->chosen, rows, 0, rows, b->norm1_gamma, b->norm1_beta,
-                     w->packed, NULL};
-    run_norm(&norm, 1, pool);
-    wilor_gemm q = {.kernels = v->kernels,
-                    .w = &b->qkv,
-                    .a = w->packed,
-                    .groups = 1,
+    norm_rows(v, w, w->chosen, rows, b->norm1_gamma, b->norm1_beta, pool);
+    tail_job j = {v, w, first, n, each};
+    wilor_threads_run(pool, tail_unit, &j, v->heads);
+    finish_attention(v, w, rows, pool);
+    finish_block(v, w, last, w->chosen, rows, pool);
+    norm_job end = {.v = v,
+                    .w = w,
+                    .x = w->chosen,
                     .rows = rows,
-                    .out = w->query,
-                    .ldo = d,
-                    .tiles = w->tiles,
-                    .tile_stride = w->tile_stride,
-                    .columns = v->width};
-    wilor_gemm_run(&q, pool);
-    wilor_attention a = attention_of(v, w, n);
-    a.queries = each;
-    a.q = w->query;
-    a.ldq = d;
-    a.k += (size_t)first * WILOR_TOKENS * 3 * d;
-    a.v += (size_t)first * WILOR_TOKENS * 3 * d;
-    a.out_rows = each;
-    wilor_attention_run(&a, pool);
-    finish_block(v, w, last, w->chosen, 1, rows, pool);
-    norm_job end = {v,    w,        w->chosen, rows, 0, rows, v->last_gamma, v->last_beta,
-                    NULL, w->tokens};
-    run_norm(&end, 1, pool);
+                    .gamma = v->last_gamma,
+                    .beta = v->last_beta,
+                    .out = w->tokens};
+    run_norm(&end, pool);
     trace(w, "tokens_out", last, w->tokens, 0, rows, v->width);
 }
 
@@ -383,25 +555,4 @@ void wilor_vit_read_out(const wilor_vit *v, wilor_vit_work *w, int n, int rows, 
     decode(v, w, &v->decpose, n, rows, 0, WILOR_POSE_TOKENS, v->init_pose, pose6d, pool);
     decode(v, w, &v->decshape, n, rows, shape, 1, v->init_betas, betas, pool);
     decode(v, w, &v->deccam, n, rows, camera, 1, v->init_cam, cam, pool);
-}
-
-/* ---------------------------------------------------------------- constants of the model */
-
-void wilor_vit_prepare(wilor_vit *v, wilor_vit_work *w, wilor_threads *pool) {
-    size_t row = 3 * (size_t)v->width;
-    const wilor_block *b = &v->blocks[0];
-    norm_job norm = {v,         w,          v->lead,        WILOR_LEAD,
-                     0,         WILOR_LEAD, b->norm1_gamma, b->norm1_beta,
-                     w->packed, NULL};
-    run_norm(&norm, 1, pool);
-    wilor_gemm g = {.kernels = v->kernels,
-                    .w = &b->qkv,
-                    .a = w->packed,
-                    .groups = 1,
-                    .rows = WILOR_LEAD,
-                    .out = v->lead_qkv,
-                    .ldo = row,
-                    .tiles = w->tiles,
-                    .tile_stride = w->tile_stride};
-    wilor_gemm_run(&g, pool);
 }

@@ -49,7 +49,7 @@ struct wilor_index {
 };
 
 /* Set dtype, its name and its element size. */
-void wilor_tensor_set_dtype(wilor_tensor *t, wilor_dtype dtype);
+void wilor_tensor_set_dtype(wilor_tensor *t, wilor_tensor_dtype dtype);
 /* Strides of a dense tensor of t's shape, row-major or with the first index running fastest. */
 void wilor_tensor_set_dense(wilor_tensor *t, bool first_fastest);
 

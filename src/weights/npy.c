@@ -138,7 +138,7 @@ static bool read_dictionary(header *h, const char *text, size_t length) {
 bool wilor_npy_descr(wilor_tensor *t, const char *descr, size_t length) {
     static const struct {
         char text[3];
-        wilor_dtype dtype;
+        wilor_tensor_dtype dtype;
     } known[] = {{"f8", WILOR_F64}, {"f4", WILOR_F32}, {"f2", WILOR_F16}, {"i8", WILOR_I64},
                  {"i4", WILOR_I32}, {"i2", WILOR_I16}, {"i1", WILOR_I8},  {"u8", WILOR_U64},
                  {"u4", WILOR_U32}, {"u2", WILOR_U16}, {"u1", WILOR_U8},  {"b1", WILOR_BOOL}};

@@ -48,7 +48,7 @@ static bool known_dtype(wilor_tensor *t, const char *name) {
         size_t element;
     } listed[] = {{"C64", 8}, {"F8_E4M3", 1}, {"F8_E5M2", 1}, {"F8_E8M0", 1}};
 
-    for (wilor_dtype d = WILOR_F64; d < WILOR_DTYPE_OTHER; d++) {
+    for (wilor_tensor_dtype d = WILOR_F64; d < WILOR_DTYPE_OTHER; d++) {
         wilor_tensor_set_dtype(t, d);
         if (strcmp(t->dtype_name, name) == 0)
             return true;

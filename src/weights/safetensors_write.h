@@ -8,7 +8,7 @@
 
 typedef struct wilor_planned_tensor {
     char name[80]; /* no character that JSON escapes */
-    wilor_dtype dtype;
+    wilor_tensor_dtype dtype;
     int rank;
     int64_t shape[4];
 } wilor_planned_tensor;

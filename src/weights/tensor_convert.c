@@ -67,12 +67,12 @@ float wilor_f16_to_f32(uint16_t bits) {
 
 float wilor_bf16_to_f32(uint16_t bits) { return float_of((uint32_t)bits << 16); }
 
-static bool is_float(wilor_dtype d) {
+static bool is_float(wilor_tensor_dtype d) {
     return d == WILOR_F64 || d == WILOR_F32 || d == WILOR_F16 || d == WILOR_BF16;
 }
 
 /* U64 comes as its bits. */
-static int64_t load_integer(wilor_dtype d, const uint8_t *p, bool swap) {
+static int64_t load_integer(wilor_tensor_dtype d, const uint8_t *p, bool swap) {
     switch (d) {
     case WILOR_I64:
     case WILOR_U64:
@@ -94,7 +94,7 @@ static int64_t load_integer(wilor_dtype d, const uint8_t *p, bool swap) {
     }
 }
 
-static double load_double(wilor_dtype d, const uint8_t *p, bool swap) {
+static double load_double(wilor_tensor_dtype d, const uint8_t *p, bool swap) {
     switch (d) {
     case WILOR_F64:
         return double_of(load64(p, swap));

@@ -29,7 +29,7 @@ static const struct {
                 [WILOR_U16] = {"U16", 2},   [WILOR_U8] = {"U8", 1},
                 [WILOR_BOOL] = {"BOOL", 1}, [WILOR_DTYPE_OTHER] = {"OTHER", 1}};
 
-void wilor_tensor_set_dtype(wilor_tensor *t, wilor_dtype dtype) {
+void wilor_tensor_set_dtype(wilor_tensor *t, wilor_tensor_dtype dtype) {
     t->dtype = dtype;
     t->dtype_name = g_dtypes[dtype].name;
     t->element = g_dtypes[dtype].element;

@@ -15,7 +15,7 @@
 
 enum { WILOR_MAX_RANK = 8 };
 
-typedef enum wilor_dtype {
+typedef enum wilor_tensor_dtype {
     WILOR_F64,
     WILOR_F32,
     WILOR_F16,
@@ -30,7 +30,7 @@ typedef enum wilor_dtype {
     WILOR_U8,
     WILOR_BOOL,
     WILOR_DTYPE_OTHER /* known size, no arithmetic: F8_E4M3, C64 … listed, not read */
-} wilor_dtype;
+} wilor_tensor_dtype;
 
 /* Computes values that are not stored: elements first … first + count - 1 in row-major order.
  * The first member of a larger struct, which knows what to compute. */
@@ -40,7 +40,7 @@ typedef struct wilor_generator {
 
 typedef struct wilor_tensor {
     const char *name; /* UTF-8, owned by the index */
-    wilor_dtype dtype;
+    wilor_tensor_dtype dtype;
     const char *dtype_name; /* "F32" …, constant text */
     bool big_endian;        /* bytes of an element are swapped */
     int rank;

@@ -50,7 +50,7 @@ typedef struct checkpoint {
 
 typedef struct type_entry {
     const char *storage, *dtype; /* names in module torch */
-    wilor_dtype code;
+    wilor_tensor_dtype code;
     const char *other; /* listed name of a type without arithmetic */
     size_t element;
 } type_entry;

@@ -188,7 +188,7 @@ static int order_of(const step *s) {
 
 /* One tensor of the target; `suffix` replaces .weight when given. */
 static wilor_planned_tensor *plan_one(converter *c, const wilor_schema_entry *e,
-                                      const char *suffix, wilor_dtype dtype) {
+                                      const char *suffix, wilor_tensor_dtype dtype) {
     wilor_planned_tensor *p = &c->plan[c->planned++];
     *p = (wilor_planned_tensor){.dtype = dtype, .rank = e->rank};
     char name[sizeof e->name + 8];
@@ -210,8 +210,8 @@ static wilor_planned_tensor *plan_one(converter *c, const wilor_schema_entry *e,
 }
 
 static void plan_targets(converter *c, const step *s) {
-    wilor_dtype half = c->job->dtype == WILOR_WEIGHTS_F16 ? WILOR_F16 : WILOR_BF16;
-    wilor_dtype scales = c->job->mlx ? WILOR_F32 : WILOR_F16;
+    wilor_tensor_dtype half = c->job->dtype == WILOR_WEIGHTS_F16 ? WILOR_F16 : WILOR_BF16;
+    wilor_tensor_dtype scales = c->job->mlx ? WILOR_F32 : WILOR_F16;
     wilor_planned_tensor *p;
     switch (s->how) {
     case STEP_GROUPS:

@@ -141,7 +141,7 @@ static bool is_block_matrix(const wilor_tensor *t) {
 /* ------------------------------------------------------------------ values */
 
 /* change: what becomes of a narrow tensor's number. */
-static void compare(const wilor_index *got, const wilor_index *want, wilor_dtype narrow,
+static void compare(const wilor_index *got, const wilor_index *want, wilor_tensor_dtype narrow,
                     float (*change)(float)) {
     size_t seen = 0;
     for (size_t i = 0; i < wilor_index_count(want); i++) {
@@ -180,7 +180,7 @@ static void check_sound(const char *path) {
 static void floats(void **state) {
     static const struct {
         wilor_weights_dtype to;
-        wilor_dtype is;
+        wilor_tensor_dtype is;
         float (*change)(float);
     } cases[] = {{WILOR_WEIGHTS_F32, WILOR_F32, NULL},
                  {WILOR_WEIGHTS_F16, WILOR_F16, through_f16},

@@ -120,19 +120,16 @@ static void check(const run *t, const char *name, const float *got, size_t count
 
 /* ---------------------------------------------------------------- backbone */
 
-/* Panels to rows; each hand's 210 rows fill panels of their own. */
+/* Panels to rows. */
 static float *unpack(const float *data, int mr, int rows, int cols) {
     float *out = wilor_heap_alloc((size_t)rows * (size_t)cols, sizeof *out);
-    int each = rows % WILOR_TOKENS == 0 ? WILOR_TOKENS : rows;
-    int panels = mr ? wilor_panels(each, mr) : 0;
     assert_non_null(out);
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < cols; c++) {
             size_t at = (size_t)r * (size_t)cols + (size_t)c;
-            size_t panel = mr ? (size_t)(r / each * panels + r % each / mr) : 0;
+            size_t panel = mr ? (size_t)(r / mr) : 0;
             size_t from =
-                mr ? (panel * (size_t)cols + (size_t)c) * (size_t)mr + (size_t)(r % each % mr)
-                   : at;
+                mr ? (panel * (size_t)cols + (size_t)c) * (size_t)mr + (size_t)(r % mr) : at;
             out[at] = data[from];
         }
     return out;
@@ -175,7 +172,9 @@ static void check_backbone(const reference *r, wilor_isa isa, int threads) {
 }
 
 /* One matrix on upstream's own input: what the traced run leaves out because it is fused. */
-static void check_linear(run *t, const wilor_linear *w, const char *input, const char *output) {
+static void check_linear(run *t, const wilor_dense *dense, const wilor_row_order *order,
+                         const char *input, const char *output) {
+    const wilor_linear *w = &dense->w;
     size_t count;
     const wilor_cpu_model *m = t->model->network;
     const wilor_kernels *k = m->vit.kernels;
@@ -202,6 +201,14 @@ static void check_linear(run *t, const wilor_linear *w, const char *input, const
                     .ldo = (size_t)w->n,
                     .tiles = work->vit.tiles};
     wilor_gemm_run(&g, t->session->pool);
+    float *row = wilor_heap_alloc((size_t)w->n, sizeof *row);
+    for (int r = 0; r < rows; r++) {
+        float *of = out + (size_t)r * (size_t)w->n;
+        memcpy(row, of, (size_t)w->n * sizeof *row);
+        for (int i = 0; i < w->n; i++)
+            of[wilor_row_source(order, i)] = row[i];
+    }
+    wilor_heap_free(row);
     check(t, output, out, (size_t)rows * (size_t)w->n, TOKENS, 0);
     wilor_pages_free(&panels);
     wilor_heap_free(out);
@@ -212,10 +219,12 @@ static void check_linears(const reference *r, wilor_isa isa, int threads) {
     run t;
     open_run(&t, r, isa, threads, 0);
     const wilor_cpu_model *m = t.model->network;
-    check_linear(&t, &m->vit.blocks[0].qkv, "block0.norm1", "block0.qkv");
-    check_linear(&t, &m->vit.blocks[0].proj, "block0.attn_out", "block0.proj");
-    check_linear(&t, &m->vit.blocks[0].fc1, "block0.norm2", "block0.fc1");
-    check_linear(&t, &m->vit.blocks[0].fc2, "block0.gelu", "block0.fc2");
+    const wilor_block *b = &m->vit.blocks[0];
+    const wilor_row_order as_is = {0}, heads = {m->vit.heads, m->vit.width / m->vit.heads};
+    check_linear(&t, &b->qkv, &heads, "block0.norm1", "block0.qkv");
+    check_linear(&t, &b->proj, &as_is, "block0.attn_out", "block0.proj");
+    check_linear(&t, &b->fc1, &as_is, "block0.norm2", "block0.fc1");
+    check_linear(&t, &b->fc2, &as_is, "block0.gelu", "block0.fc2");
     close_run(&t);
 }
 

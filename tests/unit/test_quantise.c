@@ -147,7 +147,7 @@ static void refusals(void **state) {
 /* An index of a network's layer in tensors of any shapes; values are whatever is there. */
 typedef struct part {
     const char *name;
-    wilor_dtype dtype;
+    wilor_tensor_dtype dtype;
     int rank;
     int64_t shape[2];
 } part;

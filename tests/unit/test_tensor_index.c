@@ -16,8 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static wilor_tensor view(wilor_dtype dtype, const void *data, int rank, const int64_t *shape,
-                         const int64_t *stride) {
+static wilor_tensor view(wilor_tensor_dtype dtype, const void *data, int rank,
+                         const int64_t *shape, const int64_t *stride) {
     wilor_tensor t = {.name = "t", .rank = rank, .data = data, .count = 1};
     wilor_tensor_set_dtype(&t, dtype);
     for (int i = 0; i < rank; i++) {
@@ -115,7 +115,7 @@ static void rows(void **state) {
 /* The same number in every type and byte order, unaligned. */
 static void types_and_byte_order(void **state) {
     static const struct {
-        wilor_dtype dtype;
+        wilor_tensor_dtype dtype;
         uint8_t little[8];
         double value;
     } cases[] = {{WILOR_F64, {0, 0, 0, 0, 0, 0, 0x04, 0xC0}, -2.5},

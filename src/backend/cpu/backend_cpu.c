@@ -11,11 +11,12 @@
 
 /* ---------------------------------------------------------------- model */
 
-static wilor_status load_into(wilor_cpu_model *m, wilor_loader *l, const wilor_vit_dims *dims) {
+static wilor_status load_into(wilor_cpu_model *m, wilor_loader *l, const wilor_vit_dims *dims,
+                              const wilor_dot *dot, int bits) {
     wilor_status st = WILOR_OK;
     /* RefineNet first: it needs memory for a moment, the backbone none. */
     WILOR_TRY(wilor_refine_load(&m->refine, l, dims->width));
-    WILOR_TRY(wilor_vit_load(&m->vit, l, dims));
+    WILOR_TRY(wilor_vit_load(&m->vit, l, dims, dot, bits));
 done:
     return st;
 }
@@ -54,22 +55,54 @@ static uint64_t count_parameters(const wilor_tensor_source *s) {
     return n;
 }
 
-/* What depends on the weights alone, computed with a workspace of one hand. */
-static wilor_status prepare(wilor_cpu_model *m, wilor_threads *pool, wilor_error *err) {
-    wilor_arena arena;
-    wilor_vit_work work = {0};
-    wilor_pages pages;
-    int threads = wilor_threads_count(pool);
-    wilor_arena_begin(&arena, NULL, 0);
-    wilor_vit_work_push(&work, &m->vit, 1, threads, 0, 0, m->room, &arena);
-    size_t bytes = wilor_arena_used(&arena);
-    if (!wilor_pages_alloc(&pages, bytes))
-        return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory to prepare the model");
-    wilor_arena_begin(&arena, pages.data, pages.bytes);
-    wilor_vit_work_push(&work, &m->vit, 1, threads, 0, 0, m->room, &arena);
-    wilor_vit_prepare(&m->vit, &work, pool);
-    wilor_arena_end(&arena);
-    wilor_pages_free(&pages);
+/* What computes, and how many bits the blocks' weights are kept in (0: as the file has them). */
+typedef struct arithmetic {
+    wilor_dtype dtype;
+    const wilor_dot *dot;
+    int bits;
+} arithmetic;
+
+/* bfloat16 by instructions made for it; in plain C it would only be slow. */
+static const wilor_dot *fast_bf16(const wilor_kernels *t) {
+    const wilor_dot *dot = wilor_dot_get(WILOR_ARITH_BF16, t);
+    return t->isa == WILOR_ISA_C ? NULL : dot;
+}
+
+static wilor_status choose_arithmetic(arithmetic *a, wilor_dtype dtype, const wilor_kernels *t,
+                                      wilor_error *err) {
+    static const char *const needs[] = {[WILOR_DTYPE_F32X] = "AMX",
+                                        [WILOR_DTYPE_F16] = "a graphics card",
+                                        [WILOR_DTYPE_BF16] = "AMX, AVX512-BF16 or Arm's BF16",
+                                        [WILOR_DTYPE_INT8] = "another processor",
+                                        [WILOR_DTYPE_FP8] = "a graphics card"};
+    *a = (arithmetic){.dtype = dtype};
+    if (dtype == WILOR_DTYPE_AUTO)
+        a->dtype = fast_bf16(t) ? WILOR_DTYPE_BF16 : WILOR_DTYPE_F32;
+    switch (a->dtype) {
+    case WILOR_DTYPE_F32:
+        a->dot = wilor_dot_get(WILOR_ARITH_F32, t);
+        break;
+    case WILOR_DTYPE_F32X:
+        a->dot = wilor_dot_get(WILOR_ARITH_F32X, t);
+        break;
+    case WILOR_DTYPE_BF16:
+        a->dot = wilor_dot_get(WILOR_ARITH_BF16, t);
+        break;
+    case WILOR_DTYPE_INT8:
+        a->dot = wilor_dot_get(WILOR_ARITH_INT8, t);
+        break;
+    case WILOR_DTYPE_INT4:
+        a->bits = 4;
+        a->dot = fast_bf16(t) ? fast_bf16(t) : wilor_dot_get(WILOR_ARITH_F32, t);
+        break;
+    default:
+        break;
+    }
+    if (!a->dot)
+        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
+                               "dtype %s needs %s, which this processor (tier %s) has not got",
+                               wilor_dtype_name(a->dtype), needs[a->dtype],
+                               wilor_isa_name(t->isa));
     return WILOR_OK;
 }
 
@@ -95,6 +128,7 @@ static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_erro
     wilor_vit_dims dims;
     wilor_cpu_model *m = NULL;
     float *scratch = NULL;
+    arithmetic how;
     wilor_loader l = {.kernels = wilor_kernels_best(o->max_isa),
                       .source = o->source,
                       .pool = o->pool,
@@ -102,6 +136,7 @@ static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_erro
                       .err = err};
     size_t threads = (size_t)wilor_threads_count(o->pool);
     *out = NULL;
+    WILOR_TRY(choose_arithmetic(&how, o->dtype, l.kernels, err));
     WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
     m = wilor_heap_alloc(1, sizeof *m);
     size_t widest = (size_t)(dims.mlp > 4 * dims.width ? dims.mlp : 4 * dims.width);
@@ -114,18 +149,17 @@ static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_erro
     l.arena = &m->arena;
     m->mano = o->mano;
     wilor_arena_begin(&m->arena, NULL, 0);
-    WILOR_TRY(load_into(m, &l, &dims));
+    WILOR_TRY(load_into(m, &l, &dims, how.dot, how.bits));
     m->bytes = wilor_arena_used(&m->arena);
     m->in_place = l.assign = o->packed && o->packed_bytes == m->bytes;
     if (m->bytes == SIZE_MAX || (!l.assign && !wilor_pages_alloc(&m->pages, m->bytes)))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for %zu MB of weights", m->bytes / 1000000);
     wilor_arena_begin(&m->arena, l.assign ? (void *)(uintptr_t)o->packed : m->pages.data,
                       m->bytes);
-    WILOR_TRY(load_into(m, &l, &dims));
+    WILOR_TRY(load_into(m, &l, &dims, how.dot, how.bits));
     m->room = l.room;
     m->parameters = count_parameters(o->source);
-    if (!l.assign)
-        WILOR_TRY(prepare(m, o->pool, err));
+    m->dtype = how.dtype;
     *out = m;
     m = NULL;
 done:
@@ -144,6 +178,8 @@ static void cpu_info(const void *model, wilor_model_info *info) {
     info->packed_bytes = m->bytes;
     info->isa = m->vit.kernels->isa;
     info->from_packed = m->in_place;
+    info->dtype = m->dtype;
+    info->kernels = m->vit.dot->name;
 }
 
 /* ---------------------------------------------------------------- session */
@@ -155,7 +191,7 @@ static void push_work(wilor_cpu_session *s, const wilor_cpu_model *m,
                         wilor_refine_scratch(&m->refine), m->room, arena);
     wilor_refine_work_push(&s->refine, &m->refine, wilor_mano_vertices(m->mano),
                            o->compat == WILOR_COMPAT_MLX, o->batch, arena);
-    s->refine.packed = s->vit.hidden;
+    s->refine.packed = s->vit.packed;
     s->refine.scratch = s->vit.scratch;
     s->refine.scratch_floats = s->vit.scratch_floats;
     s->refine.tiles = s->vit.tiles;

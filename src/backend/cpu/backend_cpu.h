@@ -15,7 +15,8 @@ typedef struct wilor_cpu_model {
     wilor_arena arena; /* over them */
     size_t bytes;      /* used of them */
     uint64_t parameters;
-    size_t room;   /* the loader's */
+    size_t room; /* the loader's */
+    wilor_dtype dtype;
     bool in_place; /* the arena is the caller's packed weights */
 } wilor_cpu_model;
 

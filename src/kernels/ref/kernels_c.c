@@ -119,6 +119,16 @@ static void layernorm_f32_c(const float *x, size_t ldx, int rows, size_t k, cons
     }
 }
 
+static void add_parts_f32_c(const float *parts, size_t apart, int count, size_t k,
+                            const float *bias, float *x) {
+    for (size_t i = 0; i < k; i++) {
+        float sum = parts[i];
+        for (int p = 1; p < count; p++)
+            sum += parts[(size_t)p * apart + i];
+        x[i] += sum + bias[i];
+    }
+}
+
 static void store_bias_f32_c(const float *tile, int rows, int cols, const float *bias,
                              float *out, size_t ldo) {
     for (int r = 0; r < rows; r++)
@@ -190,6 +200,7 @@ void wilor_kernels_fill_c(wilor_kernels *t) {
                          .pack_f32 = pack_f32_c,
                          .expand_f32 = expand_f32,
                          .layernorm_f32 = layernorm_f32_c,
+                         .add_parts_f32 = add_parts_f32_c,
                          .store_bias_f32 = store_bias_f32_c,
                          .add_bias_f32 = add_bias_f32_c,
                          .affine_relu_f32 = affine_relu_f32_c,

@@ -1,0 +1,397 @@
+/* Units of a phase are (slice, panel of columns, chunk of row panels), neighbours sharing the column
+ * panel, so that a thread's run of units keeps it in its second-level cache and fetches the next one
+ * meanwhile. With slices that are units of their own a thread mostly stays in one slice, whose
+ * activations then stay in its cache as well. */
+#include "dense.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+enum { SLICE_STEP = 64, MOST_SLICES = 8, STEP_ROWS = 7 };
+
+static size_t lines(size_t bytes) {
+    return (bytes + WILOR_ALIGN - 1) / WILOR_ALIGN * WILOR_ALIGN;
+}
+
+/* ---------------------------------------------------------------- weights */
+
+int wilor_dense_slices(int k, int wish) {
+    return wish > 1 && wish <= MOST_SLICES && k % (wish * SLICE_STEP) == 0 ? wish : 1;
+}
+
+/* In the arithmetic's own form from loading on. Float32 needs none; three parts of a number would be
+ * half as much again; four bits are kept. */
+static bool is_native(const wilor_dot *dot, const wilor_tensor *t, int bits) {
+    bool narrow = bits == 4 || t->dtype == WILOR_U32;
+    return (dot->arith == WILOR_ARITH_BF16 || dot->arith == WILOR_ARITH_INT8) && !narrow;
+}
+
+typedef struct native_job {
+    wilor_loader *l;
+    const wilor_dense *to;
+    const wilor_tensor *tensor;
+    const wilor_matrix_view *matrix; /* NULL: tensor */
+    const wilor_row_order *order;
+    uint8_t *panels;
+    atomic_bool failed;
+    wilor_status st;
+} native_job;
+
+static wilor_status rows_of(native_job *j, int first, int rows, float *dst, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    int k = j->to->w.k;
+    for (int at = 0, run; at < rows && st == WILOR_OK;
+         at += run, dst += (size_t)run * (size_t)k) {
+        run = wilor_row_run(j->order, first + at, rows - at);
+        int from = wilor_row_source(j->order, first + at);
+        st = j->matrix ? wilor_matrix_rows_to_f32(j->matrix, from, run, dst, err)
+                       : wilor_tensor_rows_to_f32(j->tensor, from, run, dst, err);
+    }
+    return st;
+}
+
+static void native_unit(void *context, int unit, int thread) {
+    native_job *j = context;
+    const wilor_dense *w = j->to;
+    const wilor_dot *dot = w->dot;
+    wilor_error err;
+    int panels = wilor_panels(w->w.n, dot->nr), first = unit * dot->nr;
+    int rows = w->w.n - first < dot->nr ? w->w.n - first : dot->nr;
+    float *src = j->l->scratch + (size_t)thread * j->l->scratch_stride;
+    wilor_status st = rows_of(j, first, rows, src, &err);
+    if (st != WILOR_OK) {
+        if (!atomic_exchange(&j->failed, true)) {
+            j->st = st;
+            if (j->l->err)
+                *j->l->err = err;
+        }
+        return;
+    }
+    size_t k = (size_t)w->w.k, part = k / (size_t)w->slices;
+    for (size_t s = 0; s < (size_t)w->slices; s++)
+        dot->pack_b(dot, src + s * part, k, 1, rows, part,
+                    j->panels + (s * (size_t)panels + (size_t)unit) * w->panel_bytes);
+}
+
+static wilor_status load_native(wilor_dense *out, wilor_loader *l, const char *prefix,
+                                const wilor_index *index, const wilor_tensor *t,
+                                const wilor_row_order *order) {
+    wilor_status st = WILOR_OK;
+    wilor_matrix_view m;
+    const wilor_dot *dot = out->dot;
+    bool plain = t->dtype != WILOR_I8 && t->dtype != WILOR_U32;
+    if (!plain)
+        WILOR_TRY(wilor_matrix_find(&m, index, prefix, out->w.k, l->err));
+    int panels = wilor_panels(out->w.n, dot->nr);
+    out->panel_bytes = dot->b_bytes(dot, (size_t)(out->w.k / out->slices));
+    uint8_t *to =
+        wilor_arena_push(l->arena, (size_t)out->slices * (size_t)panels, out->panel_bytes);
+    out->panels = to;
+    if (!to)
+        wilor_loader_expect(l, t);
+    if (to && !l->assign) {
+        native_job job = {l, out, t, plain ? NULL : &m, order, to, false, WILOR_OK};
+        wilor_threads_run(l->pool, native_unit, &job, panels);
+        WILOR_TRY(job.st);
+        WILOR_TRY(wilor_loader_done(l, t));
+    }
+done:
+    return st;
+}
+
+wilor_status wilor_dense_load(wilor_dense *out, wilor_loader *l, const wilor_dot *dot,
+                              const char *prefix, int n, int k, const wilor_row_order *order,
+                              int slices, int bits) {
+    wilor_status st = WILOR_OK;
+    char name[160];
+    const wilor_tensor *t;
+    *out = (wilor_dense){.dot = dot, .slices = wilor_dense_slices(k, slices)};
+    snprintf(name, sizeof name, "%s.weight", prefix);
+    const wilor_index *index = wilor_source_find(l->source, name, &t);
+    if (!index || !is_native(dot, t, bits)) {
+        WILOR_TRY(wilor_linear_load_as(&out->w, l, prefix, n, k, true, order, bits));
+    } else {
+        out->w = (wilor_linear){.n = n, .k = k};
+        WILOR_TRY(wilor_linear_check(l, index, t, prefix, n, k));
+        WILOR_TRY(load_native(out, l, prefix, index, t, order));
+        WILOR_TRY(wilor_bias_load(&out->w.bias, l, prefix, n, order));
+    }
+    size_t room = wilor_dense_room(out) / sizeof(float);
+    l->room = room > l->room ? room : l->room;
+done:
+    return st;
+}
+
+/* The room: a tile, and a vector that an epilogue for some of its columns may read behind it; a panel as float32; the same packed, all slices. */
+static size_t tile_bytes(const wilor_dot *d) {
+    return lines((size_t)d->mr * (size_t)d->nr * sizeof(float)) + WILOR_ALIGN;
+}
+
+static size_t float_bytes(const wilor_dense *w) {
+    return lines(wilor_linear_room(&w->w, w->dot->kernels) * sizeof(float));
+}
+
+/* Weights that are ready as they lie. */
+static bool is_ready(const wilor_dense *w) {
+    return w->panels || (w->dot->arith == WILOR_ARITH_F32 && w->w.type == WILOR_PANEL_F32);
+}
+
+static bool is_float(const wilor_dense *w) { return w->dot->arith == WILOR_ARITH_F32; }
+
+size_t wilor_dense_room(const wilor_dense *w) {
+    size_t bytes = tile_bytes(w->dot);
+    if (!is_ready(w))
+        bytes += float_bytes(w);
+    if (!is_ready(w) && !is_float(w))
+        bytes += (size_t)w->slices * w->dot->b_bytes(w->dot, (size_t)(w->w.k / w->slices));
+    return bytes;
+}
+
+/* A panel in the form that gemm takes: slice s at base + s · stride. */
+typedef struct ready {
+    const uint8_t *base;
+    size_t stride;
+} ready;
+
+/* Slices first … last - 1 of a panel; made in the room when they have to be. */
+static ready make_ready(const wilor_dense *w, int panel, int first, int last, uint8_t *room) {
+    const wilor_dot *dot = w->dot;
+    size_t part = (size_t)(w->w.k / w->slices), nr = (size_t)dot->nr;
+    if (w->panels)
+        return (ready){w->panels + (size_t)panel * w->panel_bytes,
+                       (size_t)wilor_panels(w->w.n, dot->nr) * w->panel_bytes};
+    float *wide = (float *)(void *)(room + tile_bytes(dot));
+    const float *from = wilor_linear_panel(&w->w, dot->kernels, panel, wide);
+    if (is_float(w))
+        return (ready){(const uint8_t *)from, 0};
+    uint8_t *to = room + tile_bytes(dot) + float_bytes(w);
+    ready r = {to, dot->b_bytes(dot, part)};
+    int left = w->w.n - panel * dot->nr, cols = left < dot->nr ? left : dot->nr;
+    for (int s = first; s < last; s++)
+        dot->pack_b(dot, from + (size_t)s * part * nr, 1, nr, cols, part,
+                    to + (size_t)s * r.stride);
+    return r;
+}
+
+/* ---------------------------------------------------------------- activations */
+
+void wilor_acts_push(wilor_acts *a, const wilor_dot *dot, int rows, int k, int slices,
+                     wilor_arena *arena) {
+    size_t panels = (size_t)wilor_panels(rows, dot->mr);
+    *a = (wilor_acts){.dot = dot, .rows = rows, .k = k, .slices = slices};
+    a->panel_bytes = dot->a_bytes(dot, (size_t)(k / slices));
+    a->slice_bytes = panels * a->panel_bytes;
+    a->panels = wilor_arena_push(arena, (size_t)slices, a->slice_bytes);
+}
+
+size_t wilor_acts_bytes(const wilor_acts *a) { return (size_t)a->slices * a->slice_bytes; }
+
+int wilor_acts_step(const wilor_dot *dot) {
+    return dot->row_step > 1 ? dot->row_step : STEP_ROWS;
+}
+
+/* Within one slice and one panel. */
+static void put_piece(const wilor_acts *a, const float *src, size_t ld, int slice, int row,
+                      int rows, int col, int cols) {
+    const wilor_dot *dot = a->dot;
+    float top[64];
+    size_t k = (size_t)(a->k / a->slices);
+    if (dot->tops)
+        dot->tops(src, ld, rows, k, top);
+    uint8_t *panel =
+        a->panels + (size_t)slice * a->slice_bytes + (size_t)(row / dot->mr) * a->panel_bytes;
+    dot->put_a(dot, src, ld, dot->tops ? top : NULL, row % dot->mr, rows, (size_t)col,
+               (size_t)cols, k, panel);
+}
+
+void wilor_acts_put(const wilor_acts *a, const float *src, size_t ld, int row, int rows,
+                    int col, int cols) {
+    int part = a->k / a->slices, mr = a->dot->mr;
+    for (int r = 0, n; r < rows; r += n) {
+        n = mr - (row + r) % mr < rows - r ? mr - (row + r) % mr : rows - r;
+        for (int c = 0, m; c < cols; c += m) {
+            int slice = (col + c) / part, in = (col + c) % part;
+            m = part - in < cols - c ? part - in : cols - c;
+            put_piece(a, src + (size_t)r * ld + c, ld, slice, row + r, n, in, m);
+        }
+    }
+}
+
+/* ---------------------------------------------------------------- products */
+
+/* The part of a panel's columns that a call works on. */
+typedef struct span {
+    int panel, first, last; /* columns of the panel */
+    bool second;            /* only the second half is computed */
+} span;
+
+static wilor_dot_call begin_call(const wilor_dense *w, const span *s, float *tile) {
+    const wilor_dot *dot = w->dot;
+    return (wilor_dot_call){.k = (size_t)(w->w.k / w->slices),
+                            .cols = s->second ? dot->nr / 2 : s->last,
+                            .tile = tile,
+                            .ldt = (size_t)dot->nr};
+}
+
+/* Panel b of B, panel row_panel of A. */
+static void point(wilor_dot_call *c, const wilor_product *p, const span *s, const uint8_t *b,
+                  int slice, int row_panel) {
+    const wilor_acts *a = p->a;
+    const wilor_dot *dot = a->dot;
+    int left = p->rows - row_panel * dot->mr;
+    c->rows = left < dot->mr ? left : dot->mr;
+    c->a = a->panels + (size_t)slice * a->slice_bytes + (size_t)row_panel * a->panel_bytes;
+    c->b = b + (s->second ? dot->half_bytes : 0);
+    if (dot->arith != WILOR_ARITH_INT8)
+        return;
+    size_t skip = s->second ? (size_t)dot->nr / 2 : 0;
+    c->a_scale = wilor_dot_a_scales(dot, c->a, c->k);
+    c->b_scale = wilor_dot_b_scales(dot, b, c->k) + skip;
+    c->b_sum = wilor_dot_b_sums(dot, b, c->k) + skip;
+}
+
+/* The i-th of `count` pieces of what comes behind b: what the next unit will want. */
+static void fetch_piece(wilor_dot_call *c, const uint8_t *b, size_t bytes, int i, int count) {
+    size_t begin = bytes * (size_t)i / (size_t)count / 64 * 64;
+    size_t end = bytes * ((size_t)i + 1) / (size_t)count / 64 * 64;
+    c->next = (const char *)b + bytes + begin;
+    c->next_bytes = end - begin;
+}
+
+static void copy_rows(const float *tile, size_t ldt, int rows, int cols, float *out,
+                      size_t ldo) {
+    for (int r = 0; r < rows; r++)
+        memcpy(out + (size_t)r * ldo, tile + (size_t)r * ldt, (size_t)cols * sizeof *out);
+}
+
+/* tile: the sums of rows `row` …, columns s->first … of the panel on. */
+static void finish(const wilor_product *p, const span *s, const float *from, float *tile,
+                   int row, int rows, float *out) {
+    const wilor_dot *dot = p->w->dot;
+    int column = s->panel * dot->nr + s->first, cols = s->last - s->first;
+    const float *bias = p->w->w.bias + column;
+    switch (p->finish) {
+    case WILOR_FINISH_STORE:
+        dot->kernels->store_bias_f32(from, rows, cols, bias, out, p->ldo);
+        break;
+    case WILOR_FINISH_ADD:
+        dot->kernels->add_bias_f32(from, rows, cols, bias, out, p->ldo);
+        break;
+    case WILOR_FINISH_GELU:
+        dot->kernels->bias_gelu_f32(tile, rows, bias);
+        if (p->next)
+            wilor_acts_put(p->next, tile, (size_t)dot->nr, row, rows, column, cols);
+        else
+            copy_rows(tile, (size_t)dot->nr, rows, cols, out, p->ldo);
+        break;
+    case WILOR_FINISH_PART:
+        copy_rows(tile, (size_t)dot->nr, rows, cols, out, p->ldo);
+    }
+}
+
+/* ---------------------------------------------------------------- a whole phase */
+
+static int unit_slices(const wilor_dense *w) { return w->dot->split ? w->slices : 1; }
+
+/* Panels of rows in a unit: all where a panel of weights has to be made ready first. */
+static int unit_chunk(const wilor_product *p, int row_panels) {
+    return is_ready(p->w) ? p->w->dot->chunk : row_panels;
+}
+
+static size_t panel_bytes(const wilor_dense *w) {
+    return w->panels ? w->panel_bytes : w->dot->b_bytes(w->dot, (size_t)(w->w.k / w->slices));
+}
+
+/* Slices first … last - 1 of one tile, added up. */
+static void gemm_slices(const wilor_product *p, wilor_dot_call *call, const span *s, ready b,
+                        int first, int last, int row_panel) {
+    for (int i = first; i < last; i++) {
+        point(call, p, s, b.base + (size_t)i * b.stride, i, row_panel);
+        call->add = i > first;
+        p->w->dot->gemm(p->w->dot, call);
+        call->next = NULL;
+    }
+}
+
+static void product_unit(void *context, int unit, int thread) {
+    const wilor_product *p = context;
+    const wilor_dense *w = p->w;
+    const wilor_dot *dot = w->dot;
+    uint8_t *room = p->room + (size_t)thread * p->room_bytes;
+    float *tile = (float *)(void *)room;
+    int panels = wilor_panels(w->w.n, dot->nr), row_panels = wilor_panels(p->rows, dot->mr);
+    int chunk = unit_chunk(p, row_panels), chunks = wilor_panels(row_panels, chunk);
+    int first = dot->split ? unit / (panels * chunks) : 0,
+        last = dot->split ? first + 1 : w->slices;
+    int from = unit % chunks * chunk,
+        to = from + chunk < row_panels ? from + chunk : row_panels;
+    span s = {.panel = unit / chunks % panels};
+    int column = s.panel * dot->nr;
+    s.last = w->w.n - column < dot->nr ? w->w.n - column : dot->nr;
+    ready b = make_ready(w, s.panel, first, last, room);
+    bool more = is_ready(w) && (s.panel + 1 < panels || first + 1 < unit_slices(w));
+    bool direct = p->finish == WILOR_FINISH_PART && dot->any_ldt && s.last == dot->nr;
+    wilor_dot_call call = begin_call(w, &s, tile);
+    if (dot->begin)
+        dot->begin();
+    for (int i = from; i < to; i++) {
+        int row = i * dot->mr, left = p->rows - row;
+        float *out = p->out;
+        if (out)
+            out += (size_t)first * p->slice_floats + (size_t)row * p->ldo + (size_t)column;
+        if (direct) {
+            call.tile = out;
+            call.ldt = p->ldo;
+        }
+        if (more)
+            fetch_piece(&call, b.base + (size_t)first * b.stride, panel_bytes(w), i,
+                        row_panels);
+        gemm_slices(p, &call, &s, b, first, last, i);
+        if (!direct)
+            finish(p, &s, tile, tile, row, left < dot->mr ? left : dot->mr, out);
+    }
+    if (dot->end)
+        dot->end();
+}
+
+void wilor_product_run(const wilor_product *product, wilor_threads *pool) {
+    wilor_product p = *product;
+    const wilor_dot *dot = p.w->dot;
+    int row_panels = wilor_panels(p.rows, dot->mr);
+    int chunks = wilor_panels(row_panels, unit_chunk(&p, row_panels));
+    wilor_threads_run(pool, product_unit, &p,
+                      unit_slices(p.w) * wilor_panels(p.w->w.n, dot->nr) * chunks);
+}
+
+/* ---------------------------------------------------------------- a unit of another phase */
+
+static span span_of(const wilor_dot *dot, int panel, int first, int last) {
+    span s = {.panel = panel,
+              .first = first > panel * dot->nr ? first - panel * dot->nr : 0,
+              .last = last < (panel + 1) * dot->nr ? last - panel * dot->nr : dot->nr};
+    s.second = dot->half_bytes && s.first >= dot->nr / 2;
+    return s;
+}
+
+void wilor_product_part(const wilor_product *p, int first, int last, int panel_first,
+                        int panel_last, uint8_t *room) {
+    const wilor_dense *w = p->w;
+    const wilor_dot *dot = w->dot;
+    float *tile = (float *)(void *)room;
+    int end = wilor_panels(last, dot->nr), count = panel_last - panel_first;
+    for (int panel = first / dot->nr; panel < end; panel++) {
+        span s = span_of(dot, panel, first, last);
+        ready b = make_ready(w, panel, 0, 1, room);
+        wilor_dot_call call = begin_call(w, &s, tile);
+        const float *from = tile + (s.second ? s.first - dot->nr / 2 : s.first);
+        float *out = p->out + (panel * dot->nr + s.first - first);
+        for (int i = panel_first; i < panel_last; i++) {
+            int row = i * dot->mr, left = p->rows - row;
+            if (is_ready(w) && panel + 1 < end)
+                fetch_piece(&call, b.base, panel_bytes(w), i - panel_first, count);
+            gemm_slices(p, &call, &s, b, 0, 1, i);
+            finish(p, &s, from, tile, row, left < dot->mr ? left : dot->mr,
+                   out + (size_t)row * p->ldo);
+        }
+    }
+}
