@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The approximations of src/kernels/kernels.h: how their coefficients were found. Needs numpy, scipy.
 
-erf(x/sqrt 2) = x P(x^2)/Q(x^2) on |x| <= 5.5 and exp(r) = 1 + r + r^2 E(r) on |r| <= ln 2/2, each the least
+erf(x/sqrt 2) = x P(x^2)/Q(x^2) on |x| <= 5.5 and exp(r) = 1 + r + r^2 E(r) on |r| <= ln 2/2
+(and, for weights that become bfloat16, 2^r = 1 + r B(r) on |r| <= 1/2), each the least
 largest relative error at Chebyshev points: linearised least squares with the denominator of the round before,
 weights by Lawson's rule. Prints the coefficients as the header has them and the errors before rounding.
 """
@@ -47,6 +48,21 @@ def exponential(degree):
     return best
 
 
+def power_of_two(degree):
+    r = np.cos((np.arange(POINTS) + .5) * np.pi / POINTS) / 2
+    f, v = (2 ** r - 1) / r, np.vander(r, degree + 1, increasing=True)
+    weight, best = np.ones(POINTS), (np.inf, None)
+    for _ in range(ROUNDS):
+        rows = np.sqrt(weight) * abs(r) / 2 ** r
+        c, *_ = np.linalg.lstsq(v * rows[:, None], f * rows, rcond=None)
+        error = abs((v @ c - f) * r / 2 ** r)
+        if error.max() < best[0]:
+            best = error.max(), c
+        weight *= error / error.max() + 1e-9
+        weight /= weight.mean()
+    return best
+
+
 def show(name, coefficients):
     for i, c in enumerate(coefficients):
         print(f'{name}{i} {float(np.float32(c)).hex()}f')
@@ -59,3 +75,6 @@ show('Q', q)
 error, e = exponential(4)
 print(f'exp: relative error {error:.2e}')
 show('E', e)
+error, b = power_of_two(3)
+print(f'exp2 for bfloat16: relative error {error:.2e}')
+show('B', b)

@@ -84,7 +84,8 @@ struct wilor_dot {
     void (*begin)(void);
     void (*end)(void);
 
-    /* A panel of B: column c's number i is w[c · ldc + i · ldk]; columns from cols on become zero. */
+    /* A panel of B: column c's number i is w[c · ldc + i · ldk], ldc or ldk being 1; columns
+     * from cols on become zero. */
     void (*pack_b)(const wilor_dot *d, const float *w, size_t ldc, size_t ldk, int cols,
                    size_t k, void *panel);
     /* INT8, others NULL: the largest magnitude of each row. */

@@ -5,6 +5,7 @@
 #include "dense.h"
 
 #include <stdatomic.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { SLICE_STEP = 64, MOST_SLICES = 8, STEP_ROWS = 7 };

@@ -59,6 +59,18 @@ wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims 
 typedef void (*wilor_trace_fn)(void *context, const char *stage, int block, const float *data,
                                int mr, int rows, int cols);
 
+/* Where a pass's time goes; the last block's few rows count with the others. */
+typedef enum wilor_phase {
+    WILOR_PHASE_EMBED, /* patches to tokens */
+    WILOR_PHASE_NORM,  /* both norms, and what fc2 left in parts */
+    WILOR_PHASE_HEADS, /* queries, keys, values; attention */
+    WILOR_PHASE_PROJ,
+    WILOR_PHASE_FC1, /* with GELU */
+    WILOR_PHASE_FC2,
+    WILOR_PHASE_PUT, /* whole rows that become activations: int8 */
+    WILOR_PHASES
+} wilor_phase;
+
 /* Buffers of a session for runs of at most `hands` hands. */
 typedef struct wilor_vit_work {
     int hands;
@@ -81,7 +93,8 @@ typedef struct wilor_vit_work {
     size_t tile_stride;
     float *scratch; /* threads × scratch_floats: rows before packing, attention */
     size_t scratch_floats;
-    wilor_trace_fn trace; /* NULL in production */
+    uint64_t phase_ns[WILOR_PHASES]; /* of the last run and its tails */
+    wilor_trace_fn trace;            /* NULL in production */
     void *trace_context;
 } wilor_vit_work;
 

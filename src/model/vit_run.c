@@ -10,6 +10,7 @@
 #include "vit.h"
 
 #include "attention.h"
+#include "clock.h"
 
 #include <math.h>
 #include <string.h>
@@ -100,6 +101,21 @@ static void trace_acts(const wilor_vit_work *w, const char *stage, int block,
         trace(w, stage, block, (const float *)(const void *)a->panels, a->dot->mr, rows, a->k);
 }
 
+/* A phase, its time added up. */
+static void run_phase(wilor_vit_work *w, wilor_phase phase, wilor_threads *pool,
+                      wilor_unit_fn fn, void *job, int units) {
+    uint64_t start = wilor_clock_ns();
+    wilor_threads_run(pool, fn, job, units);
+    w->phase_ns[phase] += wilor_clock_ns() - start;
+}
+
+static void run_product(wilor_vit_work *w, wilor_phase phase, const wilor_product *p,
+                        wilor_threads *pool) {
+    uint64_t start = wilor_clock_ns();
+    wilor_product_run(p, pool);
+    w->phase_ns[phase] += wilor_clock_ns() - start;
+}
+
 static float *scratch_of(const wilor_vit_work *w, int thread) {
     return w->scratch + (size_t)thread * w->scratch_floats;
 }
@@ -143,7 +159,8 @@ static void run_norm(const norm_job *job, wilor_threads *pool) {
     norm_job j = *job;
     j.part_bias = j.w->part_bias;
     j.w->part_bias = NULL;
-    wilor_threads_run(pool, norm_unit, &j, wilor_panels(j.rows, wilor_acts_step(j.v->dot)));
+    run_phase(j.w, WILOR_PHASE_NORM, pool, norm_unit, &j,
+              wilor_panels(j.rows, wilor_acts_step(j.v->dot)));
 }
 
 /* Only what norm_unit does first; for tests that look at x. */
@@ -178,11 +195,10 @@ static void put_unit(void *context, int unit, int thread) {
                    rows, col, part);
 }
 
-static void put_staged(const wilor_vit_work *w, const wilor_acts *to, int rows,
-                       wilor_threads *pool) {
+static void put_staged(wilor_vit_work *w, const wilor_acts *to, int rows, wilor_threads *pool) {
     put_job j = {to, w->staged, rows};
-    wilor_threads_run(pool, put_unit, &j,
-                      wilor_panels(rows, wilor_acts_step(to->dot)) * to->slices);
+    run_phase(w, WILOR_PHASE_PUT, pool, put_unit, &j,
+              wilor_panels(rows, wilor_acts_step(to->dot)) * to->slices);
 }
 
 /* ---------------------------------------------------------------- input */
@@ -362,7 +378,7 @@ static void finish_attention(const wilor_vit *v, wilor_vit_work *w, int rows,
 static void run_heads(const wilor_vit *v, wilor_vit_work *w, int block, int n, bool queries,
                       wilor_threads *pool) {
     head_job j = {v, w, block, n, queries};
-    wilor_threads_run(pool, head_unit, &j, v->heads);
+    run_phase(w, WILOR_PHASE_HEADS, pool, head_unit, &j, v->heads);
     if (queries)
         finish_attention(v, w, n * WILOR_TOKENS, pool);
 }
@@ -406,7 +422,7 @@ static void finish_block(const wilor_vit *v, wilor_vit_work *w, int block, float
                           .room = (uint8_t *)w->tiles,
                           .room_bytes = w->tile_stride * sizeof(float)};
     trace_acts(w, "attn_out", block, &w->attended, rows);
-    wilor_product_run(&proj, pool);
+    run_product(w, WILOR_PHASE_PROJ, &proj, pool);
     norm_rows(v, w, x, rows, b->norm2_gamma, b->norm2_beta, pool);
     trace_acts(w, "norm2", block, &w->normed, rows);
     wilor_product fc1 = proj;
@@ -416,7 +432,7 @@ static void finish_block(const wilor_vit *v, wilor_vit_work *w, int block, float
     fc1.next = stages_hidden(v->dot) ? NULL : &w->hidden;
     fc1.out = stages_hidden(v->dot) ? w->staged : NULL;
     fc1.ldo = (size_t)v->mlp;
-    wilor_product_run(&fc1, pool);
+    run_product(w, WILOR_PHASE_FC1, &fc1, pool);
     if (stages_hidden(v->dot))
         put_staged(w, &w->hidden, rows, pool);
     trace_acts(w, "gelu", block, &w->hidden, rows);
@@ -429,7 +445,7 @@ static void finish_block(const wilor_vit *v, wilor_vit_work *w, int block, float
         fc2.slice_floats = w->part_floats;
         w->part_bias = b->fc2.w.bias;
     }
-    wilor_product_run(&fc2, pool);
+    run_product(w, WILOR_PHASE_FC2, &fc2, pool);
     if (w->trace)
         settle(v, w, x, rows, pool);
     trace(w, "block", block, x, 0, rows, v->width);
@@ -439,7 +455,10 @@ void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int 
                    wilor_threads *pool) {
     int rows = n * WILOR_TOKENS;
     w->part_bias = NULL;
+    memset(w->phase_ns, 0, sizeof w->phase_ns);
+    uint64_t start = wilor_clock_ns();
     embed(v, w, rgb, n, pool);
+    w->phase_ns[WILOR_PHASE_EMBED] = wilor_clock_ns() - start;
     for (int i = 0; i < v->depth; i++) {
         const wilor_block *b = &v->blocks[i];
         bool last = i + 1 == v->depth; /* its keys and values only */
@@ -504,7 +523,7 @@ void wilor_vit_tail(const wilor_vit *v, wilor_vit_work *w, int first, int n, int
     choose_rows(v, w, first, n, patch_rows, patch_cols);
     norm_rows(v, w, w->chosen, rows, b->norm1_gamma, b->norm1_beta, pool);
     tail_job j = {v, w, first, n, each};
-    wilor_threads_run(pool, tail_unit, &j, v->heads);
+    run_phase(w, WILOR_PHASE_HEADS, pool, tail_unit, &j, v->heads);
     finish_attention(v, w, rows, pool);
     finish_block(v, w, last, w->chosen, rows, pool);
     norm_job end = {.v = v,
