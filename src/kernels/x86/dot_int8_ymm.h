@@ -1,5 +1,5 @@
-/* The tile of INT8 on 256-bit vectors, 6 × 16: 12 accumulators, two vectors of B, one broadcast of A.
- * The including file has defined STEP and what stands before this in dot_int8_body.h. */
+/* The tile of INT8 on 256-bit vectors, 6 × 16 in 12 accumulators. The including file has defined STEP
+ * (four numbers of k, by EACH_ROW) and what stands before this in dot_int8_body.h. */
 
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5)
 #define DECLARE(r) __m256i c##r##0 = start0, c##r##1 = start1;
