@@ -62,7 +62,7 @@ static float top_of(const float *x, size_t step, size_t k) {
     float top = 0;
     for (size_t i = 0; i < k; i++) {
         float v = fabsf(x[i * step]);
-        top = v <= top ? top : v; /* a NaN stays */
+        top = v > top || isnan(v) ? v : top; /* a NaN stays: nothing is larger */
     }
     return top;
 }
