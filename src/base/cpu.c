@@ -94,10 +94,13 @@ wilor_isa wilor_cpu_isa(void) { return WILOR_ISA_NEON; /* part of the base archi
 #include <sys/auxv.h>
 
 unsigned wilor_cpu_features(void) {
+    enum { DOTPROD = 1 << 20 }; /* of HWCAP */
+
     enum { I8MM = 1 << 13, BF16 = 1 << 14 }; /* of HWCAP2 */
 
-    unsigned long have = getauxval(AT_HWCAP2);
-    return (have & BF16 ? WILOR_CPU_ARM_BF16 : 0) | (have & I8MM ? WILOR_CPU_ARM_I8MM : 0);
+    unsigned long have = getauxval(AT_HWCAP), more = getauxval(AT_HWCAP2);
+    return (have & DOTPROD ? WILOR_CPU_ARM_DOTPROD : 0) |
+           (more & BF16 ? WILOR_CPU_ARM_BF16 : 0) | (more & I8MM ? WILOR_CPU_ARM_I8MM : 0);
 }
 #elif defined(__APPLE__)
 #include <sys/sysctl.h>
@@ -109,7 +112,8 @@ static int has(const char *name) {
 }
 
 unsigned wilor_cpu_features(void) {
-    return (has("hw.optional.arm.FEAT_BF16") ? WILOR_CPU_ARM_BF16 : 0) |
+    return (has("hw.optional.arm.FEAT_DotProd") ? WILOR_CPU_ARM_DOTPROD : 0) |
+           (has("hw.optional.arm.FEAT_BF16") ? WILOR_CPU_ARM_BF16 : 0) |
            (has("hw.optional.arm.FEAT_I8MM") ? WILOR_CPU_ARM_I8MM : 0);
 }
 #else

@@ -14,7 +14,8 @@ enum {
     WILOR_CPU_AVX512VNNI = 2,
     WILOR_CPU_AVX512BF16 = 4,
     WILOR_CPU_ARM_BF16 = 8,
-    WILOR_CPU_ARM_I8MM = 16
+    WILOR_CPU_ARM_I8MM = 16,
+    WILOR_CPU_ARM_DOTPROD = 32
 };
 
 unsigned wilor_cpu_features(void);
