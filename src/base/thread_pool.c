@@ -1,10 +1,13 @@
-/* Thread pool: a phase number that workers watch, a counter that hands out units, a count of
- * workers still busy. Waiting is spinning for a bounded time, then a condition variable
- * (pthreadpool's way).
+/* Thread pool: a phase number that workers watch, a run of units for each thread, a number a worker
+ * writes on a cache line of its own when it is done. Waiting is spinning, then giving way to others, then
+ * a condition variable (pthreadpool's way); the locks are touched only when somebody sleeps.
  *
  * Easy to get wrong: a worker that is late for phase n must not take units of phase n + 1 with
- * the function of phase n. Here no phase starts before every worker has left the one before. */
+ * the function of phase n. Here no phase starts before every worker has left the one before. And a
+ * sleeper counts itself before it looks at the phase for the last time, the caller raises the phase
+ * before it looks at the count: one of both sees the other. */
 #include "thread_pool.h"
+#include "clock.h"
 #include "heap.h"
 
 #include <pthread.h>
@@ -21,14 +24,24 @@
 #define PAUSE() ((void)0)
 #endif
 
-/* Spins before sleeping: some 50 µs with a `pause` of 140 cycles, longer than the gap between
- * phases. */
-enum { SPINS = 1000, LINE = 64 };
+#if defined(_WIN32)
+#include <windows.h>
+#define YIELD() SwitchToThread()
+#else
+#include <sched.h>
+#define YIELD() sched_yield()
+#endif
+
+/* Some 50 µs of spins with a `pause` of 140 cycles, longer than the gap between most phases; then some
+ * 2 ms of looking after giving way to whoever wants the processor: waking a sleeper takes 50 µs and more,
+ * a whole run as little as 10 ms. */
+enum { SPINS = 1000, YIELDS = 4000, LINE = 64 };
 
 struct wilor_threads {
     alignas(LINE) atomic_uint phase; /* grows by one for each phase */
-    alignas(LINE) atomic_int busy;   /* workers that have not finished the phase */
     alignas(LINE) atomic_bool stop;
+    atomic_int sleepers; /* workers at `wake` */
+    atomic_bool waiting; /* the caller at `idle` */
     wilor_unit_fn fn;
     void *context;
     int threads;
@@ -52,38 +65,74 @@ struct worker {
 struct run {
     atomic_int next;
     int end;
-    char rest[LINE - 2 * sizeof(int)];
+    atomic_uint done; /* the last phase that this thread has left */
+    uint64_t busy_ns; /* in units, all phases so far; written by the thread itself */
+    char rest[LINE - 3 * sizeof(int) - 4 - sizeof(uint64_t)];
 };
+
+_Static_assert(sizeof(struct run) == LINE, "a run is a cache line");
 
 static void share_units(wilor_threads *p, int units) {
     for (int t = 0; t < p->threads; t++) {
-        p->runs[t].end = (int)((int64_t)units * (t + 1) / p->threads);
-        atomic_store_explicit(&p->runs[t].next, (int)((int64_t)units * t / p->threads),
+        p->runs[t].end = wilor_threads_first(units, t + 1, p->threads);
+        atomic_store_explicit(&p->runs[t].next, wilor_threads_first(units, t, p->threads),
                               memory_order_relaxed);
     }
 }
 
+/* The thread's own run, then what others have left. A look before taking keeps the lines shared. */
 static void take_units(wilor_threads *p, int thread) {
+    uint64_t start = wilor_clock_ns();
     for (int i = 0; i < p->threads; i++) {
         struct run *r = &p->runs[(thread + i) % p->threads];
-        for (int u;
-             (u = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed)) < r->end;)
-            p->fn(p->context, u, thread);
+        while (atomic_load_explicit(&r->next, memory_order_relaxed) < r->end) {
+            int u = atomic_fetch_add_explicit(&r->next, 1, memory_order_relaxed);
+            if (u < r->end)
+                p->fn(p->context, u, thread);
+        }
     }
+    p->runs[thread].busy_ns += wilor_clock_ns() - start;
+}
+
+/* Whether the condition came to hold without sleeping. */
+typedef bool (*condition)(const wilor_threads *p, unsigned seen);
+
+static bool has_begun(const wilor_threads *p, unsigned seen) {
+    return atomic_load_explicit(&p->phase, memory_order_acquire) != seen;
+}
+
+static bool is_over(const wilor_threads *p, unsigned seen) {
+    for (int t = 1; t <= p->started; t++)
+        if (atomic_load_explicit(&p->runs[t].done, memory_order_acquire) != seen)
+            return false;
+    return true;
+}
+
+static bool watch(const wilor_threads *p, condition holds, unsigned seen) {
+    for (int i = 0; i < SPINS; i++) {
+        if (holds(p, seen))
+            return true;
+        PAUSE();
+    }
+    for (int i = 0; i < YIELDS; i++) {
+        if (holds(p, seen))
+            return true;
+        YIELD();
+    }
+    return false;
 }
 
 /* Returns false when the pool ends. */
 static bool wait_for_phase(wilor_threads *p, unsigned seen) {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&p->phase, memory_order_acquire) != seen)
-            return !atomic_load(&p->stop);
-        PAUSE();
+    if (!watch(p, has_begun, seen)) {
+        pthread_mutex_lock(&p->lock);
+        atomic_fetch_add(&p->sleepers, 1);
+        while (atomic_load(&p->phase) == seen)
+            pthread_cond_wait(&p->wake, &p->lock);
+        atomic_fetch_sub(&p->sleepers, 1);
+        pthread_mutex_unlock(&p->lock);
     }
-    pthread_mutex_lock(&p->lock);
-    while (atomic_load_explicit(&p->phase, memory_order_acquire) == seen)
-        pthread_cond_wait(&p->wake, &p->lock);
-    pthread_mutex_unlock(&p->lock);
-    return !atomic_load(&p->stop);
+    return !atomic_load_explicit(&p->stop, memory_order_relaxed);
 }
 
 static void *worker_main(void *arg) {
@@ -92,8 +141,8 @@ static void *worker_main(void *arg) {
     for (unsigned seen = 0; wait_for_phase(p, seen);) {
         seen++;
         take_units(p, w->number);
-        if (atomic_fetch_sub_explicit(&p->busy, 1, memory_order_acq_rel) == 1) {
-            /* The last one: the caller may be asleep. */
+        atomic_store(&p->runs[w->number].done, seen);
+        if (atomic_load(&p->waiting)) {
             pthread_mutex_lock(&p->lock);
             pthread_cond_signal(&p->idle);
             pthread_mutex_unlock(&p->lock);
@@ -102,22 +151,24 @@ static void *worker_main(void *arg) {
     return NULL;
 }
 
-static void publish_phase(wilor_threads *p) {
-    pthread_mutex_lock(&p->lock);
-    atomic_fetch_add_explicit(&p->phase, 1, memory_order_release);
-    pthread_cond_broadcast(&p->wake);
-    pthread_mutex_unlock(&p->lock);
+static unsigned publish_phase(wilor_threads *p) {
+    unsigned phase = atomic_fetch_add(&p->phase, 1) + 1;
+    if (atomic_load(&p->sleepers) > 0) {
+        pthread_mutex_lock(&p->lock);
+        pthread_cond_broadcast(&p->wake);
+        pthread_mutex_unlock(&p->lock);
+    }
+    return phase;
 }
 
-static void wait_for_workers(wilor_threads *p) {
-    for (int i = 0; i < SPINS; i++) {
-        if (atomic_load_explicit(&p->busy, memory_order_acquire) == 0)
-            return;
-        PAUSE();
-    }
+static void wait_for_workers(wilor_threads *p, unsigned phase) {
+    if (watch(p, is_over, phase))
+        return;
     pthread_mutex_lock(&p->lock);
-    while (atomic_load_explicit(&p->busy, memory_order_acquire) != 0)
+    atomic_store(&p->waiting, true);
+    while (!is_over(p, phase))
         pthread_cond_wait(&p->idle, &p->lock);
+    atomic_store(&p->waiting, false);
     pthread_mutex_unlock(&p->lock);
 }
 
@@ -129,10 +180,16 @@ void wilor_threads_run(wilor_threads *p, wilor_unit_fn fn, void *context, int un
         take_units(p, 0);
         return;
     }
-    atomic_store_explicit(&p->busy, p->started, memory_order_relaxed);
-    publish_phase(p);
+    unsigned phase = publish_phase(p);
     take_units(p, 0);
-    wait_for_workers(p);
+    wait_for_workers(p, phase);
+}
+
+uint64_t wilor_threads_busy_ns(const wilor_threads *p) {
+    uint64_t sum = 0;
+    for (int t = 0; t < p->threads; t++)
+        sum += p->runs[t].busy_ns;
+    return sum;
 }
 
 int wilor_threads_count(const wilor_threads *p) { return p->threads; }
@@ -145,17 +202,17 @@ wilor_status wilor_threads_create(wilor_threads **out, int threads, wilor_error 
                                WILOR_MAX_THREADS);
     /* Members are aligned to cache lines: take an aligned block by hand. */
     wilor_pages pages;
-    if (!wilor_pages_alloc(&pages, sizeof(wilor_threads)))
+    if (!wilor_pages_alloc(&pages, sizeof(wilor_threads) + (size_t)threads * LINE))
         return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory for the thread pool");
     wilor_threads *p = pages.data;
     p->pages = pages;
     p->threads = threads;
+    p->runs = (struct run *)(p + 1);
     pthread_mutex_init(&p->lock, NULL);
     pthread_cond_init(&p->wake, NULL);
     pthread_cond_init(&p->idle, NULL);
     p->workers = wilor_heap_alloc((size_t)threads, sizeof *p->workers);
-    p->runs = wilor_heap_alloc((size_t)threads, sizeof *p->runs);
-    if (!p->workers || !p->runs)
+    if (!p->workers)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for %d threads", threads);
     for (int i = 1; i < threads; i++) {
         struct worker *w = &p->workers[p->started];
@@ -185,7 +242,6 @@ void wilor_threads_free(wilor_threads **pool) {
     pthread_cond_destroy(&p->wake);
     pthread_cond_destroy(&p->idle);
     wilor_heap_free(p->workers);
-    wilor_heap_free(p->runs);
     wilor_pages pages = p->pages;
     wilor_pages_free(&pages);
 }

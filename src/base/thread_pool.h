@@ -1,12 +1,14 @@
 /* A pool of threads that runs one function over the units of a phase, phase after phase.
  *
  * Units are cut by shape, never by the number of threads, and each unit writes only what is its
- * own: so 1 and N threads give the same bits. Threads take units in order from a shared
- * counter. Between the phases of a run they spin for a short while; between runs they sleep. */
+ * own: so 1 and N threads give the same bits. Each thread works through a run of its own, then
+ * helps the others. Between the phases of a run they spin for a short while; between runs they sleep. */
 #ifndef WILOR_THREAD_POOL_H
 #define WILOR_THREAD_POOL_H
 
 #include "status.h"
+
+#include <stdint.h>
 
 typedef struct wilor_threads wilor_threads;
 
@@ -16,6 +18,14 @@ enum { WILOR_MAX_THREADS = 1024 };
 wilor_status wilor_threads_create(wilor_threads **out, int threads, wilor_error *err);
 void wilor_threads_free(wilor_threads **pool); /* NULL is fine */
 int wilor_threads_count(const wilor_threads *pool);
+
+/* The first unit of a thread's own run; with thread + 1 the one behind its last. */
+static inline int wilor_threads_first(int units, int thread, int threads) {
+    return (int)((int64_t)units * thread / threads);
+}
+
+/* Time in units, summed over all phases and threads; between phases only. */
+uint64_t wilor_threads_busy_ns(const wilor_threads *pool);
 
 /* Run fn(context, unit, thread) for every unit in 0 … units - 1, thread in 0 … threads - 1;
  * returns when all are done. One call at a time. No allocation. */

@@ -101,19 +101,34 @@ static void trace_acts(const wilor_vit_work *w, const char *stage, int block,
         trace(w, stage, block, (const float *)(const void *)a->panels, a->dot->mr, rows, a->k);
 }
 
-/* A phase, its time added up. */
+/* A phase's times: its own, and what its threads spent in units. */
+typedef struct stopwatch {
+    uint64_t start, busy;
+} stopwatch;
+
+static stopwatch start_phase(const wilor_vit_work *w, const wilor_threads *pool) {
+    return (stopwatch){wilor_clock_ns(), w->profile ? wilor_threads_busy_ns(pool) : 0};
+}
+
+static void end_phase(wilor_vit_work *w, wilor_phase phase, const wilor_threads *pool,
+                      stopwatch s) {
+    w->phase_ns[phase] += wilor_clock_ns() - s.start;
+    if (w->profile)
+        w->busy_ns[phase] += wilor_threads_busy_ns(pool) - s.busy;
+}
+
 static void run_phase(wilor_vit_work *w, wilor_phase phase, wilor_threads *pool,
                       wilor_unit_fn fn, void *job, int units) {
-    uint64_t start = wilor_clock_ns();
+    stopwatch s = start_phase(w, pool);
     wilor_threads_run(pool, fn, job, units);
-    w->phase_ns[phase] += wilor_clock_ns() - start;
+    end_phase(w, phase, pool, s);
 }
 
 static void run_product(wilor_vit_work *w, wilor_phase phase, const wilor_product *p,
                         wilor_threads *pool) {
-    uint64_t start = wilor_clock_ns();
+    stopwatch s = start_phase(w, pool);
     wilor_product_run(p, pool);
-    w->phase_ns[phase] += wilor_clock_ns() - start;
+    end_phase(w, phase, pool, s);
 }
 
 static float *scratch_of(const wilor_vit_work *w, int thread) {
@@ -456,9 +471,10 @@ void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int 
     int rows = n * WILOR_TOKENS;
     w->part_bias = NULL;
     memset(w->phase_ns, 0, sizeof w->phase_ns);
-    uint64_t start = wilor_clock_ns();
+    memset(w->busy_ns, 0, sizeof w->busy_ns);
+    stopwatch s = start_phase(w, pool);
     embed(v, w, rgb, n, pool);
-    w->phase_ns[WILOR_PHASE_EMBED] = wilor_clock_ns() - start;
+    end_phase(w, WILOR_PHASE_EMBED, pool, s);
     for (int i = 0; i < v->depth; i++) {
         const wilor_block *b = &v->blocks[i];
         bool last = i + 1 == v->depth; /* its keys and values only */
