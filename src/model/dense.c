@@ -220,35 +220,20 @@ void wilor_acts_put(const wilor_acts *a, const float *src, size_t ld, int row, i
 
 /* ---------------------------------------------------------------- products */
 
-/* The part of a panel's columns that a call works on. */
-typedef struct span {
-    int panel, first, last; /* columns of the panel */
-    bool second;            /* only the second half is computed */
-} span;
-
-static wilor_dot_call begin_call(const wilor_dense *w, const span *s, float *tile) {
-    const wilor_dot *dot = w->dot;
-    return (wilor_dot_call){.k = (size_t)(w->w.k / w->slices),
-                            .cols = s->second ? dot->nr / 2 : s->last,
-                            .tile = tile,
-                            .ldt = (size_t)dot->nr};
-}
-
 /* Panel b of B, panel row_panel of A. */
-static void point(wilor_dot_call *c, const wilor_product *p, const span *s, const uint8_t *b,
-                  int slice, int row_panel) {
+static void point(wilor_dot_call *c, const wilor_product *p, const uint8_t *b, int slice,
+                  int row_panel) {
     const wilor_acts *a = p->a;
     const wilor_dot *dot = a->dot;
     int left = p->rows - row_panel * dot->mr;
     c->rows = left < dot->mr ? left : dot->mr;
     c->a = a->panels + (size_t)slice * a->slice_bytes + (size_t)row_panel * a->panel_bytes;
-    c->b = b + (s->second ? dot->half_bytes : 0);
+    c->b = b;
     if (dot->arith != WILOR_ARITH_INT8)
         return;
-    size_t skip = s->second ? (size_t)dot->nr / 2 : 0;
     c->a_scale = wilor_dot_a_scales(dot, c->a, c->k);
-    c->b_scale = wilor_dot_b_scales(dot, b, c->k) + skip;
-    c->b_sum = wilor_dot_b_sums(dot, b, c->k) + skip;
+    c->b_scale = wilor_dot_b_scales(dot, b, c->k);
+    c->b_sum = wilor_dot_b_sums(dot, b, c->k);
 }
 
 /* The i-th of `count` pieces of what comes behind b: what the next unit will want. */
@@ -265,18 +250,31 @@ static void copy_rows(const float *tile, size_t ldt, int rows, int cols, float *
         memcpy(out + (size_t)r * ldo, tile + (size_t)r * ldt, (size_t)cols * sizeof *out);
 }
 
-/* tile: the sums of rows `row` …, columns s->first … of the panel on. */
-static void finish(const wilor_product *p, const span *s, const float *from, float *tile,
-                   int row, int rows, float *out) {
+/* Columns that may belong to two heads or more. */
+static void finish_heads(const wilor_product *p, const float *tile, int row, int rows,
+                         int column, int cols) {
     const wilor_dot *dot = p->w->dot;
-    int column = s->panel * dot->nr + s->first, cols = s->last - s->first;
+    int wide = (int)p->ldo;
+    for (int c = 0, n; c < cols; c += n) {
+        int head = (column + c) / wide, in = (column + c) % wide;
+        n = wide - in < cols - c ? wide - in : cols - c;
+        dot->kernels->store_bias_f32(
+            tile + c, rows, n, p->w->w.bias + column + c,
+            p->out + (size_t)head * p->head_floats + (size_t)row * p->ldo + in, p->ldo);
+    }
+}
+
+/* tile: the sums of rows `row` …, columns `column` …; out: their place, where they have one. */
+static void finish(const wilor_product *p, float *tile, int row, int rows, int column, int cols,
+                   float *out) {
+    const wilor_dot *dot = p->w->dot;
     const float *bias = p->w->w.bias + column;
     switch (p->finish) {
-    case WILOR_FINISH_STORE:
-        dot->kernels->store_bias_f32(from, rows, cols, bias, out, p->ldo);
+    case WILOR_FINISH_HEADS:
+        finish_heads(p, tile, row, rows, column, cols);
         break;
     case WILOR_FINISH_ADD:
-        dot->kernels->add_bias_f32(from, rows, cols, bias, out, p->ldo);
+        dot->kernels->add_bias_f32(tile, rows, cols, bias, out, p->ldo);
         break;
     case WILOR_FINISH_GELU:
         dot->kernels->bias_gelu_f32(tile, rows, bias);
@@ -304,10 +302,10 @@ static size_t panel_bytes(const wilor_dense *w) {
 }
 
 /* Slices first … last - 1 of one tile, added up. */
-static void gemm_slices(const wilor_product *p, wilor_dot_call *call, const span *s, ready b,
-                        int first, int last, int row_panel) {
+static void gemm_slices(const wilor_product *p, wilor_dot_call *call, ready b, int first,
+                        int last, int row_panel) {
     for (int i = first; i < last; i++) {
-        point(call, p, s, b.base + (size_t)i * b.stride, i, row_panel);
+        point(call, p, b.base + (size_t)i * b.stride, i, row_panel);
         call->add = i > first;
         p->w->dot->gemm(p->w->dot, call);
         call->next = NULL;
@@ -322,17 +320,17 @@ static void product_unit(void *context, int unit, int thread) {
     float *tile = (float *)(void *)room;
     int panels = wilor_panels(w->w.n, dot->nr), row_panels = wilor_panels(p->rows, dot->mr);
     int chunk = unit_chunk(p, row_panels), chunks = wilor_panels(row_panels, chunk);
-    int first = dot->split ? unit / (panels * chunks) : 0,
-        last = dot->split ? first + 1 : w->slices;
+    int first = dot->split ? unit / (panels * chunks) : 0;
+    int last = dot->split ? first + 1 : w->slices;
     int from = unit % chunks * chunk,
         to = from + chunk < row_panels ? from + chunk : row_panels;
-    span s = {.panel = unit / chunks % panels};
-    int column = s.panel * dot->nr;
-    s.last = w->w.n - column < dot->nr ? w->w.n - column : dot->nr;
-    ready b = make_ready(w, s.panel, first, last, room);
-    bool more = is_ready(w) && (s.panel + 1 < panels || first + 1 < unit_slices(w));
-    bool direct = p->finish == WILOR_FINISH_PART && dot->any_ldt && s.last == dot->nr;
-    wilor_dot_call call = begin_call(w, &s, tile);
+    int panel = unit / chunks % panels, column = panel * dot->nr;
+    int cols = w->w.n - column < dot->nr ? w->w.n - column : dot->nr;
+    ready b = make_ready(w, panel, first, last, room);
+    bool more = is_ready(w) && (panel + 1 < panels || first + 1 < unit_slices(w));
+    bool direct = p->finish == WILOR_FINISH_PART && dot->any_ldt && cols == dot->nr;
+    wilor_dot_call call = {
+        .k = (size_t)(w->w.k / w->slices), .cols = cols, .tile = tile, .ldt = (size_t)dot->nr};
     if (dot->begin)
         dot->begin();
     for (int i = from; i < to; i++) {
@@ -347,9 +345,9 @@ static void product_unit(void *context, int unit, int thread) {
         if (more)
             fetch_piece(&call, b.base + (size_t)first * b.stride, panel_bytes(w), i,
                         row_panels);
-        gemm_slices(p, &call, &s, b, first, last, i);
+        gemm_slices(p, &call, b, first, last, i);
         if (!direct)
-            finish(p, &s, tile, tile, row, left < dot->mr ? left : dot->mr, out);
+            finish(p, tile, row, left < dot->mr ? left : dot->mr, column, cols, out);
     }
     if (dot->end)
         dot->end();
@@ -362,37 +360,4 @@ void wilor_product_run(const wilor_product *product, wilor_threads *pool) {
     int chunks = wilor_panels(row_panels, unit_chunk(&p, row_panels));
     wilor_threads_run(pool, product_unit, &p,
                       unit_slices(p.w) * wilor_panels(p.w->w.n, dot->nr) * chunks);
-}
-
-/* ---------------------------------------------------------------- a unit of another phase */
-
-static span span_of(const wilor_dot *dot, int panel, int first, int last) {
-    span s = {.panel = panel,
-              .first = first > panel * dot->nr ? first - panel * dot->nr : 0,
-              .last = last < (panel + 1) * dot->nr ? last - panel * dot->nr : dot->nr};
-    s.second = dot->half_bytes && s.first >= dot->nr / 2;
-    return s;
-}
-
-void wilor_product_part(const wilor_product *p, int first, int last, int panel_first,
-                        int panel_last, uint8_t *room) {
-    const wilor_dense *w = p->w;
-    const wilor_dot *dot = w->dot;
-    float *tile = (float *)(void *)room;
-    int end = wilor_panels(last, dot->nr), count = panel_last - panel_first;
-    for (int panel = first / dot->nr; panel < end; panel++) {
-        span s = span_of(dot, panel, first, last);
-        ready b = make_ready(w, panel, 0, 1, room);
-        wilor_dot_call call = begin_call(w, &s, tile);
-        const float *from = tile + (s.second ? s.first - dot->nr / 2 : s.first);
-        float *out = p->out + (panel * dot->nr + s.first - first);
-        for (int i = panel_first; i < panel_last; i++) {
-            int row = i * dot->mr, left = p->rows - row;
-            if (is_ready(w) && panel + 1 < end)
-                fetch_piece(&call, b.base, panel_bytes(w), i - panel_first, count);
-            gemm_slices(p, &call, &s, b, 0, 1, i);
-            finish(p, &s, from, tile, row, left < dot->mr ? left : dot->mr,
-                   out + (size_t)row * p->ldo);
-        }
-    }
 }

@@ -54,7 +54,7 @@ int wilor_acts_step(const wilor_dot *dot);
 /* ---------------------------------------------------------------- products */
 
 typedef enum wilor_finish {
-    WILOR_FINISH_STORE, /* out[row][column] = sum + bias */
+    WILOR_FINISH_HEADS, /* out[head][row][column of the head] = sum + bias */
     WILOR_FINISH_ADD,   /* out[row][column] += sum + bias */
     WILOR_FINISH_GELU, /* the next matrix's activations, or `out` where these take whole rows */
     WILOR_FINISH_PART  /* out[slice][row][column] = the slice's sum, without bias */
@@ -67,7 +67,9 @@ typedef struct wilor_product {
     wilor_finish finish;
     float *out;
     size_t ldo;
-    size_t slice_floats;    /* PART: from one slice's sums to the next; rows are whole panels */
+    size_t slice_floats; /* PART: from one slice's sums to the next; rows are whole panels */
+    size_t
+        head_floats; /* HEADS: from one head's rows to the next, which are ldo columns wide */
     const wilor_acts *next; /* GELU: NULL with `out` */
     uint8_t *room;          /* per thread, room_bytes apart, at least wilor_dense_room */
     size_t room_bytes;
@@ -75,11 +77,5 @@ typedef struct wilor_product {
 
 /* One phase on the pool: 1 and N threads give the same bits. */
 void wilor_product_run(const wilor_product *p, wilor_threads *pool);
-
-/* For a unit of a larger phase: columns first … last - 1 for panels of rows panel_first …
- * panel_last - 1, by the thread that owns `room`; the finish is STORE, out being the place of row 0 and
- * column `first`. dot->begin was called. */
-void wilor_product_part(const wilor_product *p, int first, int last, int panel_first,
-                        int panel_last, uint8_t *room);
 
 #endif

@@ -63,7 +63,8 @@ typedef void (*wilor_trace_fn)(void *context, const char *stage, int block, cons
 typedef enum wilor_phase {
     WILOR_PHASE_EMBED, /* patches to tokens */
     WILOR_PHASE_NORM,  /* both norms, and what fc2 left in parts */
-    WILOR_PHASE_HEADS, /* queries, keys, values; attention */
+    WILOR_PHASE_QKV,
+    WILOR_PHASE_ATTENTION,
     WILOR_PHASE_PROJ,
     WILOR_PHASE_FC1, /* with GELU */
     WILOR_PHASE_FC2,
@@ -106,8 +107,8 @@ void wilor_vit_work_push(wilor_vit_work *w, const wilor_vit *v, int hands, int t
                          size_t packed_floats, size_t scratch_floats, size_t room,
                          wilor_arena *arena);
 
-/* Crops (n × 256 × 256 × 3, 0 … 255, RGB) through all blocks but the last one's queries: leaves
- * the last block's input in w->x and its keys and values in w->qkv. */
+/* Crops (n × 256 × 256 × 3, 0 … 255, RGB) through all blocks but the last one's attention: leaves
+ * the last block's input in w->x and its keys, values and queries in w->qkv. */
 void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int n,
                    wilor_threads *pool);
 

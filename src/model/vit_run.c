@@ -1,11 +1,12 @@
 /* A pass through the backbone. Phases of a block:
  *   1  norm, put as activations; before it what the last block's fc2 left in parts is added
- *   2  per head: its keys, values and queries, then its attention; put as activations
- *   3  projection onto the residual stream
- *   4  norm, put
- *   5  fc1 and GELU, put
- *   6  fc2 onto the residual stream, or slice by slice into parts
- * Where activations are whole numbers, whose scale depends on the whole row, phases 2 and 5 leave
+ *   2  keys, values and queries, head by head
+ *   3  attention, put
+ *   4  projection onto the residual stream
+ *   5  norm, put
+ *   6  fc1 and GELU, put
+ *   7  fc2 onto the residual stream, or slice by slice into parts
+ * Where activations are whole numbers, whose scale depends on the whole row, phases 3 and 6 leave
  * float32 rows and another phase puts them. */
 #include "vit.h"
 
@@ -289,23 +290,6 @@ static void embed(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int n
 
 /* ---------------------------------------------------------------- heads of a block */
 
-/* What of a head is computed: for all rows of all hands, or for chosen ones. */
-typedef struct head_job {
-    const wilor_vit *v;
-    wilor_vit_work *w;
-    int block;
-    int hands;
-    bool queries; /* keys, values and queries, then attention; or keys and values only */
-} head_job;
-
-static wilor_product head_product(const wilor_vit *v, wilor_vit_work *w, int block, int rows) {
-    return (wilor_product){.w = &v->blocks[block].qkv, .a = &w->normed, .rows = rows};
-}
-
-static uint8_t *room_of(const wilor_vit_work *w, int thread) {
-    return (uint8_t *)(w->tiles + (size_t)thread * w->tile_stride);
-}
-
 /* A head's rows of keys, values and queries. */
 static float *head_rows(const wilor_vit *v, const wilor_vit_work *w, int head, int hand) {
     size_t wide = 3 * (size_t)(v->width / v->heads);
@@ -365,37 +349,63 @@ static void attend(const wilor_vit *v, wilor_vit_work *w, int head, int hand, co
         wilor_acts_put(&w->attended, rows, ldo, first_row, queries, column, dim);
 }
 
-static void head_unit(void *context, int head, int thread) {
-    const head_job *j = context;
+/* Attention of all heads of some hands. A unit is half of a hand's queries for one head: more pieces
+ * would pack its keys and values more often. */
+typedef struct attention_job {
+    const wilor_vit *v;
+    wilor_vit_work *w;
+    int first, hands, each; /* hands; queries of each */
+    const float *q;         /* NULL: those of all tokens, beside the keys; or rows of D */
+} attention_job;
+
+enum { PIECES = 2, LEAST_PIECE = 64 };
+
+static int attention_pieces(const attention_job *j) {
+    return j->each > LEAST_PIECE ? PIECES : 1;
+}
+
+static void attention_unit(void *context, int unit, int thread) {
+    const attention_job *j = context;
     const wilor_vit *v = j->v;
-    const wilor_dot *dot = v->dot;
-    int dim = v->width / v->heads, rows = j->hands * WILOR_TOKENS;
-    wilor_product p = head_product(v, j->w, j->block, rows);
-    p.out = head_rows(v, j->w, head, 0);
-    p.ldo = 3 * (size_t)dim;
-    if (dot->begin)
-        dot->begin();
-    wilor_product_part(&p, 3 * dim * head, 3 * dim * head + (j->queries ? 3 : 2) * dim, 0,
-                       wilor_panels(rows, dot->mr), room_of(j->w, thread));
-    for (int hand = 0; j->queries && hand < j->hands; hand++)
-        attend(v, j->w, head, hand, head_rows(v, j->w, head, hand) + 2 * dim, p.ldo,
-               WILOR_TOKENS, hand * WILOR_TOKENS, thread);
-    if (dot->end)
-        dot->end();
+    int pieces = attention_pieces(j), dim = v->width / v->heads;
+    int piece = unit % pieces, hand = unit / pieces % j->hands, head = unit / pieces / j->hands;
+    /* Whole strips of queries but for the last. */
+    int strip = v->dot->nr, strips = wilor_panels(j->each, strip);
+    int from = strips * piece / pieces * strip, to = strips * (piece + 1) / pieces * strip;
+    to = to < j->each ? to : j->each;
+    size_t ldq = j->q ? (size_t)v->width : 3 * (size_t)dim;
+    const float *q = j->q ? j->q + (size_t)(hand * j->each) * ldq + head * dim
+                          : head_rows(v, j->w, head, j->first + hand) + 2 * dim;
+    if (v->dot->begin)
+        v->dot->begin();
+    attend(v, j->w, head, j->first + hand, q + (size_t)from * ldq, ldq, to - from,
+           hand * j->each + from, thread);
+    if (v->dot->end)
+        v->dot->end();
 }
 
-static void finish_attention(const wilor_vit *v, wilor_vit_work *w, int rows,
-                             wilor_threads *pool) {
+static void run_attention(attention_job *j, wilor_threads *pool) {
+    const wilor_vit *v = j->v;
+    run_phase(j->w, WILOR_PHASE_ATTENTION, pool, attention_unit, j,
+              v->heads * j->hands * attention_pieces(j));
     if (stages_attention(v->dot))
-        put_staged(w, &w->attended, rows, pool);
+        put_staged(j->w, &j->w->attended, j->hands * j->each, pool);
 }
 
-static void run_heads(const wilor_vit *v, wilor_vit_work *w, int block, int n, bool queries,
-                      wilor_threads *pool) {
-    head_job j = {v, w, block, n, queries};
-    run_phase(w, WILOR_PHASE_HEADS, pool, head_unit, &j, v->heads);
-    if (queries)
-        finish_attention(v, w, n * WILOR_TOKENS, pool);
+/* Keys, values and queries of all rows, head by head. */
+static void run_qkv(const wilor_vit *v, wilor_vit_work *w, int block, int rows,
+                    wilor_threads *pool) {
+    size_t wide = 3 * (size_t)(v->width / v->heads);
+    wilor_product p = {.w = &v->blocks[block].qkv,
+                       .a = &w->normed,
+                       .rows = rows,
+                       .finish = WILOR_FINISH_HEADS,
+                       .out = w->qkv,
+                       .ldo = wide,
+                       .head_floats = (size_t)w->hands * WILOR_TOKENS * wide,
+                       .room = (uint8_t *)w->tiles,
+                       .room_bytes = w->tile_stride * sizeof(float)};
+    run_product(w, WILOR_PHASE_QKV, &p, pool);
 }
 
 /* For tests: rows of all queries, all keys, all values, in hidden's memory. */
@@ -477,13 +487,14 @@ void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int 
     end_phase(w, WILOR_PHASE_EMBED, pool, s);
     for (int i = 0; i < v->depth; i++) {
         const wilor_block *b = &v->blocks[i];
-        bool last = i + 1 == v->depth; /* its keys and values only */
         norm_rows(v, w, w->x, rows, b->norm1_gamma, b->norm1_beta, pool);
         trace_acts(w, "norm1", i, &w->normed, rows);
-        run_heads(v, w, i, n, !last, pool);
-        if (last)
-            break;
+        run_qkv(v, w, i, rows, pool);
         trace_qkv(v, w, i, n);
+        if (i + 1 == v->depth)
+            break; /* its chosen rows are another function's */
+        attention_job a = {.v = v, .w = w, .hands = n, .each = WILOR_TOKENS};
+        run_attention(&a, pool);
         finish_block(v, w, i, w->x, rows, pool);
     }
 }
@@ -491,56 +502,31 @@ void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int 
 /* ---------------------------------------------------------------- the chosen rows of the last
  * block */
 
-static void choose_rows(const wilor_vit *v, wilor_vit_work *w, int first, int n, int patch_rows,
-                        int patch_cols) {
-    size_t bytes = (size_t)v->width * sizeof(float), d = (size_t)v->width;
-    float *dst = w->chosen;
-    for (int hand = first; hand < first + n; hand++) {
-        const float *x = w->x + (size_t)hand * WILOR_TOKENS * d;
-        memcpy(dst, x, WILOR_LEAD * bytes);
-        dst += WILOR_LEAD * d;
-        for (int r = 0; r < patch_rows; r++, dst += (size_t)patch_cols * d)
-            memcpy(dst, x + (size_t)(WILOR_LEAD + r * WILOR_GRID_COLS) * d,
-                   (size_t)patch_cols * bytes);
-    }
-}
-
-/* Queries of chosen rows, and their attention. */
-typedef struct tail_job {
-    const wilor_vit *v;
-    wilor_vit_work *w;
-    int first, n, each; /* hands; rows a hand */
-} tail_job;
-
-static void tail_unit(void *context, int head, int thread) {
-    const tail_job *j = context;
-    const wilor_vit *v = j->v;
-    const wilor_dot *dot = v->dot;
-    int dim = v->width / v->heads, rows = j->n * j->each;
-    size_t d = (size_t)v->width;
-    wilor_product p = head_product(v, j->w, v->depth - 1, rows);
-    p.out = j->w->query + head * dim;
-    p.ldo = d;
-    if (dot->begin)
-        dot->begin();
-    wilor_product_part(&p, 3 * dim * head + 2 * dim, 3 * dim * (head + 1), 0,
-                       wilor_panels(rows, dot->mr), room_of(j->w, thread));
-    for (int hand = 0; hand < j->n; hand++)
-        attend(v, j->w, head, j->first + hand, p.out + (size_t)(hand * j->each) * d, d, j->each,
-               hand * j->each, thread);
-    if (dot->end)
-        dot->end();
+/* Of a hand's rows, ldo numbers wide of which d count: the leading ones, then the chosen patches'. */
+static void choose(const float *rows, size_t ld, size_t d, int patch_rows, int patch_cols,
+                   float *to, size_t ldo) {
+    for (int i = 0; i < WILOR_LEAD; i++, to += ldo)
+        memcpy(to, rows + (size_t)i * ld, d * sizeof *to);
+    for (int r = 0; r < patch_rows; r++)
+        for (int c = 0; c < patch_cols; c++, to += ldo)
+            memcpy(to, rows + (size_t)(WILOR_LEAD + r * WILOR_GRID_COLS + c) * ld,
+                   d * sizeof *to);
 }
 
 void wilor_vit_tail(const wilor_vit *v, wilor_vit_work *w, int first, int n, int patch_rows,
                     int patch_cols, wilor_threads *pool) {
+    size_t d = (size_t)v->width, dim = d / (size_t)v->heads;
     int last = v->depth - 1, each = WILOR_LEAD + patch_rows * patch_cols, rows = n * each;
-    const wilor_block *b = &v->blocks[last];
-    choose_rows(v, w, first, n, patch_rows, patch_cols);
-    norm_rows(v, w, w->chosen, rows, b->norm1_gamma, b->norm1_beta, pool);
-    tail_job j = {v, w, first, n, each};
-    run_phase(w, WILOR_PHASE_HEADS, pool, tail_unit, &j, v->heads);
-    finish_attention(v, w, rows, pool);
+    for (int i = 0; i < n; i++) {
+        size_t at = (size_t)(i * each) * d;
+        choose(w->x + (size_t)(first + i) * WILOR_TOKENS * d, d, d, patch_rows, patch_cols,
+               w->chosen + at, d);
+        for (int head = 0; head < v->heads; head++)
+            choose(head_rows(v, w, head, first + i) + 2 * dim, 3 * dim, dim, patch_rows,
+                   patch_cols, w->query + at + (size_t)head * dim, d);
+    }
+    attention_job a = {v, w, first, n, each, w->query};
+    run_attention(&a, pool);
     finish_block(v, w, last, w->chosen, rows, pool);
     norm_job end = {.v = v,
                     .w = w,
