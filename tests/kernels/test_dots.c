@@ -464,7 +464,7 @@ static void test_put_parts(void **state) {
             }
 }
 
-/* Rows of weights and columns of them give the same bytes, and so does any other way to lie. */
+/* Rows of weights and columns of them give the same bytes, however far apart. */
 static void pack_b_case(problem *p, size_t ldc, size_t ldk) {
     const wilor_dot *d = p->d;
     guarded map, w = guarded_alloc((size_t)(p->cols - 1) * ldc + (p->k - 1) * ldk + 1);
@@ -492,7 +492,6 @@ static void test_pack_b(void **state) {
                 pack_b_case(&p, 1, (size_t)p.d->nr);
                 pack_b_case(&p, p.k + 5, 1);
                 pack_b_case(&p, 1, (size_t)p.d->nr + 3);
-                pack_b_case(&p, 2 * p.k, 2);
                 unmake(&p);
             }
 }

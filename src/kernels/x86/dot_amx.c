@@ -18,6 +18,7 @@
 
 #include "transpose_avx512.h"
 
+#include <float.h>
 #include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
@@ -242,7 +243,11 @@ static void tops(const float *src, size_t ld, int rows, size_t k, float *top) {
         top[r] = top_of(src + (size_t)r * ld, k);
 }
 
-static inline float inverse_of(float top) { return top > 0 ? 127.0f / top : 0.0f; }
+/* 0 for rows of zeros, of numbers too small to have a reciprocal, and of none at all. */
+static inline float inverse_of(float top) {
+    float inverse = 127.0f / top;
+    return top > 0 && inverse <= FLT_MAX ? inverse : 0.0f;
+}
 
 static void put_a8(const wilor_dot *d, const float *src, size_t ld, const float *top, int row,
                    int rows, size_t col, size_t cols, size_t k, void *panel) {
@@ -307,8 +312,9 @@ static void pack_steps8(const float *w, size_t ldk, size_t cols, size_t k, uint8
         top = _mm512_max_ps(top, v);
     }
     top = _mm512_mask_blend_ps(odd, top, _mm512_set1_ps(__builtin_nanf("")));
-    __mmask16 some = _mm512_cmp_ps_mask(top, _mm512_setzero_ps(), _CMP_GT_OQ);
-    __m512 inverse = _mm512_maskz_div_ps(some, _mm512_set1_ps(127.0f), top);
+    __m512 inverse = _mm512_div_ps(_mm512_set1_ps(127.0f), top);
+    __mmask16 some = _mm512_cmp_ps_mask(inverse, _mm512_set1_ps(FLT_MAX), _CMP_LE_OQ);
+    inverse = _mm512_maskz_mov_ps(some, inverse);
     _mm512_storeu_ps(scale, _mm512_div_ps(top, _mm512_set1_ps(127.0f)));
     __m512i total = _mm512_setzero_si512();
     const __m512i byte = _mm512_set1_epi32(255);
@@ -361,22 +367,6 @@ static inline void fetch(fetcher *f) {
     const char *stop = f->at + f->each < f->end ? f->at + f->each : f->end;
     for (; f->at < stop; f->at += LINE)
         _mm_prefetch(f->at, _MM_HINT_T1);
-}
-
-/* Sums of an earlier slice, or zeros. */
-static inline void load_sums(const wilor_dot_call *c) {
-    if (!c->add) {
-        ZERO_4
-        return;
-    }
-    size_t stride = c->ldt * sizeof(float);
-    _tile_loadd(0, c->tile, stride);
-    if (c->cols > 16)
-        _tile_loadd(1, c->tile + 16, stride);
-    if (c->rows > 16)
-        _tile_loadd(2, c->tile + 16 * c->ldt, stride);
-    if (c->rows > 16 && c->cols > 16)
-        _tile_loadd(3, c->tile + 16 * c->ldt + 16, stride);
 }
 
 static inline void store_sums(int rows, int cols, void *tile, size_t stride) {
@@ -438,13 +428,29 @@ static inline void store_sums(int rows, int cols, void *tile, size_t stride) {
     else                                                                                       \
         LOOP_11(DP, a, b, count, step)
 
+/* The finished sums; onto those of an earlier slice by one addition. */
+static inline void deliver(const wilor_dot_call *c) {
+    _Alignas(64) float sums[MR * NR];
+    if (!c->add) {
+        store_sums(c->rows, c->cols, c->tile, c->ldt * sizeof(float));
+        return;
+    }
+    store_sums(c->rows, c->cols, sums, NR * sizeof *sums);
+    for (int r = 0; r < c->rows; r++)
+        for (int col = 0; col < c->cols; col += 16) {
+            float *to = c->tile + (size_t)r * c->ldt + col;
+            _mm512_storeu_ps(
+                to, _mm512_add_ps(_mm512_loadu_ps(to), _mm512_load_ps(sums + r * NR + col)));
+        }
+}
+
 static void gemm_bf16(const wilor_dot *d, const wilor_dot_call *c) {
     const uint8_t *a = c->a, *b = c->b;
     size_t count = steps(d, c->k);
     fetcher f = begin_fetch(c, count);
-    load_sums(c);
+    ZERO_4
     LOOPS(_tile_dpbf16ps, c, a, b, count, 2 * TILE)
-    store_sums(c->rows, c->cols, c->tile, c->ldt * sizeof(float));
+    deliver(c);
 }
 
 static void gemm_int8(const wilor_dot *d, const wilor_dot_call *c) {
@@ -519,18 +525,7 @@ static void gemm_f32x(const wilor_dot *d, const wilor_dot_call *c) {
     } else {
         SPLIT_LOOPS(LOAD_ONE_B, TWO)
     }
-    if (!c->add) {
-        store_sums(c->rows, c->cols, c->tile, c->ldt * sizeof(float));
-        return;
-    }
-    _Alignas(64) float sums[MR * NR];
-    store_sums(c->rows, c->cols, sums, NR * sizeof *sums);
-    for (int r = 0; r < c->rows; r++)
-        for (int col = 0; col < c->cols; col += 16) {
-            float *to = c->tile + (size_t)r * c->ldt + col;
-            _mm512_storeu_ps(
-                to, _mm512_add_ps(_mm512_loadu_ps(to), _mm512_load_ps(sums + r * NR + col)));
-        }
+    deliver(c);
 }
 
 /* ---------------------------------------------------------------- attention, bfloat16 */
