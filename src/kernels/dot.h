@@ -80,7 +80,8 @@ struct wilor_dot {
     size_t (*b_bytes)(const wilor_dot *d, size_t k);
     size_t (*b_numbers)(const wilor_dot *d, size_t k);
 
-    /* Before and after a thread's use of gemm and attend; NULL: nothing is needed. */
+    /* NULL: nothing is needed. Before a thread's use of gemm and attend, any number of times; and after
+     * it on a thread that others' code uses, too, or that will not use them for long. */
     void (*begin)(void);
     void (*end)(void);
 

@@ -349,8 +349,6 @@ static void product_unit(void *context, int unit, int thread) {
         if (!direct)
             finish(p, tile, row, left < dot->mr ? left : dot->mr, column, cols, out);
     }
-    if (dot->end)
-        dot->end();
 }
 
 void wilor_product_run(const wilor_product *product, wilor_threads *pool) {

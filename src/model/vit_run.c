@@ -380,8 +380,6 @@ static void attention_unit(void *context, int unit, int thread) {
         v->dot->begin();
     attend(v, j->w, head, j->first + hand, q + (size_t)from * ldq, ldq, to - from,
            hand * j->each + from, thread);
-    if (v->dot->end)
-        v->dot->end();
 }
 
 static void run_attention(attention_job *j, wilor_threads *pool) {
@@ -425,6 +423,12 @@ static void trace_qkv(const wilor_vit *v, wilor_vit_work *w, int block, int n) {
 }
 
 /* ---------------------------------------------------------------- blocks */
+
+/* The calling thread's: it goes back to others' code. The pool's own keep what they set up. */
+static void lay_down(const wilor_vit *v) {
+    if (v->dot->end)
+        v->dot->end();
+}
 
 static void norm_rows(const wilor_vit *v, wilor_vit_work *w, float *x, int rows,
                       const float *gamma, const float *beta, wilor_threads *pool) {
@@ -497,6 +501,7 @@ void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int 
         run_attention(&a, pool);
         finish_block(v, w, i, w->x, rows, pool);
     }
+    lay_down(v);
 }
 
 /* ---------------------------------------------------------------- the chosen rows of the last
@@ -536,6 +541,7 @@ void wilor_vit_tail(const wilor_vit *v, wilor_vit_work *w, int first, int n, int
                     .beta = v->last_beta,
                     .out = w->tokens};
     run_norm(&end, pool);
+    lay_down(v);
     trace(w, "tokens_out", last, w->tokens, 0, rows, v->width);
 }
 

@@ -27,7 +27,9 @@ enum { MR = 32, NR = 32, TILE = 1024, LINE = 64, PARTS = 3 };
 
 /* ---------------------------------------------------------------- tiles */
 
-/* Palette 1, all eight tiles 16 rows of 64 bytes. */
+/* Palette 1, all eight tiles 16 rows of 64 bytes. Once per thread and run. */
+static _Thread_local bool g_configured;
+
 static void begin(void) {
     static const struct {
         uint8_t palette, start, zero[14];
@@ -35,10 +37,16 @@ static void begin(void) {
         uint8_t rows[16];
     } config = {1, 0, {0}, {64, 64, 64, 64, 64, 64, 64, 64}, {16, 16, 16, 16, 16, 16, 16, 16}};
 
-    _tile_loadconfig(&config);
+    if (!g_configured)
+        _tile_loadconfig(&config);
+    g_configured = true;
 }
 
-static void end(void) { _tile_release(); }
+static void end(void) {
+    if (g_configured)
+        _tile_release();
+    g_configured = false;
+}
 
 /* Tiles 0, 1 / 2, 3: the sums of row tile 0 / 1. 4, 5: A. 6, 7: B. */
 #define LOAD_A(a, tile) _tile_loadd(tile, a, LINE)
