@@ -52,6 +52,41 @@ check "cache list shows them" grep -q packed out
 run cache clean --yes
 check "cache clean removes them" test "$(find "$folder" -name '*.packed' | wc -l)" -eq 0
 
+# By hand: convert --to packed, predict --packed.
+run convert w.safetensors w.packed --to packed
+is "convert --to packed" 0
+check "silently" empty err
+check "nothing in the cache" test -z "$(find kept -name '*.packed')"
+check "the same bytes as the cache's" cmp -s w.packed <("$WILOR" "${p[@]}" --cache-packed >out && cat "$folder"/*.packed)
+run cache clean --yes
+run "${p[@]}" --npz hand.npz --packed w.packed
+check "predict --packed: the same result" "$CLI_CHECK" same want.npz hand.npz 0
+check "silently" empty err
+cp w.packed other.packed
+dd if=noise of=other.packed bs=4096 seek=1 conv=notrunc 2>/dev/null
+truncate -s "$(stat -c %s w.packed)" other.packed
+run "${p[@]}" --npz hand.npz --packed other.packed
+check "and its numbers are those of the file" bash -c '! '"'$CLI_CHECK'"' same want.npz hand.npz 0'
+head -c 5000 w.packed >other.packed
+cp other.packed cut.packed
+run "${p[@]}" --npz hand.npz --packed other.packed
+is "one that does not fit" 0
+check "says so" says "--packed 'other.packed' is not used"
+check "is not needed" "$CLI_CHECK" same want.npz hand.npz 0
+check "and is left alone" cmp -s other.packed cut.packed
+run "${p[@]}" --packed nowhere.packed
+is "one that is not there" 4
+run "${p[@]}" --packed w.packed --cache-packed
+is "by hand and by itself" 2
+run convert w.safetensors no/where.packed --to packed
+is "no folder there" 1
+check "none is made" test ! -e no
+run convert nothing.safetensors x.packed --to packed
+is "no source" 1
+check "no file is left" test -z "$(find . -maxdepth 1 -name 'x.packed*')"
+run convert random:tiny r.packed --to packed --mano "$CLI_DATA/hand-cc0.npz"
+is "weights by formula, a hand beside them" 0
+
 rm -rf kept
 : >kept
 run "${p[@]}" --npz six.npz --cache-packed

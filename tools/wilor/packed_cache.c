@@ -62,13 +62,17 @@ static int write_piece(void *user, const void *data, size_t size) {
 wilor_status wilor_cli_packed_write(const char *path, const wilor_model *model,
                                     wilor_error *err) {
     wilor_cli_temp_file t = {0};
-    wilor_status st = make_folders(path, err);
-    if (st == WILOR_OK)
-        st = wilor_cli_temp_open(&t, path, err);
+    wilor_status st = wilor_cli_temp_open(&t, path, err);
     if (st == WILOR_OK)
         st = wilor_model_save_packed(model, write_piece, t.file, err);
     if (st == WILOR_OK)
         st = wilor_cli_temp_commit(&t, err);
     wilor_cli_temp_discard(&t);
     return st;
+}
+
+wilor_status wilor_cli_packed_keep(const char *path, const wilor_model *model,
+                                   wilor_error *err) {
+    wilor_status st = make_folders(path, err);
+    return st == WILOR_OK ? wilor_cli_packed_write(path, model, err) : st;
 }

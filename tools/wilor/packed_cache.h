@@ -1,4 +1,5 @@
-/* Packed weights kept between runs (--cache-packed). */
+/* Packed weights in files: kept between runs (--cache-packed), or where the user wants them (convert
+ * --to packed). */
 #ifndef WILOR_CLI_PACKED_CACHE_H
 #define WILOR_CLI_PACKED_CACHE_H
 
@@ -16,5 +17,8 @@ wilor_status wilor_cli_packed_path(char path[WILOR_CLI_PACKED_PATH], const char 
 /* Write it there, whole or not at all. */
 wilor_status wilor_cli_packed_write(const char *path, const wilor_model *model,
                                     wilor_error *err);
+/* The same in the cache: makes the folders. */
+wilor_status wilor_cli_packed_keep(const char *path, const wilor_model *model,
+                                   wilor_error *err);
 
 #endif
