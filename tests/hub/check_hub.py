@@ -526,7 +526,11 @@ def cache_command():
     old.write_bytes(b"3" * 30)
     os.utime(old, (time.time() - 90_000,) * 2)
     os.makedirs(home.own + "/packed")
-    pathlib.Path(home.own, "packed/x").write_bytes(b"4" * 40)
+    packed = pathlib.Path(home.own, "packed", "0123456789abcdef.packed")
+    packed.write_bytes(b"wilor packed 1\n" + b"4" * 25)
+    foreign = [packed.with_name(name) for name in ("x", "fedcba9876543210.packed")]
+    for path in foreign:
+        path.write_bytes(b"4" * 40)
     os.makedirs(home.cache + "/blobs/ab")
     pathlib.Path(home.cache, "blobs/ab/" + "ab" * 32).write_bytes(b"5" * 50)
     r = home.run("cache", "list")
@@ -537,7 +541,8 @@ def cache_command():
     r = home.run("cache", "clean", "--yes")
     left = sorted(p.name[:1] for p in blobs.iterdir() if p.name.endswith("incomplete"))
     check(r.rc == 0 and left == ["b"], "clean --yes", (r, left))
-    check(not os.path.exists(home.own + "/packed/x") and os.path.exists(home.own + "/pins.json"), "packed, no pins")
+    check(not packed.exists() and os.path.exists(home.own + "/pins.json"), "packed, no pins")
+    check(all(path.exists() for path in foreign), "what is no packed weights stays")
     r = home.download("--offline", REPO + ":file.bin")
     check(r.rc == 0, "what is complete stays", r)
     hub.add(REPO, "slow.bin", noise(1_000_000, 3))

@@ -11,7 +11,6 @@
 #include "hub_calls.h"
 #include "interrupt.h"
 #include "lanes.h"
-#include "packed_cache.h"
 #include "predict_run.h"
 
 #include <stdlib.h>
@@ -71,6 +70,10 @@ static void keep_packed(run *r, const char *path) {
     wilor_cli_quoted q;
     wilor_error err;
     wilor_model_get_info(r->model, &info, sizeof info);
+    if (*path && info.from_packed)
+        wilor_cli_packed_touch(&r->packed);
+    else
+        wilor_cli_packed_end(&r->packed);
     if (r->o.packed && !info.from_packed)
         wilor_cli_report_note(&r->report,
                               "--packed %s is not used: made from other files, for another "
@@ -98,6 +101,7 @@ static wilor_status open_model(run *r, wilor_error *err) {
         wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err->text);
         packed[0] = 0;
     }
+    wilor_cli_packed_begin(&r->packed, packed);
     mo.packed = *packed ? packed : o->packed;
     wilor_detector_options_init(&dopt, sizeof dopt);
     dopt.detector = o->detector;
@@ -378,7 +382,7 @@ static int predict_run(run *r) {
 }
 
 int wilor_cli_predict(int argc, char **argv) {
-    run r = {0};
+    run r = {.packed = {-1}};
     wilor_error err;
     int status;
     wilor_status st = wilor_cli_predict_options_parse(&r.o, argc, argv, &err);
@@ -402,6 +406,7 @@ int wilor_cli_predict(int argc, char **argv) {
     free((void *)r.pipelines);
     wilor_detector_free(&r.detector);
     wilor_model_free(&r.model);
+    wilor_cli_packed_end(&r.packed);
     wilor_cli_sources_free(&r.sources);
     wilor_cli_files_free(&r.files);
     wilor_cli_predict_options_free(&r.o);
