@@ -49,6 +49,13 @@ static bool wants_winograd(const wilor_yolo *y, const wilor_yolo_step *s) {
     return c->size == 3 && s->stride == 1 && c->in >= 32 && c->in <= 256 && c->out >= 16;
 }
 
+static void choose_way(wilor_yolo *y, const wilor_yolo_step *s) {
+    wilor_yolo_packed *w = &y->convs[s->conv];
+    w->winograd = wants_winograd(y, s);
+    /* On finer maps there are few weights and many sums to scale. */
+    w->coarse = y->program.maps[s->out.map].shift >= 4;
+}
+
 /* Memory of one convolution; the sizes are bounded by the plan's checks. */
 static void push_conv(wilor_yolo *y, int i, wilor_panel_type type, wilor_arena *a) {
     const wilor_yolo_conv *c = &y->program.convs[i];
@@ -114,7 +121,7 @@ static wilor_status load_conv(wilor_yolo *y, int i, const wilor_index *index,
     wilor_yolo_packed *to = &y->convs[i];
     WILOR_TRY(wilor_yolo_conv_read(index, c, s->weight, s->scale, s->bias, &to->silu, err));
     /* By value, not by the file's type: wilor-mlx keeps the published half floats as float32. */
-    bool half = all_half(s->weight, conv_floats(c));
+    bool half = to->coarse && all_half(s->weight, conv_floats(c));
     /* Fresh pages are zero: the padding stays so. */
     push_conv(y, i, half ? WILOR_PANEL_F16 : WILOR_PANEL_F32, &y->arena);
     memcpy(to->bias, s->bias, (size_t)c->out * sizeof *s->bias);
@@ -155,8 +162,7 @@ wilor_status wilor_yolo_load(wilor_yolo **out, const wilor_index *index, wilor_i
     wilor_yolo_program_make(&y->program, &plan);
     for (int i = 0; i < y->program.step_count; i++)
         if (y->program.steps[i].op == WILOR_YOLO_CONVOLVE)
-            y->convs[y->program.steps[i].conv].winograd =
-                wants_winograd(y, &y->program.steps[i]);
+            choose_way(y, &y->program.steps[i]);
     bytes = most_bytes(y);
     if (!get_scratch(&read, &y->program) || !wilor_pages_alloc(&y->pages, bytes))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector's %zu bytes", bytes);

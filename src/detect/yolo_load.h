@@ -8,9 +8,10 @@
 #include "yolo.h"
 #include "yolo_program.h"
 
-/* A convolution as it is kept. What a file has in half floats stays so, 2 bytes a weight, and is
- * expanded when its turn comes; batch norm's factors, with which it would be half floats no more, are
- * for the sums. Other weights are float32 with the factors folded in. */
+/* A convolution as it is kept. What those of coarse maps, nine tenths of all weights, have in half
+ * floats stays so, 2 bytes a weight, and is expanded when its turn comes; batch norm's factors, with
+ * which it would be half floats no more, are for the sums. Other weights are float32 with the factors
+ * folded in. */
 typedef struct wilor_yolo_packed {
     wilor_panel_type type; /* F16 or F32 */
     void *panels;          /* [out / nr][size · size][in][nr] */
@@ -18,6 +19,7 @@ typedef struct wilor_yolo_packed {
     float *bias;           /* padded, too */
     bool silu;
     bool winograd;
+    bool coarse; /* computed on maps of stride 16 or 32 */
 } wilor_yolo_packed;
 
 enum { WILOR_WINOGRAD_PLANES = 16 };

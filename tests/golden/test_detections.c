@@ -651,13 +651,13 @@ static void test_mlx(void **state) {
 
 /* ---------------------------------------------------------------- memory */
 
-/* Half floats stay half floats, whatever type the file has them in: 2 bytes a weight and, in networks
- * as small as these, up to half of that again as padding. Float32 would take more than 4. */
+/* Half floats stay half floats, whatever type the file has them in: 2 bytes a weight on coarse maps, 4 on
+ * fine ones, and in networks as small as these padding: float32 alone would be 4.5 and more. */
 static void expect_half(const char *path) {
     network n = open_network(path, 1, false);
     size_t weights = wilor_yolo_get_plan(n.yolo)->parameters, bytes = wilor_yolo_bytes(n.yolo);
     printf("%s: %zu weights in %zu bytes\n", path, weights, bytes);
-    if (bytes > weights * 3)
+    if (bytes > weights * 7 / 2)
         fail_msg("%s takes %zu bytes for %zu weights", path, bytes, weights);
     close_network(&n);
 }
