@@ -1,5 +1,6 @@
 """check_hub.py TOPIC: `wilor download`, `wilor cache` and `wilor predict` against the hub of hub_server.py.
 The environment says where things are: tests/hub/CMakeLists.txt."""
+import fcntl
 import hashlib
 import json
 import os
@@ -344,6 +345,18 @@ def parallel():
     check(all(rc == 0 and same_file(out, files[n]) for n, (out, _, rc) in ends.items()), "six files at once", ends)
     pins = json.loads(pathlib.Path(home.own, "pins.json").read_text())["files"]
     check(len(pins) == 7, "no pin is lost", pins)
+    # Python takes the same lock. Said at once and not again within ten seconds; over when the lock is free.
+    hub.add(REPO, "late.bin", DATA[::-1])
+    lock = pathlib.Path(home.cache, ".locks/models--org--name", entry_etag(hub, "late.bin") + ".lock")
+    with open(lock, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = home.start("download", REPO + ":late.bin")
+        first = process.stderr.readline()
+        time.sleep(0.5)
+        check("another process is downloading this file: waiting for it" in first and process.poll() is None,
+              "somebody else's lock: it waits, and says so", first)
+    out, err = process.communicate(timeout=60)
+    check(process.returncode == 0 and same_file(out, DATA[::-1]) and "waiting" not in err, "then it goes on", err)
     hub.stop()
 
 
