@@ -148,7 +148,8 @@ static int drop(void *user, const wilor_hub_entry *e) {
 
 /* Which go, so that all, with `more` bytes beside them, are at most limit; false: not even all. */
 static bool choose(room *r, uint64_t more, uint64_t limit) {
-    qsort(r->files, r->count, sizeof *r->files, by_use);
+    if (r->count) /* else there is no array */
+        qsort(r->files, r->count, sizeof *r->files, by_use);
     for (size_t i = 0; i < r->count && (more > limit || r->bytes > limit - more); i++) {
         r->files[i].goes = true;
         r->bytes -= r->files[i].bytes;
