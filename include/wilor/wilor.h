@@ -677,8 +677,8 @@ WILOR_API void wilor_convert_options_init(wilor_convert_options *o, size_t size)
 WILOR_API wilor_status wilor_convert(const wilor_convert_options *o, wilor_error *err);
 
 /* Look for faults in any file that wilor_file_open reads: numbers that are not finite; in the
- * network's and hand models' files also tensors that are missing or have another shape, and
- * metadata, the data's hash included, that is not true.
+ * network's, detectors' and hand models' files also tensors that are missing or have another shape,
+ * and metadata, the data's hash included, that is not true.
  *   callbacks  NULL is fine; log gets a line for each fault (WILOR_LOG_WARNING) and for what was
  *              checked (WILOR_LOG_INFO)
  *   errors     ERR_MODEL for faults, with the first one's text; ERR_IO and ERR_FORMAT when the

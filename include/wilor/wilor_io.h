@@ -155,14 +155,16 @@ typedef struct wilor_hub_entry {
     const char *name; /* repository's folder, or file; these live for the call only */
     const char *path;
     uint64_t bytes;
-    int removable; /* non-zero: nobody needs it who could not make it again */
+    int removable; /* non-zero: nobody needs it who could not make it again, nobody uses it now */
+    int64_t used; /* packed weights: when they were used last, seconds since 1970; else 0 */
 } wilor_hub_entry;
 
 /* Non-zero: remove it, if it is removable. */
 typedef int (*wilor_hub_each_fn)(void *user, const wilor_hub_entry *entry);
 
 /* Tell of everything in both folders, and remove what is wanted. ERR_IO: something could not be
- * removed. */
+ * removed. Packed weights whose file somebody holds with a shared lock (flock) are in use; files in
+ * their folder that are none are told of and stay. */
 WILOR_API wilor_status wilor_hub_cache_each(wilor_hub_each_fn each, void *user,
                                             wilor_error *err);
 

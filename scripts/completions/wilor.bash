@@ -15,7 +15,7 @@ _wilor() {
     --warp) words="cv5 cv4" ;;
     --device) words="auto cpu" ;;
     --dtype) words="auto f32"; [ "$command" = convert ] && words="f32 f16 bf16 int8 int4" ;;
-    --to) words="safetensors mlx" ;;
+    --to) words="safetensors mlx packed" ;;
     --group-size) words="32 64 128" ;;
     --include) words="det mano xr26 vertices gesture angles" ;;
     --obj | --overlay)

@@ -14,7 +14,7 @@ _wilor() {
     --warp) compadd cv5 cv4; return ;;
     --device) compadd auto cpu; return ;;
     --dtype) [[ $words[2] == convert ]] && compadd f32 f16 bf16 int8 int4 || compadd auto f32; return ;;
-    --to) compadd safetensors mlx; return ;;
+    --to) compadd safetensors mlx packed; return ;;
     --group-size) compadd 32 64 128; return ;;
     --include) compadd det mano xr26 vertices gesture angles; return ;;
     --obj | --overlay) _files -/; return ;;

@@ -4,6 +4,8 @@
 #include "file_hash.h"
 #include "mano.h"
 #include "weights_verify.h"
+#include "yolo_program.h"
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -60,6 +62,60 @@ static wilor_status check_hand(wilor_verifier *v, const wilor_index *x, wilor_er
     return WILOR_OK;
 }
 
+/* What reading a convolution for use finds: numbers that only batch norm makes infinite, say. */
+static wilor_status check_convs(wilor_verifier *v, const wilor_index *x,
+                                const wilor_yolo_program *p, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_error fault;
+    bool silu;
+    for (int i = 0; st == WILOR_OK && i < p->conv_count; i++) {
+        const wilor_yolo_conv *c = &p->convs[i];
+        size_t out = (size_t)c->out, depth = (size_t)(c->size * c->size * c->in);
+        if (v->callbacks->cancel && v->callbacks->cancel(v->callbacks->user))
+            return wilor_error_set(err, WILOR_ERR_CANCELLED, "stopped while checking");
+        float *weight = wilor_heap_alloc(out * depth + 2 * out, sizeof *weight);
+        if (!weight)
+            return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory to check %s", c->prefix);
+        float *norm = weight + out * depth;
+        st = wilor_yolo_conv_read(x, c, weight, norm, norm + out, &silu, &fault);
+        wilor_heap_free(weight);
+        if (st == WILOR_ERR_MODEL) {
+            wilor_verify_fault(v, fault.text);
+            st = WILOR_OK;
+        } else if (st != WILOR_OK) {
+            wilor_error_set(err, st, "%s", fault.text);
+        }
+    }
+    return st;
+}
+
+/* Modules, names, shapes and scale, as the detector itself demands them, then its numbers. */
+static wilor_status check_detector(wilor_verifier *v, const wilor_index *x, wilor_error *err) {
+    wilor_yolo_plan plan;
+    wilor_error fault;
+    char text[160];
+    size_t before = v->faults;
+    wilor_status st = wilor_yolo_plan_read(&plan, x, &fault);
+    if (st == WILOR_ERR_NOMEM || st == WILOR_ERR_IO)
+        return wilor_error_set(err, st, "%s", fault.text);
+    if (st != WILOR_OK) {
+        wilor_verify_fault(v, fault.text);
+        return WILOR_OK;
+    }
+    wilor_yolo_program *p = wilor_heap_alloc(1, sizeof *p);
+    if (!p)
+        return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory to check a detector");
+    wilor_yolo_program_make(p, &plan);
+    st = check_convs(v, x, p, err);
+    snprintf(text, sizeof text,
+             "hand detector: YOLOv8-pose, %d convolutions, %" PRIu64 " parameters, imgsz %d",
+             p->conv_count, plan.parameters, plan.imgsz);
+    if (st == WILOR_OK && v->faults == before)
+        note(v, text);
+    wilor_heap_free(p);
+    return st;
+}
+
 static wilor_status check_kind(wilor_verifier *v, const wilor_index *x, wilor_error *err) {
     size_t before = v->faults;
     switch (wilor_index_kind(x)) {
@@ -75,8 +131,7 @@ static wilor_status check_kind(wilor_verifier *v, const wilor_index *x, wilor_er
         note(v, "mean parameters: complete");
         return WILOR_OK;
     case WILOR_FILE_DETECTOR:
-        note(v, "hand detector: names and shapes are not looked at");
-        return WILOR_OK;
+        return check_detector(v, x, err);
     default:
         note(v, "kind: none that wilor uses; names and shapes mean nothing to it");
         return WILOR_OK;

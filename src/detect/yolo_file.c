@@ -722,47 +722,53 @@ done:
     return st;
 }
 
-/* W' = W·k, b' = β − μ·k with k = γ / √(σ² + ε). */
-static wilor_status fold(const wilor_index *x, const wilor_yolo_conv *c, float *weight,
-                         float *bias, wilor_error *err) {
+/* Batch norm as W·k + b: k = γ / √(σ² + ε), b = β − μ·k. */
+static wilor_status read_norm(const wilor_index *x, const wilor_yolo_conv *c, float *scale,
+                              float *bias, wilor_error *err) {
     wilor_status st = WILOR_OK;
-    size_t n = (size_t)c->out, depth = (size_t)(c->in * c->size * c->size);
-    float *mean = wilor_heap_alloc(3 * n, sizeof *mean);
+    size_t n = (size_t)c->out;
+    float *mean = wilor_heap_alloc(2 * n, sizeof *mean);
     char name[FULL];
     double eps = (double)g_eps;
     if (!mean)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to read %s", c->prefix);
-    float *var = mean + n, *gamma = mean + 2 * n;
+    float *var = mean + n;
     WILOR_TRY(read_vector(x, c, "bn.running_mean", mean, err));
     WILOR_TRY(read_vector(x, c, "bn.running_var", var, err));
-    WILOR_TRY(read_vector(x, c, "bn.weight", gamma, err));
+    WILOR_TRY(read_vector(x, c, "bn.weight", scale, err));
     WILOR_TRY(read_vector(x, c, "bn.bias", bias, err));
     snprintf(name, sizeof name, "%s.bn", c->prefix);
     wilor_index_attribute(x, name, "eps", &eps, 1);
     for (size_t o = 0; o < n; o++) {
-        float k = gamma[o] / sqrtf(var[o] + (float)eps);
-        bias[o] = bias[o] - mean[o] * k;
-        for (size_t i = 0; i < depth; i++)
-            weight[o * depth + i] *= k;
+        scale[o] = scale[o] / sqrtf(var[o] + (float)eps);
+        bias[o] = bias[o] - mean[o] * scale[o];
     }
 done:
     wilor_heap_free(mean);
     return st;
 }
 
+static wilor_status read_bias(const wilor_index *x, const wilor_yolo_conv *c, float *scale,
+                              float *bias, wilor_error *err) {
+    for (int o = 0; o < c->out; o++)
+        scale[o] = 1;
+    return read_vector(x, c, "bias", bias, err);
+}
+
 wilor_status wilor_yolo_conv_read(const wilor_index *index, const wilor_yolo_conv *conv,
-                                  float *weight, float *bias, bool *silu, wilor_error *err) {
+                                  float *weight, float *scale, float *bias, bool *silu,
+                                  wilor_error *err) {
     wilor_status st;
     char name[FULL];
     bool finite = true;
     size_t n = (size_t)conv->out, depth = (size_t)(conv->in * conv->size * conv->size);
     WILOR_TRY(read_weight(index, conv, weight, err));
-    WILOR_TRY(conv->plain ? read_vector(index, conv, "bias", bias, err)
-                          : fold(index, conv, weight, bias, err));
-    for (size_t i = 0; i < n; i++)
-        finite = finite && isfinite(bias[i]);
-    for (size_t i = 0; i < n * depth; i++)
-        finite = finite && isfinite(weight[i]);
+    WILOR_TRY((conv->plain ? read_bias : read_norm)(index, conv, scale, bias, err));
+    for (size_t o = 0; o < n; o++) {
+        finite = finite && isfinite(bias[o]) && isfinite(scale[o]);
+        for (size_t i = 0; i < depth; i++)
+            finite = finite && isfinite(weight[o * depth + i] * scale[o]);
+    }
     if (!finite)
         WILOR_TRY(conv_error(index, conv->prefix, "holds a number that is not finite", err));
     snprintf(name, sizeof name, "%s.act", conv->prefix);

@@ -29,9 +29,11 @@ typedef struct wilor_yolo_conv {
     bool plain;        /* a Conv2d with bias alone: the last ones of the head */
 } wilor_yolo_conv;
 
-/* Weights (out × size × size × in, batch norm folded in float32), bias (out), whether SiLU
- * follows. */
+/* Weights (out × size × size × in) as the file has them, and batch norm as one factor and one bias
+ * an output (out each; float32; factors of 1 where there is none): weight · scale is the convolution.
+ * All three, and every product, are finite. silu: whether it follows. */
 wilor_status wilor_yolo_conv_read(const wilor_index *index, const wilor_yolo_conv *conv,
-                                  float *weight, float *bias, bool *silu, wilor_error *err);
+                                  float *weight, float *scale, float *bias, bool *silu,
+                                  wilor_error *err);
 
 #endif

@@ -1,10 +1,15 @@
-/* Loading: every convolution folded by yolo_file.c, then packed as the kernels want it. */
+/* Loading: every convolution read by yolo_file.c, then packed: in half floats where that loses
+ * nothing, else in float32. */
 #include "yolo_load.h"
+
+#include "round16.h"
+
+#include <string.h>
 
 typedef struct pack_job {
     const wilor_kernels *kernels;
     const float *weight;
-    float *panels;
+    void *panels;
     int out;
     size_t k;
 } pack_job;
@@ -15,48 +20,26 @@ static void pack_unit(void *context, int unit, int thread) {
     (void)thread;
     int first = unit * t->nr, rows = j->out - first < t->nr ? j->out - first : t->nr;
     t->pack_f32(j->weight + (size_t)first * j->k, j->k, rows, t->nr, j->k,
-                j->panels + (size_t)first * j->k);
+                (float *)j->panels + (size_t)first * j->k);
 }
 
-/* G g Gᵀ with G = [1 0 0; ½ ½ ½; ½ -½ ½; 0 0 1], in double: 16 numbers. */
-static void winograd_weight(const float *g, size_t step, float out[WILOR_WINOGRAD_PLANES]) {
-    double t[4][3];
-    for (size_t j = 0; j < 3; j++) {
-        double a = g[j * step], b = g[(3 + j) * step], c = g[(6 + j) * step];
-        t[0][j] = a;
-        t[1][j] = (a + b + c) / 2;
-        t[2][j] = (a - b + c) / 2;
-        t[3][j] = c;
-    }
-    for (size_t i = 0; i < 4; i++) {
-        out[4 * i] = (float)t[i][0];
-        out[4 * i + 1] = (float)((t[i][0] + t[i][1] + t[i][2]) / 2);
-        out[4 * i + 2] = (float)((t[i][0] - t[i][1] + t[i][2]) / 2);
-        out[4 * i + 3] = (float)t[i][2];
-    }
-}
-
-/* One panel: weights of nr outputs, 9 · in each, to 16 panels of depth `in`. */
-static void winograd_unit(void *context, int unit, int thread) {
+/* Columns beyond the last output stay zero. */
+static void pack_half_unit(void *context, int unit, int thread) {
     const pack_job *j = context;
-    size_t nr = (size_t)j->kernels->nr, first = (size_t)unit * nr, in = j->k;
-    float *panel = j->panels + first * in * WILOR_WINOGRAD_PLANES;
-    float w[WILOR_WINOGRAD_PLANES];
+    size_t nr = (size_t)j->kernels->nr, first = (size_t)unit * nr;
+    uint16_t *panel = (uint16_t *)j->panels + first * j->k;
     (void)thread;
     for (size_t o = 0; o < nr && first + o < (size_t)j->out; o++)
-        for (size_t c = 0; c < in; c++) {
-            winograd_weight(j->weight + (first + o) * 9 * in + c, in, w);
-            for (size_t p = 0; p < WILOR_WINOGRAD_PLANES; p++)
-                panel[(p * in + c) * nr + o] = w[p];
-        }
+        for (size_t k = 0; k < j->k; k++)
+            panel[k * nr + o] = wilor_f16_of_f32(j->weight[(first + o) * j->k + k]);
 }
 
-static size_t depth_of(const wilor_yolo_conv *c) {
-    return (size_t)c->size * (size_t)c->size * (size_t)c->in;
+static size_t conv_floats(const wilor_yolo_conv *c) {
+    return (size_t)c->out * wilor_yolo_depth(c);
 }
 
-static size_t conv_bytes(const wilor_yolo_conv *c) {
-    return (size_t)c->out * depth_of(c) * sizeof(float);
+static size_t padded(const wilor_yolo *y, const wilor_yolo_conv *c) {
+    return (size_t)wilor_yolo_parts(c->out, y->kernels->nr) * (size_t)y->kernels->nr;
 }
 
 /* With few channels the transformations cost what the products save; with many, on the coarsest
@@ -66,33 +49,88 @@ static bool wants_winograd(const wilor_yolo *y, const wilor_yolo_step *s) {
     return c->size == 3 && s->stride == 1 && c->in >= 32 && c->in <= 256 && c->out >= 16;
 }
 
-/* Memory of all convolutions; the sizes are bounded by the plan's checks. */
-static size_t push_all(wilor_yolo *y, wilor_arena *a, size_t *largest) {
-    const wilor_yolo_program *p = &y->program;
-    for (int i = 0; i < p->conv_count; i++) {
-        const wilor_yolo_conv *c = &p->convs[i];
-        size_t padded =
-            (size_t)wilor_yolo_parts(c->out, y->kernels->nr) * (size_t)y->kernels->nr;
-        size_t floats = (size_t)c->out * depth_of(c);
-        size_t depth =
-            y->convs[i].winograd ? WILOR_WINOGRAD_PLANES * (size_t)c->in : depth_of(c);
-        *largest = floats > *largest ? floats : *largest;
-        y->convs[i].panels = wilor_arena_push(a, padded * depth, sizeof(float));
-        y->convs[i].bias = wilor_arena_push(a, padded, sizeof(float));
+static void choose_way(wilor_yolo *y, const wilor_yolo_step *s) {
+    wilor_yolo_packed *w = &y->convs[s->conv];
+    w->winograd = wants_winograd(y, s);
+    /* On finer maps there are few weights and many sums to scale. */
+    w->coarse = y->program.maps[s->out.map].shift >= 4;
+}
+
+/* Memory of one convolution; the sizes are bounded by the plan's checks. */
+static void push_conv(wilor_yolo *y, int i, wilor_panel_type type, wilor_arena *a) {
+    const wilor_yolo_conv *c = &y->program.convs[i];
+    wilor_yolo_packed *to = &y->convs[i];
+    size_t n = padded(y, c);
+    bool half = type == WILOR_PANEL_F16;
+    to->type = type;
+    to->panels = wilor_arena_push(a, n * wilor_yolo_depth(c), half ? 2 : sizeof(float));
+    to->scale = half && !c->plain ? wilor_arena_push(a, n, sizeof(float)) : NULL;
+    to->bias = wilor_arena_push(a, n, sizeof(float));
+}
+
+/* Of all of them, were they all float32. What is kept in half floats shows when it is read; pages that
+ * then stay untouched are never anybody's memory. */
+static size_t most_bytes(wilor_yolo *y) {
+    wilor_arena a;
+    wilor_arena_begin(&a, NULL, 0);
+    for (int i = 0; i < y->program.conv_count; i++) {
+        push_conv(y, i, WILOR_PANEL_F32, &a);
+        wilor_arena_push(&a, padded(y, &y->program.convs[i]), sizeof(float));
     }
-    return wilor_arena_used(a);
+    return wilor_arena_used(&a);
+}
+
+/* Where a convolution is read before it is packed; all as large as the largest needs. */
+typedef struct scratch {
+    float *weight, *scale, *bias;
+} scratch;
+
+static bool get_scratch(scratch *s, const wilor_yolo_program *p) {
+    size_t weights = 0, outputs = 0;
+    for (int i = 0; i < p->conv_count; i++) {
+        size_t n = conv_floats(&p->convs[i]), out = (size_t)p->convs[i].out;
+        weights = n > weights ? n : weights;
+        outputs = out > outputs ? out : outputs;
+    }
+    s->weight = wilor_heap_alloc(weights + 2 * outputs, sizeof *s->weight);
+    if (!s->weight)
+        return false;
+    s->scale = s->weight + weights;
+    s->bias = s->scale + outputs;
+    return true;
+}
+
+static bool all_half(const float *x, size_t n) {
+    size_t i = 0;
+    while (i < n && wilor_f16_holds(x[i]))
+        i++;
+    return i == n;
+}
+
+static void fold(const wilor_yolo_conv *c, const scratch *s) {
+    size_t depth = wilor_yolo_depth(c);
+    for (size_t o = 0; o < (size_t)c->out; o++)
+        for (size_t i = 0; i < depth; i++)
+            s->weight[o * depth + i] *= s->scale[o];
 }
 
 static wilor_status load_conv(wilor_yolo *y, int i, const wilor_index *index,
-                              wilor_threads *pool, float *weight, wilor_error *err) {
+                              wilor_threads *pool, const scratch *s, wilor_error *err) {
     wilor_status st = WILOR_OK;
     const wilor_yolo_conv *c = &y->program.convs[i];
     wilor_yolo_packed *to = &y->convs[i];
-    /* Fresh pages are zero: the bias's padding stays so. */
-    WILOR_TRY(wilor_yolo_conv_read(index, c, weight, to->bias, &to->silu, err));
-    pack_job job = {y->kernels, weight, to->panels, c->out,
-                    to->winograd ? (size_t)c->in : depth_of(c)};
-    wilor_threads_run(pool, to->winograd ? winograd_unit : pack_unit, &job,
+    WILOR_TRY(wilor_yolo_conv_read(index, c, s->weight, s->scale, s->bias, &to->silu, err));
+    /* By value, not by the file's type: wilor-mlx keeps the published half floats as float32. */
+    bool half = to->coarse && all_half(s->weight, conv_floats(c));
+    /* Fresh pages are zero: the padding stays so. */
+    push_conv(y, i, half ? WILOR_PANEL_F16 : WILOR_PANEL_F32, &y->arena);
+    memcpy(to->bias, s->bias, (size_t)c->out * sizeof *s->bias);
+    if (to->scale)
+        memcpy(to->scale, s->scale, (size_t)c->out * sizeof *s->scale);
+    if (!half)
+        fold(c, s);
+    pack_job job = {y->kernels, s->weight, to->panels, c->out, wilor_yolo_depth(c)};
+    wilor_threads_run(pool, half ? pack_half_unit : pack_unit, &job,
                       wilor_yolo_parts(c->out, y->kernels->nr));
 done:
     return st;
@@ -112,9 +150,8 @@ wilor_status wilor_yolo_load(wilor_yolo **out, const wilor_index *index, wilor_i
                              wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_yolo_plan plan;
-    wilor_arena a;
-    size_t largest = 0, bytes, done_bytes = 0, all_bytes = 0;
-    float *weight = NULL;
+    size_t bytes, done_floats = 0, all_floats = 0;
+    scratch read = {0};
     wilor_yolo *y = NULL;
     *out = NULL;
     WILOR_TRY(wilor_yolo_plan_read(&plan, index, err));
@@ -125,26 +162,23 @@ wilor_status wilor_yolo_load(wilor_yolo **out, const wilor_index *index, wilor_i
     wilor_yolo_program_make(&y->program, &plan);
     for (int i = 0; i < y->program.step_count; i++)
         if (y->program.steps[i].op == WILOR_YOLO_CONVOLVE)
-            y->convs[y->program.steps[i].conv].winograd =
-                wants_winograd(y, &y->program.steps[i]);
-    wilor_arena_begin(&a, NULL, 0);
-    bytes = push_all(y, &a, &largest);
-    weight = wilor_heap_alloc(largest, sizeof *weight);
-    if (!weight || !wilor_pages_alloc(&y->pages, bytes))
+            choose_way(y, &y->program.steps[i]);
+    bytes = most_bytes(y);
+    if (!get_scratch(&read, &y->program) || !wilor_pages_alloc(&y->pages, bytes))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector's %zu bytes", bytes);
     wilor_arena_begin(&y->arena, y->pages.data, y->pages.bytes);
-    push_all(y, &y->arena, &largest);
     for (int i = 0; i < y->program.conv_count; i++)
-        all_bytes += conv_bytes(&y->program.convs[i]);
+        all_floats += conv_floats(&y->program.convs[i]);
     for (int i = 0; i < y->program.conv_count; i++) {
-        WILOR_TRY(load_conv(y, i, index, pool, weight, err));
-        done_bytes += conv_bytes(&y->program.convs[i]);
-        WILOR_TRY(tell(callbacks, done_bytes, all_bytes, err));
+        WILOR_TRY(load_conv(y, i, index, pool, &read, err));
+        done_floats += conv_floats(&y->program.convs[i]);
+        WILOR_TRY(
+            tell(callbacks, done_floats * sizeof(float), all_floats * sizeof(float), err));
     }
     *out = y;
     y = NULL;
 done:
-    wilor_heap_free(weight);
+    wilor_heap_free(read.weight);
     wilor_yolo_free(&y);
     return st;
 }
@@ -165,4 +199,4 @@ const wilor_yolo_plan *wilor_yolo_get_plan(const wilor_yolo *yolo) {
 
 wilor_isa wilor_yolo_isa(const wilor_yolo *yolo) { return yolo->kernels->isa; }
 
-size_t wilor_yolo_bytes(const wilor_yolo *yolo) { return yolo->pages.bytes; }
+size_t wilor_yolo_bytes(const wilor_yolo *yolo) { return wilor_arena_used(&yolo->arena); }

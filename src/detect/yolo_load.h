@@ -1,4 +1,5 @@
-/* A loaded detector network: packed convolutions. Shared by yolo_load.c and yolo_run.c. */
+/* A loaded detector network: packed convolutions. Shared by yolo_load.c, yolo_panels.c and
+ * yolo_run.c. */
 #ifndef WILOR_YOLO_LOAD_H
 #define WILOR_YOLO_LOAD_H
 
@@ -7,18 +8,29 @@
 #include "yolo.h"
 #include "yolo_program.h"
 
+/* A convolution as it is kept. What those of coarse maps, nine tenths of all weights, have in half
+ * floats stays so, 2 bytes a weight, and is expanded when its turn comes; batch norm's factors, with
+ * which it would be half floats no more, are for the sums. Other weights are float32 with the factors
+ * folded in. */
 typedef struct wilor_yolo_packed {
-    /* [out / nr][size · size · in][nr]; winograd: [out / nr][16][in][nr] of G g Gᵀ */
-    float *panels;
-    float *bias; /* padded to whole panels */
+    wilor_panel_type type; /* F16 or F32 */
+    void *panels;          /* [out / nr][size · size][in][nr] */
+    float *scale;          /* of the sums, padded to whole panels; NULL: none */
+    float *bias;           /* padded, too */
     bool silu;
     bool winograd;
+    bool coarse; /* computed on maps of stride 16 or 32 */
 } wilor_yolo_packed;
 
 enum { WILOR_WINOGRAD_PLANES = 16 };
 
 /* How many pieces of `size` hold `count`. */
 static inline int wilor_yolo_parts(int count, int size) { return (count + size - 1) / size; }
+
+/* Weights of an output. */
+static inline size_t wilor_yolo_depth(const wilor_yolo_conv *c) {
+    return (size_t)c->size * (size_t)c->size * (size_t)c->in;
+}
 
 struct wilor_yolo {
     const wilor_kernels *kernels;
@@ -27,5 +39,11 @@ struct wilor_yolo {
     wilor_arena arena;
     wilor_pages pages;
 };
+
+/* Floats of what the kernels read of a convolution: [out / nr][size · size][in][nr], of a Winograd
+ * one [out / nr][16][in][nr] of G g Gᵀ. 0: that is what is kept. */
+size_t wilor_yolo_expanded(const wilor_yolo *y, int conv);
+/* Make panel number `panel` of it, at its place in to. */
+void wilor_yolo_expand(const wilor_yolo *y, int conv, int panel, float *to);
 
 #endif

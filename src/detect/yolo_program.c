@@ -107,7 +107,8 @@ static void upsample(wilor_yolo_program *p, wilor_yolo_slice in, wilor_yolo_slic
     end_phase(p);
 }
 
-/* All levels and branches at once: three phases. */
+/* All branches of a level at once, and all levels where the weights are few: a phase's weights are
+ * expanded together. */
 static void head(wilor_yolo_program *p, const int inputs[WILOR_YOLO_LEVELS],
                  const wilor_yolo_slice in[WILOR_YOLO_LEVELS]) {
     static const int outputs[3] = {WILOR_YOLO_BOX, WILOR_YOLO_CLASSES, WILOR_YOLO_POINTS};
@@ -132,9 +133,11 @@ static void head(wilor_yolo_program *p, const int inputs[WILOR_YOLO_LEVELS],
                 at += hidden[b];
                 to += outputs[b];
             }
+            if (stage < 2)
+                end_phase(p);
         }
-        end_phase(p);
     }
+    end_phase(p);
 }
 
 void wilor_yolo_program_make(wilor_yolo_program *p, const wilor_yolo_plan *plan) {

@@ -2,7 +2,7 @@
  *
  * Repositories are only listed: they are shared with Python, whose own tools remove them with care for
  * what is linked. Partial downloads may go when nobody is at them: ours when their lock is free, those
- * of others when they are a day old. Links are not followed, so the store that newer versions of
+ * of others when they are a day old. So may packed weights that nobody uses. Links are not followed, so the store that newer versions of
  * huggingface_hub keep beside the repositories counts once, as itself. */
 #include "heap.h"
 #include "hub_cache.h"
@@ -11,8 +11,10 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -69,15 +71,19 @@ static uint64_t bytes_below(const char *path, int depth) {
     return sum;
 }
 
-/* Tell of one thing; remove it when that is wanted and allowed. */
-static wilor_status tell(const listing *x, wilor_hub_kind kind, const char *name,
-                         const char *path, uint64_t bytes, bool removable) {
+static wilor_status remove_file(const listing *x, const char *path) {
     wilor_quoted q;
-    wilor_hub_entry e = {kind, name, path, bytes, removable};
-    if (x->each(x->user, &e) && removable && unlink(path) != 0 && errno != ENOENT)
+    if (unlink(path) != 0 && errno != ENOENT)
         return wilor_error_set(x->err, WILOR_ERR_IO, "%s cannot be removed: %s",
                                wilor_quote(&q, path), strerror(errno));
     return WILOR_OK;
+}
+
+/* Tell of one thing; remove it when that is wanted and allowed. */
+static wilor_status tell(const listing *x, wilor_hub_kind kind, const char *name,
+                         const char *path, uint64_t bytes, bool removable) {
+    wilor_hub_entry e = {kind, name, path, bytes, removable, 0};
+    return x->each(x->user, &e) && removable ? remove_file(x, path) : WILOR_OK;
 }
 
 /* Ours is somebody's work as long as the lock of its blob is taken. */
@@ -147,8 +153,68 @@ static wilor_status list_shared(const listing *x) {
     return st;
 }
 
-static wilor_status list_own(const listing *x, const char *below, wilor_hub_kind kind,
-                             bool removable) {
+/* ---- packed weights: tools/wilor/packed_cache.c writes them */
+
+/* "0123456789abcdef.packed"; with more behind it while it is written. */
+static bool has_packed_name(const char *name, bool *whole) {
+    size_t n = strspn(name, "0123456789abcdef");
+    const char *rest = name + n;
+    if (n != 16 || strncmp(rest, ".packed", 7) != 0)
+        return false;
+    *whole = rest[7] == 0;
+    return *whole || ends(rest, ".tmp");
+}
+
+static bool is_packed(int fd) {
+    static const char magic[] = "wilor packed ";
+    char head[sizeof magic - 1];
+    return pread(fd, head, sizeof head, 0) == (ssize_t)sizeof head &&
+           !memcmp(head, magic, sizeof head);
+}
+
+/* A descriptor that holds a packed file alone, so that nobody uses it; -1: somebody does. *ours: it is
+ * one of wilor's. */
+static int hold_packed(const char *path, bool *ours) {
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+    *ours = fd >= 0 && is_packed(fd);
+    if (*ours && flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return fd;
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+static bool can_be_held(const char *path, bool *ours) {
+    int fd = hold_packed(path, ours);
+    if (fd >= 0)
+        close(fd);
+    return fd >= 0;
+}
+
+/* The lock is not held while the caller is told, who may take long: it is taken again to remove. */
+static wilor_status tell_packed(const listing *x, const char *name, const char *path,
+                                const struct stat *info) {
+    wilor_status st = WILOR_OK;
+    uint64_t bytes = (uint64_t)info->st_size;
+    bool whole = false, ours = has_packed_name(name, &whole);
+    bool removable = ours && can_be_held(path, &ours);
+    if (!ours) /* somebody put it there */
+        return tell(x, WILOR_HUB_OWN_FILE, name, path, bytes, false);
+    /* What is being written has no lock, but nobody writes for a day. */
+    removable = removable && (whole || time(NULL) - info->st_mtime > DAY);
+    wilor_hub_entry e = {WILOR_HUB_PACKED,       name, path, bytes, removable,
+                         (int64_t)info->st_mtime};
+    if (!x->each(x->user, &e) || !removable)
+        return WILOR_OK;
+    int fd = hold_packed(path, &ours);
+    if (fd < 0)
+        return WILOR_OK;
+    st = remove_file(x, path);
+    close(fd);
+    return st;
+}
+
+static wilor_status list_own(const listing *x, const char *below, bool packed) {
     wilor_status st = WILOR_OK;
     struct stat info;
     char *folder = wilor_hub_concat(x->settings->own, below, (char *)NULL);
@@ -157,7 +223,9 @@ static wilor_status list_own(const listing *x, const char *below, wilor_hub_kind
         char *path = wilor_hub_concat(folder, "/", e->d_name, (char *)NULL);
         if (path && lstat(path, &info) == 0 && S_ISREG(info.st_mode) &&
             !ends(e->d_name, ".lock"))
-            st = tell(x, kind, e->d_name, path, (uint64_t)info.st_size, removable);
+            st = packed ? tell_packed(x, e->d_name, path, &info)
+                        : tell(x, WILOR_HUB_OWN_FILE, e->d_name, path, (uint64_t)info.st_size,
+                               false);
         wilor_heap_free(path);
     }
     if (dir)
@@ -172,8 +240,8 @@ wilor_status wilor_hub_cache_each(wilor_hub_each_fn each, void *user, wilor_erro
     listing x = {&s, each, user, err};
     WILOR_TRY(wilor_hub_settings_read(&s, err));
     WILOR_TRY(list_shared(&x));
-    WILOR_TRY(list_own(&x, "", WILOR_HUB_OWN_FILE, false));
-    WILOR_TRY(list_own(&x, "/packed", WILOR_HUB_PACKED, true));
+    WILOR_TRY(list_own(&x, "", false));
+    WILOR_TRY(list_own(&x, "/packed", true));
 done:
     wilor_hub_settings_free(&s);
     return st;

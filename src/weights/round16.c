@@ -35,6 +35,15 @@ uint16_t wilor_f16_of_f32(float x) {
                       round_off((magnitude & 0x7FFFFFu) | 0x800000u, 126 - (int)exponent));
 }
 
+bool wilor_f16_holds(float x) {
+    uint32_t bits = bits_of(x), magnitude = bits & 0x7FFFFFFFu, exponent = magnitude >> 23;
+    if (magnitude >= 0x38800000u)
+        return magnitude < 0x47800000u && (bits & 0x1FFFu) == 0;
+    /* Subnormal halves, multiples of 2^-24: the fraction's bits below that unit are zero. */
+    return magnitude == 0 ||
+           (exponent >= 103 && (magnitude & (((uint32_t)1 << (126 - exponent)) - 1)) == 0);
+}
+
 uint16_t wilor_bf16_of_f32(float x) {
     uint32_t bits = bits_of(x);
     if ((bits & 0x7FFFFFFFu) > 0x7F800000u)

@@ -2,12 +2,15 @@
 #ifndef WILOR_ROUND16_H
 #define WILOR_ROUND16_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The bits of the nearest half float: beyond 65520 infinity, below 2^-24 down to zero through the
  * subnormals; a NaN stays one (quiet, its upper payload kept). */
 uint16_t wilor_f16_of_f32(float x);
-/* The same for bfloat16. */
+/* Whether x is a half float's finite value, so that rounding to half floats loses nothing. */
+bool wilor_f16_holds(float x);
+/* The same rounding for bfloat16. */
 uint16_t wilor_bf16_of_f32(float x);
 
 #endif

@@ -12,7 +12,7 @@ check "is JSON" "$CLI_CHECK" json out
 for key in commit compiler cpu isa threads gpu min_ms median_ms p90_ms rss_mb; do
     check "has $key" grep -q "\"$key\"" out
 done
-for stage in letterbox network suppression crop backbone hand model detector; do
+for stage in letterbox network suppression crop backbone hand model detector first_pass later_pass; do
     check "has the stage $stage" grep -q "\"$stage\": {" out
 done
 check "has four results" test "$(grep -c '"what"' out)" -eq 4
@@ -37,6 +37,16 @@ run bench detector --detector random:micro --weights none.ckpt --runs 1 --size 6
 is "needs no weights" 0
 fails "weights that are not there" 4 "--weights 'none.ckpt'" bench model --weights none.ckpt
 fails "a detector that is not there" 4 "--detector 'none.pt'" bench detector --detector none.pt
+"$WILOR" convert "${weights[1]}" w.packed --to packed "${weights[@]:2}" || exit 1
+run "${b[@]}" load --packed w.packed --cold
+is "from a packed file, cold" 0
+check "says how long the first pass took" grep -q '^  first_pass ' out
+check "and a later one" grep -q '^  later_pass ' out
+cp w.packed other.packed
+printf x | dd of=other.packed bs=1 seek=20 conv=notrunc 2>/dev/null
+fails "a packed file that does not fit" 1 "--packed 'other.packed' does not fit" "${b[@]}" load --packed other.packed
+fails "one that is not there" 4 "--packed 'no.packed'" "${b[@]}" load --packed no.packed
+usage_error "--cold is for load" bench model --cold
 usage_error "it should be model, detector, route or load" bench speed
 usage_error "live is not in this version" bench live
 usage_error "--size '640': it should be WxH" bench --size 640

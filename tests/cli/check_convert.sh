@@ -79,9 +79,11 @@ run verify --quiet mlx-f32.st
 check "quiet: nothing" empty out
 
 # Refusals.
-usage_error "not in this version" convert a.st c.st --to packed
-usage_error "safetensors or mlx" convert a.st c.st
-usage_error "safetensors or mlx" convert a.st c.st --to npz
+usage_error "--dtype is not for --to packed" convert a.st c.st --to packed --dtype f16
+usage_error "--with-mano is not for --to packed" convert a.st c.st --to packed --with-mano
+usage_error "--mano is for --to packed" convert a.st c.st --to mlx --mano h.npz
+usage_error "safetensors, mlx or packed" convert a.st c.st
+usage_error "safetensors, mlx or packed" convert a.st c.st --to npz
 usage_error "f32, f16" convert a.st c.st --to mlx --dtype f8
 usage_error "32, 64 or 128" convert a.st c.st --to mlx --dtype int4 --group-size 48
 usage_error "group-size is for" convert a.st c.st --to mlx --dtype f16 --group-size 64

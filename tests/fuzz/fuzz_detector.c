@@ -23,15 +23,16 @@ static void read_convs(const wilor_index *index, const wilor_yolo_plan *plan, si
             abort();
         /* Plain malloc: the allocations that may be made to fail are the library's. */
         float *weight = malloc(n * sizeof *weight),
-              *bias = malloc((size_t)c->out * sizeof *bias);
+              *norm = malloc(2 * (size_t)c->out * sizeof *norm);
         bool silu;
-        if (!weight || !bias)
+        if (!weight || !norm)
             abort();
-        if (wilor_yolo_conv_read(index, c, weight, bias, &silu, &err) != WILOR_OK &&
+        if (wilor_yolo_conv_read(index, c, weight, norm, norm + c->out, &silu, &err) !=
+                WILOR_OK &&
             !err.text[0])
             abort();
         free(weight);
-        free(bias);
+        free(norm);
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "detector_file.h"
 #include "golden.h"
 #include "heap.h"
 #include "index_build.h"
@@ -694,6 +695,51 @@ static void other_kinds(void **state) {
     assert_int_equal(wilor_verify(NULL, NULL, &err), WILOR_ERR_ARG);
 }
 
+static wilor_status verify_detector(const detector_file *made, memory_file *f,
+                                    wilor_error *err) {
+    free(f->data);
+    *f = (memory_file){0};
+    f->data = detector_file_make(made, &f->size);
+    return verify(save(f, "detector"), f, err);
+}
+
+/* Detectors: what the loader demands, and numbers that only batch norm makes infinite. */
+static void detectors(void **state) {
+    static const detector_edit edits[] = {
+        DETECTOR_EDIT("model.4.m.0.cv2.conv.weight", "drop", ""),
+        DETECTOR_EDIT("model.2.cv1.bn.bias", "rows", "\x03"),
+        DETECTOR_EDIT("model.22", "nc", "K\x03"),
+        DETECTOR_EDIT("model.5.act", "class", "torch.nn.modules.activation\nReLU\n")};
+    static const char *const says[] = {"model.4.m.0.cv2", "model.2.cv1.bn.bias", "model.22",
+                                       "model.5.act"};
+    const float negative = -5;
+    memory_file f = {0};
+    wilor_error err;
+    wilor_index *x = NULL;
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        detector_file made = {.width = 4, .repeats = 3, .safetensors = i};
+        if (verify_detector(&made, &f, &err) != WILOR_OK)
+            fail_msg("%s", err.text);
+        assert_non_null(strstr(f.notes, "YOLOv8-pose, 100 convolutions, 8327 parameters"));
+    }
+    assert_int_equal(wilor_index_open_memory(&x, f.data, f.size, "f", &err), WILOR_OK);
+    const wilor_tensor *t = wilor_index_find(x, "b7.bn.running_var");
+    assert_non_null(t);
+    memcpy(f.data + (t->data - f.data), &negative, sizeof negative);
+    wilor_index_close(&x);
+    assert_int_equal(verify(save(&f, "detector"), &f, &err), WILOR_ERR_MODEL);
+    assert_non_null(strstr(f.notes, "numbers: all finite"));
+    assert_non_null(strstr(err.text, "model.7 holds a number that is not finite"));
+    for (size_t i = 0; i < sizeof edits / sizeof edits[0]; i++) {
+        detector_file made = {.width = 4, .repeats = 1, .edits = edits + i, .edit_count = 1};
+        assert_int_equal(verify_detector(&made, &f, &err), WILOR_ERR_MODEL);
+        if (!strstr(err.text, says[i]))
+            fail_msg("expected %s: %s", says[i], err.text);
+    }
+    free(f.data);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(floats),
@@ -709,6 +755,7 @@ int main(void) {
         cmocka_unit_test(faults),
         cmocka_unit_test(archives),
         cmocka_unit_test(other_kinds),
+        cmocka_unit_test(detectors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

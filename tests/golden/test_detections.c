@@ -20,6 +20,7 @@
 #include "golden.h"
 #include "heap.h"
 #include "letterbox.h"
+#include "random_detector.h"
 #include "wilor/wilor.h"
 #include "yolo.h"
 
@@ -648,6 +649,51 @@ static void test_mlx(void **state) {
     json_decref(root);
 }
 
+/* ---------------------------------------------------------------- memory */
+
+/* Half floats stay half floats, whatever type the file has them in: 2 bytes a weight on coarse maps, 4 on
+ * fine ones, and in networks as small as these padding: float32 alone would be 4.5 and more. */
+static void expect_half(const char *path) {
+    network n = open_network(path, 1, false);
+    size_t weights = wilor_yolo_get_plan(n.yolo)->parameters, bytes = wilor_yolo_bytes(n.yolo);
+    printf("%s: %zu weights in %zu bytes\n", path, weights, bytes);
+    if (bytes > weights * 7 / 2)
+        fail_msg("%s takes %zu bytes for %zu weights", path, bytes, weights);
+    close_network(&n);
+}
+
+static void test_half_weights(void **state) {
+    (void)state;
+    if (g_committed) {
+        expect_half(DETECTOR_DATA "/micro.pt");
+        return;
+    }
+    expect_half(DETECTOR_FIXTURES "/detector_tiny.pt");
+    expect_half(DETECTOR_FIXTURES "/hand-detector-tiny.safetensors");
+}
+
+/* Scale m's float32 weights, and the maps of a 640 × 480 picture: 23.7 MB are alive at once when
+ * layer 15 begins. */
+static void test_memory(void **state) {
+    wilor_error err;
+    wilor_index *index = NULL;
+    wilor_yolo *yolo = NULL;
+    wilor_threads *pool = NULL;
+    (void)state;
+    if (wilor_random_detector(&index, "m", &err) != WILOR_OK ||
+        wilor_threads_create(&pool, 2, &err) != WILOR_OK ||
+        wilor_yolo_load(&yolo, index, g_isa, pool, NULL, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    size_t weights = wilor_yolo_bytes(yolo), maps = wilor_yolo_memory(yolo, 0, 640, 480);
+    printf("%s: weights %.1f MB, maps %.1f MB\n", wilor_isa_name(g_isa), (double)weights * 1e-6,
+           (double)maps * 1e-6);
+    assert_true(weights <= 108000000);
+    assert_true(maps <= 24500000);
+    wilor_yolo_free(&yolo);
+    wilor_threads_free(&pool);
+    wilor_index_close(&index);
+}
+
 /* ---------------------------------------------------------------- full size */
 
 /* MT19937 (Matsumoto, Nishimura 1998): numpy's RandomState(seed).randint(0, 256, …, uint8) is
@@ -764,11 +810,13 @@ static int skip_all(const char *why, const char *what) {
 
 int main(int argc, char **argv) {
     const struct CMUnitTest committed[] = {
-        cmocka_unit_test(test_raw), cmocka_unit_test(test_detections),
-        cmocka_unit_test(test_formats), cmocka_unit_test(test_sizes)};
+        cmocka_unit_test(test_raw),          cmocka_unit_test(test_detections),
+        cmocka_unit_test(test_formats),      cmocka_unit_test(test_sizes),
+        cmocka_unit_test(test_half_weights), cmocka_unit_test(test_memory)};
     const struct CMUnitTest fixtures[] = {
         cmocka_unit_test(test_raw), cmocka_unit_test(test_layers),
-        cmocka_unit_test(test_detections), cmocka_unit_test(test_mlx)};
+        cmocka_unit_test(test_detections), cmocka_unit_test(test_mlx),
+        cmocka_unit_test(test_half_weights)};
     const struct CMUnitTest full[] = {cmocka_unit_test(test_full)};
     if (argc != 3) {
         fprintf(stderr, "usage: %s committed|fixtures|full TIER\n", argv[0]);

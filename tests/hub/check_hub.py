@@ -1,5 +1,6 @@
 """check_hub.py TOPIC: `wilor download`, `wilor cache` and `wilor predict` against the hub of hub_server.py.
 The environment says where things are: tests/hub/CMakeLists.txt."""
+import fcntl
 import hashlib
 import json
 import os
@@ -344,6 +345,18 @@ def parallel():
     check(all(rc == 0 and same_file(out, files[n]) for n, (out, _, rc) in ends.items()), "six files at once", ends)
     pins = json.loads(pathlib.Path(home.own, "pins.json").read_text())["files"]
     check(len(pins) == 7, "no pin is lost", pins)
+    # Python takes the same lock. Said at once and not again within ten seconds; over when the lock is free.
+    hub.add(REPO, "late.bin", DATA[::-1])
+    lock = pathlib.Path(home.cache, ".locks/models--org--name", entry_etag(hub, "late.bin") + ".lock")
+    with open(lock, "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        process = home.start("download", REPO + ":late.bin")
+        first = process.stderr.readline()
+        time.sleep(0.5)
+        check("another process is downloading this file: waiting for it" in first and process.poll() is None,
+              "somebody else's lock: it waits, and says so", first)
+    out, err = process.communicate(timeout=60)
+    check(process.returncode == 0 and same_file(out, DATA[::-1]) and "waiting" not in err, "then it goes on", err)
     hub.stop()
 
 
@@ -526,7 +539,11 @@ def cache_command():
     old.write_bytes(b"3" * 30)
     os.utime(old, (time.time() - 90_000,) * 2)
     os.makedirs(home.own + "/packed")
-    pathlib.Path(home.own, "packed/x").write_bytes(b"4" * 40)
+    packed = pathlib.Path(home.own, "packed", "0123456789abcdef.packed")
+    packed.write_bytes(b"wilor packed 1\n" + b"4" * 25)
+    foreign = [packed.with_name(name) for name in ("x", "fedcba9876543210.packed")]
+    for path in foreign:
+        path.write_bytes(b"4" * 40)
     os.makedirs(home.cache + "/blobs/ab")
     pathlib.Path(home.cache, "blobs/ab/" + "ab" * 32).write_bytes(b"5" * 50)
     r = home.run("cache", "list")
@@ -537,7 +554,8 @@ def cache_command():
     r = home.run("cache", "clean", "--yes")
     left = sorted(p.name[:1] for p in blobs.iterdir() if p.name.endswith("incomplete"))
     check(r.rc == 0 and left == ["b"], "clean --yes", (r, left))
-    check(not os.path.exists(home.own + "/packed/x") and os.path.exists(home.own + "/pins.json"), "packed, no pins")
+    check(not packed.exists() and os.path.exists(home.own + "/pins.json"), "packed, no pins")
+    check(all(path.exists() for path in foreign), "what is no packed weights stays")
     r = home.download("--offline", REPO + ":file.bin")
     check(r.rc == 0, "what is complete stays", r)
     hub.add(REPO, "slow.bin", noise(1_000_000, 3))

@@ -89,9 +89,35 @@ static void there_and_back(void **state) {
     }
 }
 
+static uint32_t g_seed = 12345;
+
+static uint32_t random_bits(void) {
+    g_seed = g_seed * 1664525u + 1013904223u;
+    return g_seed ^ g_seed >> 15;
+}
+
+/* A half float holds x when rounding to it and back gives x. */
+static void holds(void **state) {
+    static const float far[] = {INFINITY, -INFINITY, NAN, 65536.0f, 3e38f, 1e-45f, 0x1p-25f};
+    (void)state;
+    for (size_t i = 0; i < sizeof far / sizeof far[0]; i++)
+        assert_false(wilor_f16_holds(far[i]));
+    for (uint32_t n = 0; n < 0x7C00; n++)
+        for (uint32_t sign = 0; sign < 2; sign++) {
+            float x = wilor_f16_to_f32((uint16_t)(n | sign << 15));
+            assert_true(wilor_f16_holds(x));
+            assert_false(wilor_f16_holds(float_of(bits_of(x) + 1)));
+        }
+    for (uint32_t n = 0; n < 1000000; n++) {
+        float x = float_of(random_bits() & ~(uint32_t)0 << n % 24);
+        float back = wilor_f16_to_f32(wilor_f16_of_f32(x));
+        assert_int_equal(wilor_f16_holds(x), isfinite(x) && back == x);
+    }
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(halves), cmocka_unit_test(brains),
-                                       cmocka_unit_test(not_numbers),
-                                       cmocka_unit_test(there_and_back)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(halves), cmocka_unit_test(brains), cmocka_unit_test(not_numbers),
+        cmocka_unit_test(there_and_back), cmocka_unit_test(holds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

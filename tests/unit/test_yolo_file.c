@@ -67,12 +67,16 @@ static uint64_t hash_convs(const opened *o) {
     for (int i = 0; i < program.conv_count; i++) {
         const wilor_yolo_conv *c = &program.convs[i];
         bool silu;
-        size_t n = (size_t)(c->out * c->in * c->size * c->size), k = n + (size_t)c->out;
-        float *values = malloc(k * sizeof *values);
+        size_t out = (size_t)c->out, depth = (size_t)(c->in * c->size * c->size);
+        size_t n = out * depth, k = n + out; /* what counts: weights and biases */
+        float *values = malloc((k + out) * sizeof *values);
         assert_non_null(values);
-        if (wilor_yolo_conv_read(o->index, c, values, values + n, &silu, &err) != WILOR_OK)
+        if (wilor_yolo_conv_read(o->index, c, values, values + k, values + n, &silu, &err) !=
+            WILOR_OK)
             fail_msg("%s", err.text);
         assert_int_equal(silu, !c->plain);
+        for (size_t j = 0; j < n; j++)
+            values[j] *= values[k + j / depth];
         for (size_t j = 0; j < k; j++) {
             uint32_t bits;
             memcpy(&bits, values + j, 4);
@@ -129,31 +133,32 @@ static float value_of(const opened *o, const char *name, size_t i) {
     return values[i];
 }
 
-/* Folding by the definition, in the order out, row, column, in. */
+/* Batch norm by the definition, weights in the order out, row, column, in. */
 static void check_stem(const opened *o, float eps) {
-    float weight[108], bias[4];
+    float weight[108], scale[4], bias[4];
     bool silu;
-    assert_int_equal(wilor_yolo_conv_read(o->index, &g_stem, weight, bias, &silu, NULL), 0);
+    assert_int_equal(wilor_yolo_conv_read(o->index, &g_stem, weight, scale, bias, &silu, NULL),
+                     0);
     for (size_t c = 0; c < 4; c++) {
         float k = value_of(o, "model.0.bn.weight", c) /
                   sqrtf(value_of(o, "model.0.bn.running_var", c) + eps);
         float b =
             value_of(o, "model.0.bn.bias", c) - value_of(o, "model.0.bn.running_mean", c) * k;
-        assert_true(bias[c] == b);
+        assert_true(scale[c] == k && bias[c] == b);
         for (size_t i = 0; i < 3; i++)
             for (size_t at = 0; at < 9; at++) {
-                float w = value_of(o, "model.0.conv.weight", (c * 3 + i) * 9 + at) * k;
+                float w = value_of(o, "model.0.conv.weight", (c * 3 + i) * 9 + at);
                 assert_true(weight[(c * 9 + at) * 3 + i] == w);
             }
     }
 }
 
-static void folds(void **state) {
+static void norms(void **state) {
     static const detector_edit edits[] = {
         DETECTOR_EDIT("model.0.bn", "eps", "G\x3f\xe0\0\0\0\0\0\0"), /* 0.5 */
         DETECTOR_EDIT("model.0.act", "class", "torch.nn.modules.linear\nIdentity\n")};
     opened o;
-    float weight[108], bias[4];
+    float weight[108], scale[4], bias[4];
     bool silu;
     (void)state;
     open_made(&o, &(detector_file){.width = 4, .repeats = 1});
@@ -167,7 +172,8 @@ static void folds(void **state) {
     open_made(&o, &(detector_file){.width = 4, .repeats = 1, .edits = edits, .edit_count = 2});
     need(&o);
     check_stem(&o, 0.5f);
-    assert_int_equal(wilor_yolo_conv_read(o.index, &g_stem, weight, bias, &silu, NULL), 0);
+    assert_int_equal(wilor_yolo_conv_read(o.index, &g_stem, weight, scale, bias, &silu, NULL),
+                     0);
     assert_false(silu);
     close_it(&o);
 }
@@ -350,14 +356,14 @@ static void unknown_names(void **state) {
 
 static void values_not_finite(void **state) {
     opened o = {0};
-    float weight[108], bias[4], bad = -5;
+    float weight[108], scale[4], bias[4], bad = -5;
     bool silu;
     (void)state;
     open_made(&o, &(detector_file){.width = 4, .repeats = 1});
     need(&o);
     const wilor_tensor *t = wilor_index_find(o.index, "model.0.bn.running_var");
     memcpy(o.bytes + (t->data - o.bytes) + 4, &bad, 4);
-    assert_int_equal(wilor_yolo_conv_read(o.index, &g_stem, weight, bias, &silu, &o.err),
+    assert_int_equal(wilor_yolo_conv_read(o.index, &g_stem, weight, scale, bias, &silu, &o.err),
                      WILOR_ERR_MODEL);
     assert_non_null(strstr(o.err.text, "model.0 holds a number that is not finite"));
     close_it(&o);
@@ -498,7 +504,7 @@ static void malformed_files(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sound),
-        cmocka_unit_test(folds),
+        cmocka_unit_test(norms),
         cmocka_unit_test(modules_are_asked),
         cmocka_unit_test(refused),
         cmocka_unit_test(whole_files_refused),

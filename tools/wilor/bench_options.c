@@ -14,6 +14,8 @@ enum {
     ID_SIZE,
     ID_IMGSZ,
     ID_RUNS,
+    ID_PACKED,
+    ID_COLD,
     ID_JSON,
     ID_HELP,
     ID_HELP_SHORT
@@ -33,6 +35,9 @@ static const wilor_cli_option g_options[] = {
     {"--size", "WxH", "the picture; 640x480", ID_SIZE, 0, NULL},
     {"--imgsz", "N", "side of the detector's input; its own", ID_IMGSZ, 0, NULL},
     {"--runs", "N", "how often; 10", ID_RUNS, 0, NULL},
+    {"--packed", "FILE", "map the model as wilor convert --to packed wrote it", ID_PACKED, 0,
+     NULL},
+    {"--cold", NULL, "load: let the system forget the files before each run", ID_COLD, 0, NULL},
     {"--json", NULL, "one JSON object", ID_JSON, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
@@ -106,6 +111,12 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
     case ID_MANO:
         b->mano = value;
         break;
+    case ID_PACKED:
+        b->packed = value;
+        break;
+    case ID_COLD:
+        b->cold = true;
+        break;
     case ID_JSON:
         b->json = true;
         break;
@@ -145,6 +156,8 @@ wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc,
                                .option = take_option,
                                .operand = take_operand};
     wilor_status st = wilor_cli_parse(&parser, argc, argv, err);
+    if (st == WILOR_OK && o->cold && !(o->what & WILOR_CLI_BENCH_LOAD))
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "bench: --cold is for load");
     if (o->what == 0)
         o->what = WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_DETECTOR | WILOR_CLI_BENCH_ROUTE;
     return st;
@@ -153,7 +166,8 @@ wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc,
 void wilor_cli_bench_help(FILE *to) {
     fputs(
         "usage: wilor bench [model|detector|route|load ...] [options]\n\n"
-        "Times of the hand model, of the detector, of a picture's whole route and of loading;\n"
+        "Times of the hand model, of the detector, of a picture's whole route and of loading,\n"
+        "with the first pass after it and a later one;\n"
         "the first three unless told. Without files: weights by formula, full size.\n\n",
         to);
     wilor_cli_print_options(g_options, OPTION_COUNT, to);

@@ -18,7 +18,8 @@ typedef struct wilor_cli_bench_options {
     const char *weights, *detector, *mano;  /* "random:full" and such, too; mano may be NULL */
     int heads, hands, threads, runs, imgsz; /* threads, imgsz: 0 for the default */
     int width, height;
-    bool json, help;
+    const char *packed; /* convert --to packed */
+    bool cold, json, help;
 } wilor_cli_bench_options;
 
 wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc, char **argv,

@@ -6,6 +6,7 @@
 #include "wilor/wilor_io.h"
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 enum { ID_YES, ID_HELP, ID_HELP_SHORT, PATH_ROOM = 4096 };
 
@@ -60,6 +61,17 @@ static void repo_name(char *out, size_t room, const char *folder) {
     out[at] = 0;
 }
 
+/* Packed weights have a last use, by which the oldest go first. */
+static void print_use(const wilor_hub_entry *e) {
+    char when[32];
+    time_t used = (time_t)e->used;
+    struct tm parts;
+    if (e->kind == WILOR_HUB_PACKED && localtime_r(&used, &parts) &&
+        strftime(when, sizeof when, "%Y-%m-%d %H:%M", &parts))
+        printf("  last used %s%s", when, e->removable ? "" : ", not to be removed");
+    putchar('\n');
+}
+
 static int each(void *user, const wilor_hub_entry *e) {
     static const char *const kinds[] = {"repository", "partial", "shared", "wilor", "packed"};
     tally *t = user;
@@ -69,8 +81,9 @@ static int each(void *user, const wilor_hub_entry *e) {
         return 0;
     repo_name(name, sizeof name, e->name);
     bool is_repo = e->kind == WILOR_HUB_REPO;
-    printf("%-10s %9s  %s\n", kinds[e->kind], wilor_cli_bytes(size, (double)e->bytes),
+    printf("%-10s %9s  %s", kinds[e->kind], wilor_cli_bytes(size, (double)e->bytes),
            wilor_cli_quote(&q, is_repo ? name : e->path));
+    print_use(e);
     if (e->kind != WILOR_HUB_PARTIAL || t->clean) { /* a repository's size has its partials */
         t->bytes += e->bytes;
         t->count++;
@@ -123,7 +136,8 @@ int wilor_cli_cache(int argc, char **argv) {
           "sizes.\n"
           "clean: what nobody needs: downloads that were broken off (ours when nobody is at "
           "them,\n"
-          "others' when they are a day old) and packed weights. Repositories stay: Python's "
+          "others' when they are a day old) and packed weights not in use. Repositories stay: "
+          "Python's "
           "tools\n"
           "remove those.\n\n",
           stdout);

@@ -1,9 +1,12 @@
-/* wilor convert: weights to another layout or type. The library makes the bytes; here they become
- * a file that appears under its name when it is whole. */
+/* wilor convert: weights to another layout or type, or packed for this kind of processor. The library
+ * makes the bytes; here they become a file that appears under its name when it is whole. */
 #include "commands.h"
 
+#include "default_files.h"
+#include "hub_calls.h"
 #include "interrupt.h"
 #include "options.h"
+#include "packed_cache.h"
 #include "report.h"
 #include "temp_file.h"
 #include "wilor/wilor.h"
@@ -17,6 +20,8 @@ enum {
     ID_GROUP_SIZE,
     ID_HEADS,
     ID_WITH_MANO,
+    ID_MANO,
+    ID_MEAN,
     ID_QUIET,
     ID_HELP,
     ID_HELP_SHORT,
@@ -26,7 +31,8 @@ enum {
 static const wilor_cli_option g_options[] = {
     {"--to", "LAYOUT",
      "safetensors: the checkpoint's names and what wilor knows of the file;\n"
-     "mlx: wilor-mlx's names and layouts",
+     "mlx: wilor-mlx's names and layouts;\n"
+     "packed: as this processor's kernels want them, for predict --packed",
      ID_TO, 0, NULL},
     {"--dtype", "TYPE",
      "f32 (default); f16, bf16: matrices and convolutions;\n"
@@ -41,6 +47,8 @@ static const wilor_cli_option g_options[] = {
     {"--with-mano", NULL,
      "copy the hand model that is in SRC, too; its licence forbids to pass it on", ID_WITH_MANO,
      0, NULL},
+    {"--mano", "FILE", "packed: as in predict", ID_MANO, 0, NULL},
+    {"--mean", "FILE", "packed: as in predict", ID_MEAN, 0, NULL},
     {"--quiet", NULL, "no progress and no notes", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
@@ -50,8 +58,9 @@ enum { OPTION_COUNT = sizeof g_options / sizeof g_options[0] };
 
 typedef struct command {
     const char *source, *target;
+    const char *mano, *mean;
     wilor_convert_options convert;
-    bool quiet, help;
+    bool packed, quiet, help;
     wilor_cli_report report;
     wilor_cli_temp_file file;
     uint64_t at;    /* where the file's next byte goes */
@@ -68,12 +77,9 @@ static wilor_status bad(const char *option, const char *value, const char *wants
 }
 
 static wilor_status take_layout(command *c, const char *value, wilor_error *err) {
-    if (!strcmp(value, "packed"))
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "convert: --to packed is not in this version; safetensors and "
-                              "mlx are");
-    if (strcmp(value, "safetensors") != 0 && strcmp(value, "mlx") != 0)
-        return bad("--to", value, "safetensors or mlx", err);
+    c->packed = !strcmp(value, "packed");
+    if (!c->packed && strcmp(value, "safetensors") != 0 && strcmp(value, "mlx") != 0)
+        return bad("--to", value, "safetensors, mlx or packed", err);
     c->convert.layout = !strcmp(value, "mlx") ? WILOR_WEIGHTS_MLX : WILOR_WEIGHTS_CHECKPOINT;
     return WILOR_OK;
 }
@@ -110,6 +116,12 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
     case ID_WITH_MANO:
         c->convert.with_mano = 1;
         return WILOR_OK;
+    case ID_MANO:
+        c->mano = value;
+        return WILOR_OK;
+    case ID_MEAN:
+        c->mean = value;
+        return WILOR_OK;
     case ID_QUIET:
         c->quiet = true;
         return WILOR_OK;
@@ -133,6 +145,26 @@ static wilor_status take_operand(void *user, const char *text, wilor_error *err)
     return WILOR_OK;
 }
 
+/* Packed weights have the types of their source, and their key names the hand's file. */
+static wilor_status check_packed(const command *c, uint64_t seen, wilor_error *err) {
+    static const struct {
+        int id;
+        const char *option;
+    } refused[] = {
+        {ID_DTYPE, "--dtype"}, {ID_GROUP_SIZE, "--group-size"}, {ID_WITH_MANO, "--with-mano"}};
+
+    for (size_t i = 0; c->packed && i < sizeof refused / sizeof refused[0]; i++)
+        if (seen >> refused[i].id & 1)
+            return wilor_cli_fail(err, WILOR_ERR_ARG,
+                                  "convert: %s is not for --to packed: the types stay those of "
+                                  "the source; convert that first",
+                                  refused[i].option);
+    if (!c->packed && (c->mano || c->mean))
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "convert: %s is for --to packed",
+                              c->mano ? "--mano" : "--mean");
+    return WILOR_OK;
+}
+
 static wilor_status check(const command *c, uint64_t seen, wilor_error *err) {
     bool quantised =
         c->convert.dtype == WILOR_WEIGHTS_INT4 ||
@@ -142,7 +174,7 @@ static wilor_status check(const command *c, uint64_t seen, wilor_error *err) {
                               "convert: give a source and a target; see wilor convert --help");
     if (!(seen >> ID_TO & 1))
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "convert: --to is missing: safetensors or mlx");
+                              "convert: --to is missing: safetensors, mlx or packed");
     if (c->convert.group_size && !quantised)
         return wilor_cli_fail(err, WILOR_ERR_ARG,
                               "convert: --group-size is for int4, and for int8 with --to mlx");
@@ -150,7 +182,7 @@ static wilor_status check(const command *c, uint64_t seen, wilor_error *err) {
         return wilor_cli_fail(err, WILOR_ERR_ARG,
                               "convert: --with-mano is for --to safetensors: wilor-mlx keeps "
                               "the hand in mano.npz");
-    return WILOR_OK;
+    return check_packed(c, seen, err);
 }
 
 /* ---------------------------------------------------------------- callbacks */
@@ -200,17 +232,42 @@ static wilor_status convert(command *c, wilor_error *err) {
     return st;
 }
 
+/* The files that `predict --weights SRC` would take, so that the key is the same. */
+static wilor_status pack(command *c, wilor_error *err) {
+    wilor_cli_files files = {0};
+    wilor_cli_wanted_files wanted = {.weights = c->source, .mano = c->mano, .mean = c->mean};
+    wilor_model_options o;
+    wilor_model *model = NULL;
+    wilor_model_options_init(&o, sizeof o);
+    wilor_status st = wilor_cli_files_find(&files, &wanted, &c->report, err);
+    o.weights = files.weights;
+    o.mano = files.mano;
+    o.mean = files.mean;
+    o.heads = c->convert.heads;
+    o.callbacks = (wilor_callbacks){
+        .user = c, .log = logged, .progress = progress, .cancel = wilor_cli_cancel};
+    if (st == WILOR_OK)
+        st = wilor_model_open(&model, &o, err);
+    if (st == WILOR_OK)
+        st = wilor_cli_packed_write(c->target, model, err);
+    wilor_model_free(&model);
+    wilor_cli_files_free(&files);
+    return st;
+}
+
 static int run(command *c) {
     wilor_error err;
     wilor_cli_report_begin(&c->report, c->quiet);
-    wilor_status st = convert(c, &err);
+    wilor_status st = c->packed ? pack(c, &err) : convert(c, &err);
     wilor_cli_report_clear(&c->report);
     if (st == WILOR_ERR_CANCELLED)
         return WILOR_CLI_INTERRUPTED;
     if (st == WILOR_OK)
         return WILOR_CLI_DONE;
     wilor_cli_report_error(&c->report, "%s", err.text);
-    return st == WILOR_ERR_MISSING ? WILOR_CLI_NO_MODEL : WILOR_CLI_FAILED;
+    return c->packed                 ? wilor_cli_hub_exit(st)
+           : st == WILOR_ERR_MISSING ? WILOR_CLI_NO_MODEL
+                                     : WILOR_CLI_FAILED;
 }
 
 int wilor_cli_convert(int argc, char **argv) {
@@ -231,11 +288,11 @@ int wilor_cli_convert(int argc, char **argv) {
         return WILOR_CLI_USAGE;
     }
     if (c.help) {
-        fputs(
-            "usage: wilor convert SRC DST --to safetensors|mlx [options]\n\n"
-            "WiLoR's weights as a safetensors file. SRC is a checkpoint or a safetensors file "
-            "of\nany of these forms; random:tiny, hd80 and full are synthetic weights.\n\n",
-            stdout);
+        fputs("usage: wilor convert SRC DST --to safetensors|mlx|packed [options]\n\n"
+              "WiLoR's weights as a safetensors file, or packed for predict --packed. SRC is a "
+              "checkpoint or a safetensors file "
+              "of\nany of these forms; random:tiny, hd80 and full are synthetic weights.\n\n",
+              stdout);
         wilor_cli_print_options(g_options, OPTION_COUNT, stdout);
         return wilor_cli_close_output(WILOR_CLI_DONE);
     }

@@ -11,7 +11,6 @@
 #include "hub_calls.h"
 #include "interrupt.h"
 #include "lanes.h"
-#include "packed_cache.h"
 #include "predict_run.h"
 
 #include <stdlib.h>
@@ -38,7 +37,9 @@ static void logged(void *user, wilor_log_level level, const char *text) {
 static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_error *err) {
     const char *paths[] = {o->weights, o->mano, o->mean, o->use_detector ? o->detector : NULL};
     const char *names[] = {"--weights", "--mano", "--mean", "--detector"};
-    wilor_status st = WILOR_OK;
+    wilor_status st = wilor_cli_check_file("--packed", o->packed, err);
+    if (st != WILOR_OK)
+        return st;
     if (wilor_cli_files_are_remote(&(wilor_cli_wanted_files){.weights = o->weights}))
         return WILOR_OK; /* looked for later */
     for (int i = 0; st == WILOR_OK && i < 4; i++)
@@ -66,9 +67,19 @@ static wilor_status find_files(run *r, wilor_error *err) {
 /* What goes wrong with the packed weights only costs time. */
 static void keep_packed(run *r, const char *path) {
     wilor_model_info info;
+    wilor_cli_quoted q;
     wilor_error err;
     wilor_model_get_info(r->model, &info, sizeof info);
-    if (*path && !info.from_packed && wilor_cli_packed_write(path, r->model, &err) != WILOR_OK)
+    if (*path && info.from_packed)
+        wilor_cli_packed_touch(&r->packed);
+    else
+        wilor_cli_packed_end(&r->packed);
+    if (r->o.packed && !info.from_packed)
+        wilor_cli_report_note(&r->report,
+                              "--packed %s is not used: made from other files, for another "
+                              "processor, by another version, or cut",
+                              wilor_cli_quote(&q, r->o.packed));
+    if (*path && !info.from_packed && wilor_cli_packed_keep(path, r->model, &err) != WILOR_OK)
         wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err.text);
 }
 
@@ -90,7 +101,8 @@ static wilor_status open_model(run *r, wilor_error *err) {
         wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err->text);
         packed[0] = 0;
     }
-    mo.packed = *packed ? packed : NULL;
+    wilor_cli_packed_begin(&r->packed, packed);
+    mo.packed = *packed ? packed : o->packed;
     wilor_detector_options_init(&dopt, sizeof dopt);
     dopt.detector = o->detector;
     dopt.threads = o->threads;
@@ -370,7 +382,7 @@ static int predict_run(run *r) {
 }
 
 int wilor_cli_predict(int argc, char **argv) {
-    run r = {0};
+    run r = {.packed = {-1}};
     wilor_error err;
     int status;
     wilor_status st = wilor_cli_predict_options_parse(&r.o, argc, argv, &err);
@@ -394,6 +406,7 @@ int wilor_cli_predict(int argc, char **argv) {
     free((void *)r.pipelines);
     wilor_detector_free(&r.detector);
     wilor_model_free(&r.model);
+    wilor_cli_packed_end(&r.packed);
     wilor_cli_sources_free(&r.sources);
     wilor_cli_files_free(&r.files);
     wilor_cli_predict_options_free(&r.o);

@@ -55,6 +55,7 @@ enum {
     ID_FULL_PATH,
     ID_OFFLINE,
     ID_CACHE_PACKED,
+    ID_PACKED,
     ID_QUIET,
     ID_HELP,
     ID_HELP_SHORT
@@ -133,6 +134,8 @@ static const wilor_cli_option g_options[] = {
      WILOR_CLI_HIDDEN, NULL},
     {"--cache-packed", NULL, "keep the weights as this processor wants them: quick starts",
      ID_CACHE_PACKED, 0, NULL},
+    {"--packed", "FILE", "map the weights as wilor convert --to packed wrote them", ID_PACKED,
+     0, NULL},
     {"--offline", NULL, "use what is cached: no request at all", ID_OFFLINE, 0, NULL},
     {"--quiet", NULL, "errors only on the standard error", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
@@ -346,6 +349,7 @@ static bool take_path(wilor_cli_predict_options *p, int id, const char *value) {
     const char **path = id == ID_WEIGHTS    ? &p->weights
                         : id == ID_MANO     ? &p->mano
                         : id == ID_MEAN     ? &p->mean
+                        : id == ID_PACKED   ? &p->packed
                         : id == ID_DETECTOR ? &p->detector
                         : id == ID_BETAS    ? &p->betas_path
                         : id == ID_OUT      ? &p->out
@@ -576,6 +580,10 @@ static wilor_status check(wilor_cli_predict_options *p, uint64_t seen, wilor_err
         st = check_hands(p, err);
     if (st == WILOR_OK && p->resume)
         st = check_resume(p, err);
+    if (st == WILOR_OK && p->packed && p->cache_packed)
+        st = wilor_cli_fail(err, WILOR_ERR_ARG,
+                            "predict: --packed names the file; --cache-packed lets wilor keep "
+                            "one: give either");
     return st;
 }
 

@@ -5,6 +5,7 @@
 #include "default_files.h"
 #include "event_json.h"
 #include "event_out.h"
+#include "packed_cache.h"
 #include "predict_options.h"
 #include "report.h"
 #include "resume_file.h"
@@ -19,6 +20,7 @@ typedef struct wilor_cli_run {
     wilor_cli_resumed resumed;
     wilor_cli_npz *npz;
     wilor_cli_gltf *gltf;
+    wilor_cli_packed_use packed; /* of the cache */
     wilor_model *model;
     wilor_detector *detector;
     wilor_cli_files files;      /* what o.weights and so on point at, when it was looked for */
