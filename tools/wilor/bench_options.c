@@ -14,6 +14,7 @@ enum {
     ID_SIZE,
     ID_IMGSZ,
     ID_RUNS,
+    ID_DTYPE,
     ID_JSON,
     ID_HELP,
     ID_HELP_SHORT
@@ -33,13 +34,20 @@ static const wilor_cli_option g_options[] = {
     {"--size", "WxH", "the picture; 640x480", ID_SIZE, 0, NULL},
     {"--imgsz", "N", "side of the detector's input; its own", ID_IMGSZ, 0, NULL},
     {"--runs", "N", "how often; 10", ID_RUNS, 0, NULL},
+    {"--dtype", "f32", "the model's arithmetic", ID_DTYPE, 0, NULL},
     {"--json", NULL, "one JSON object", ID_JSON, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
-    {"--dtype", "T", "", 0, 0, "is not in this version, which has f32"},
 };
 
 enum { OPTION_COUNT = sizeof g_options / sizeof g_options[0] };
+
+/* In the order of the library's types: an index here is its number there. */
+static const char *const g_dtypes[] = {"auto", "f32"};
+
+enum { DTYPE_COUNT = sizeof g_dtypes / sizeof g_dtypes[0], DTYPE_F32 = 1 };
+
+const char *wilor_cli_bench_dtype(int dtype) { return g_dtypes[dtype]; }
 
 static wilor_status bad(const char *name, const char *value, const char *wanted,
                         wilor_error *err) {
@@ -58,6 +66,19 @@ static wilor_status take_int(const wilor_cli_option *o, const char *value, long 
     }
     snprintf(wanted, sizeof wanted, "a whole number from %ld to %ld", low, high);
     return bad(o->name, value, wanted, err);
+}
+
+static wilor_status take_dtype(wilor_cli_bench_options *b, const char *value,
+                               wilor_error *err) {
+    for (int i = DTYPE_F32; i < DTYPE_COUNT; i++)
+        if (!strcmp(value, g_dtypes[i])) {
+            b->dtype = i;
+            return WILOR_OK;
+        }
+    wilor_cli_quoted q;
+    return wilor_cli_fail(err, WILOR_ERR_ARG,
+                          "bench: --dtype %s is not in this version, which has f32",
+                          wilor_cli_quote(&q, value));
 }
 
 /* "640x480" */
@@ -95,6 +116,8 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
         return take_int(o, value, 32, 4096, &b->imgsz, err);
     case ID_RUNS:
         return take_int(o, value, 1, WILOR_CLI_BENCH_MOST_RUNS, &b->runs, err);
+    case ID_DTYPE:
+        return take_dtype(b, value, err);
     case ID_SIZE:
         return take_size(b, value, err);
     case ID_WEIGHTS:
@@ -116,24 +139,25 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
 }
 
 static wilor_status take_operand(void *user, const char *text, wilor_error *err) {
-    static const char *const names[] = {"model", "detector", "route", "load"};
-    static const char *const later[] = {"live", "kernels", "peak"};
+    static const char *const names[] = {"model", "detector", "route", "load", "peak"};
+    static const char *const later[] = {"live", "kernels"};
     wilor_cli_bench_options *b = user;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         if (!strcmp(text, names[i])) {
             b->what |= 1u << i;
             return WILOR_OK;
         }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         if (!strcmp(text, later[i]))
             return wilor_cli_fail(err, WILOR_ERR_ARG, "bench: %s is not in this version", text);
-    return bad("what to measure,", text, "model, detector, route or load", err);
+    return bad("what to measure,", text, "model, detector, route, load or peak", err);
 }
 
 wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc, char **argv,
                                            wilor_error *err) {
     *o = (wilor_cli_bench_options){.weights = "random:full",
                                    .detector = "random:m",
+                                   .dtype = DTYPE_F32,
                                    .hands = 2,
                                    .runs = 10,
                                    .width = 640,
@@ -152,9 +176,11 @@ wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc,
 
 void wilor_cli_bench_help(FILE *to) {
     fputs(
-        "usage: wilor bench [model|detector|route|load ...] [options]\n\n"
+        "usage: wilor bench [model|detector|route|load|peak ...] [options]\n\n"
         "Times of the hand model, of the detector, of a picture's whole route and of loading;\n"
-        "the first three unless told. Without files: weights by formula, full size.\n\n",
+        "the first three unless told; peak: the processor's own rates, by instruction. "
+        "Without\n"
+        "files: weights by formula, full size.\n\n",
         to);
     wilor_cli_print_options(g_options, OPTION_COUNT, to);
     fputs("\nexit: 0 done, 1 failed, 2 usage, 4 the hand data are missing, 130 interrupted\n",

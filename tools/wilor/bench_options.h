@@ -8,7 +8,8 @@ enum {
     WILOR_CLI_BENCH_MODEL = 1,
     WILOR_CLI_BENCH_DETECTOR = 2,
     WILOR_CLI_BENCH_ROUTE = 4,
-    WILOR_CLI_BENCH_LOAD = 8
+    WILOR_CLI_BENCH_LOAD = 8,
+    WILOR_CLI_BENCH_PEAK = 16
 };
 
 enum { WILOR_CLI_BENCH_MOST_RUNS = 10000 };
@@ -18,11 +19,14 @@ typedef struct wilor_cli_bench_options {
     const char *weights, *detector, *mano;  /* "random:full" and such, too; mano may be NULL */
     int heads, hands, threads, runs, imgsz; /* threads, imgsz: 0 for the default */
     int width, height;
+    int dtype; /* what wilor_cli_bench_dtype names; never 0, which is automatic */
     bool json, help;
 } wilor_cli_bench_options;
 
 wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc, char **argv,
                                            wilor_error *err);
 void wilor_cli_bench_help(FILE *to);
+/* "f32" and such. */
+const char *wilor_cli_bench_dtype(int dtype);
 
 #endif
