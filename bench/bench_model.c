@@ -178,7 +178,8 @@ int main(int argc, char **argv) {
     wilor_bench_peak peak;
     static double ms[MOST_RUNS];
     if (!read_settings(&s, argc, argv)) {
-        fprintf(stderr, "usage: see the head of bench/bench_model.c\n");
+        fprintf(stderr, s.dtype ? "usage: see the head of bench/bench_model.c\n"
+                                : "--dtype: not in this version, which has f32\n");
         return 2;
     }
     float *rgb = make_crops(s.hands);
