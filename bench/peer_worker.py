@@ -244,6 +244,9 @@ def peer_openvino(args, kind, precision):
     if args.threads:
         settings['INFERENCE_NUM_THREADS'] = args.threads
     compiled = core.compile_model(core.read_model(onnx_file(args.work, kind)), 'CPU', settings)
+    taken = compiled.get_property('INFERENCE_PRECISION_HINT').get_type_name()
+    if precision and taken != precision:
+        sys.exit(f'asked for {precision}, OpenVINO takes {taken} on this processor')
     request = compiled.create_infer_request()
     kinds = collections.Counter(
         op.get_rt_info()['primitiveType'].astype(str)
@@ -254,7 +257,7 @@ def peer_openvino(args, kind, precision):
         version=openvino.get_version(),
         threads=compiled.get_property('INFERENCE_NUM_THREADS'),
         isa=', '.join(f'{k} x {n}' for k, n in kinds.most_common(4)),
-        how=f'{HOW[kind]}; LATENCY, precision {compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()}',
+        how=f'{HOW[kind]}; LATENCY, precision {taken}',
     )
 
     def run():

@@ -7,11 +7,12 @@
 
 probe -> ours -> peer -> ours -> peer -> ... -> probe. Every measurement is a process of its own with a time
 limit; what is missing is skipped and says why. A peer's ratio is its median over the mean of ours just before
-and just after it, in the peer's arithmetic where wilor has it, else in float32; ours takes the peak rate at its
-begin and its end, and a peer between two that differ by more than 5 % is marked: the machine was busy. The
-peers get what a user could give them: static shapes, a LATENCY hint, freezing, raised malloc thresholds
-(--untuned: not), and their own choice of threads unless --threads says so. peer_worker.py holds them. Float32
-peers must agree with ours to 1e-3 of each output's largest value, or the run fails; others are only compared."""
+and just after it (the second figure: of the minima, which suffer less from other work), in the peer's
+arithmetic where wilor has it, else in float32. Ours takes the peak rate at its begin and its end, and a peer
+between two that differ by more than 5 % is marked: the machine was busy. The peers get what a user could give
+them: static shapes, a LATENCY hint, freezing, raised malloc thresholds (--untuned: not), and their own choice of
+threads unless --threads says so. peer_worker.py holds them. Float32 peers must agree with ours to 1e-3 of each
+output's largest value, or the run fails; others are only compared."""
 
 import argparse, datetime, json, os, pathlib, platform, shutil, signal, subprocess, sys, tempfile, time
 
@@ -274,6 +275,7 @@ class Run:
                     ours_dtype=beside[0]['dtype'],
                     ours_ms=round(ours, 3),
                     ratio=round(r['median_ms'] / ours, 3),
+                    ratio_min=round(r['min_ms'] / min(o['min_ms'] for o in beside), 3),
                 )
         self.save()
 
@@ -290,41 +292,24 @@ class Run:
             f.write('\n')
         os.replace(self.args.out + '.part', self.args.out)
 
+    @staticmethod
+    def row(r):
+        """What stands behind the times: ours beside a peer and both ratios, or the fraction of peak."""
+        if r.get('of_peak'):
+            return ['', '', '', f"{100 * r['of_peak']:.0f} % of {r['peak']} {max(r['peak_gflops']):g}"]
+        much = max(r['difference'].values()) if r.get('difference') else None
+        note = (f'{much:.1e}' if much is not None else '') + ('  busy' if r.get('steady') is False else '')
+        if 'ratio' not in r:
+            return ['', '', '', note]
+        return [f"{r['ours_dtype']} {r['ours_ms']:.2f}", f"{r['ratio']:.2f}", f"{r['ratio_min']:.2f}", note]
+
     def table(self):
-        print(
-            '\n{:<24}{:<6}{:>8}{:>10}{:>10}{:>10}  {:<16}{:>7}  {}'.format(
-                'milliseconds',
-                'type',
-                'threads',
-                'minimum',
-                'median',
-                '90 %',
-                'wilor beside it',
-                'ratio',
-                'difference',
-            )
-        )
+        line = '{:<24}{:<6}{:>8}{:>10}{:>10}{:>10}  {:<16}{:>7}{:>9}  {}'
+        head = 'milliseconds,type,threads,minimum,median,90 %,wilor beside it,ratio,minima,difference'
+        print('\n' + line.format(*head.split(',')))
         for r in self.result['series']:
-            beside = f"{r['ours_dtype']} {r['ours_ms']:.2f}" if 'ratio' in r else ''
-            ratio = f"{r['ratio']:.2f}" if 'ratio' in r else ''
-            much = max(r['difference'].values()) if r.get('difference') else None
-            note = f'{much:.1e}' if much is not None else ''
-            note += '  busy' if r.get('steady') is False else ''
-            if r.get('of_peak'):
-                note = f"{100 * r['of_peak']:.0f} % of {r['peak']} {max(r['peak_gflops']):g}"
-            print(
-                '{:<24}{:<6}{:>8}{:>10.2f}{:>10.2f}{:>10.2f}  {:<16}{:>7}  {}'.format(
-                    r['who'],
-                    r['dtype'],
-                    r['threads'],
-                    r['min_ms'],
-                    r['median_ms'],
-                    r['p90_ms'],
-                    beside,
-                    ratio,
-                    note,
-                )
-            )
+            times = (f'{r[k]:.2f}' for k in ('min_ms', 'median_ms', 'p90_ms'))
+            print(line.format(r['who'], r['dtype'], r['threads'], *times, *self.row(r)))
         for name, why in self.result['skipped'].items():
             print(f'{name}: skipped: {why}')
         if not self.result['steady']:
