@@ -83,7 +83,7 @@ class Run:
         self.result = dict(
             v=1,
             date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
-            command=[os.path.basename(sys.argv[0])] + sys.argv[1:],
+            settings={k: v for k, v in vars(args).items() if k not in ('out', 'work', 'build', 'path')},
             python=platform.python_version(),
             tuned=self.env,
             env=None,
