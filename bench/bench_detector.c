@@ -6,8 +6,9 @@
  *                       [--isa c|avx2|avx512|neon] [--dump FILE]
  * --dump writes the decoded output, anchors × 69 floats, for peer_detector.py to compare with. The
  * input is the same there: byte i of the picture is (2654435761 · i mod 2³²) >> 16 mod 256. */
+#include "bench_json.h"
 #include "clock.h"
-#include "fma_probe.h"
+#include "machine_facts.h"
 #include "random_detector.h"
 #include "random_weights.h"
 #include "yolo.h"
@@ -67,27 +68,6 @@ static double gflop(const wilor_yolo_plan *plan, int width, int height) {
     return sum * 1e-9;
 }
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void cpu_name(char *name, size_t size) {
-    char line[512];
-    FILE *f = fopen("/proc/cpuinfo", "r");
-    snprintf(name, size, "unknown processor");
-    while (f && fgets(line, sizeof line, f)) {
-        char *value = strchr(line, ':');
-        if (strncmp(line, "model name", 10) == 0 && value) {
-            value[strcspn(value, "\n")] = 0;
-            snprintf(name, size, "%s", value + 2);
-            break;
-        }
-    }
-    if (f)
-        fclose(f);
-}
-
 /* One pass, the picture's bytes written anew as a caller would. */
 static double pass(wilor_yolo_run *run, const settings *s) {
     float *input;
@@ -127,7 +107,8 @@ int main(int argc, char **argv) {
     wilor_threads *pool = NULL;
     wilor_yolo *yolo = NULL;
     wilor_yolo_run *run = NULL;
-    char cpu[256];
+    wilor_bench_peak peak;
+    double q[3];
     static double ms[MOST_RUNS];
     if (!read_settings(&s, argc, argv)) {
         fprintf(stderr, "usage: see the head of bench/bench_detector.c\n");
@@ -140,27 +121,25 @@ int main(int argc, char **argv) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    double probe = fma_probe(s.threads, 0.5);
+    wilor_bench_peak_probe(&peak, "f32", s.threads, 0);
     uint64_t start = wilor_clock_ns();
     for (int i = 0; i < 3 || wilor_clock_ns() - start < 1000000000u; i++)
         pass(run, &s);
     for (int i = 0; i < s.runs; i++)
         ms[i] = pass(run, &s);
-    double again = fma_probe(s.threads, 0.5), peak = probe > again ? probe : again;
+    wilor_bench_peak_probe(&peak, "f32", s.threads, 1);
     if (s.dump)
         dump(run, s.dump);
-    qsort(ms, (size_t)s.runs, sizeof *ms, by_value);
+    wilor_machine_quantiles(ms, s.runs, q);
     double work = gflop(wilor_yolo_get_plan(yolo), s.width, s.height);
-    double rate = work / ms[s.runs / 2] * 1e3;
-    cpu_name(cpu, sizeof cpu);
+    double rate = work / q[1] * 1e3, most = wilor_bench_peak_rate(&peak);
+    wilor_bench_print_head(wilor_yolo_isa(yolo), s.threads, &peak);
     printf(
-        "{\"v\":1,\"env\":{\"build\":\"%s\",\"cpu\":\"%s\",\"isa\":\"%s\",\"threads\":%d,"
-        "\"fma_gflops\":[%.1f,%.1f]},\n \"results\":[{\"what\":\"detector\",\"dtype\":\"f32\","
-        "\"weights\":\"%s\",\"size\":[%d,%d],\"n\":%d,\"min_ms\":%.2f,\"median_ms\":%.2f,"
-        "\"p90_ms\":%.2f,\"gflop\":%.1f,\"gflops\":%.1f,\"of_peak\":%.3f}]}\n",
-        wilor_build_info(), cpu, wilor_isa_name(wilor_yolo_isa(yolo)), s.threads, probe, again,
-        s.detector, s.width, s.height, s.runs, ms[0], ms[s.runs / 2], ms[s.runs * 9 / 10], work,
-        rate, peak > 0 ? rate / peak : 0);
+        "{\"what\":\"detector\",\"dtype\":\"f32\",\"weights\":\"%s\",\"size\":[%d,%d],\"n\":%d,"
+        "\"min_ms\":%.2f,\"median_ms\":%.2f,\"p90_ms\":%.2f,\"gflop\":%.1f,\"gflops\":%.1f,"
+        "\"of_peak\":%.3f}]}\n",
+        s.detector, s.width, s.height, s.runs, q[0], q[1], q[2], work, rate,
+        most > 0 ? rate / most : 0);
     wilor_yolo_close(&run);
     wilor_yolo_free(&yolo);
     wilor_threads_free(&pool);

@@ -111,18 +111,24 @@ def mean_parameters(seed):
     return pose.astype(np.float32), fill('mean.shape', seed, (10,), 0.3), np.array([4, 0, 0], np.float32)
 
 
-def network(name, seed=1):
-    """Every learned tensor and init_* of a model of MODELS, under the checkpoint's names."""
+def adjust(out, name):
+    """What is not noise: biases that keep the hand before the camera, three channels that are large."""
     width, depth, _, camera = MODELS[name]
-    out = collections.OrderedDict(
-        (k, fill(k, seed, shape, std, mean)) for k, shape, std, mean in tensors(width, depth)
-    )
     out['backbone.decpose.bias'] += np.float32([0, 0, 0, -1, 1, 0])
     out['backbone.deccam.bias'] += np.float32(camera)
     large = (width // 7, 14), (width // 3, -9), (width - 5, 22)
     for block, sign in ((1, 1), (depth - 1, -1)) if depth > 2 else ((1, 1),):
         for channel, value in large:
             out[f'backbone.blocks.{block}.mlp.fc2.bias'][channel] += np.float32(sign * value)
+
+
+def network(name, seed=1):
+    """Every learned tensor and init_* of a model of MODELS, under the checkpoint's names."""
+    width, depth, _, _ = MODELS[name]
+    out = collections.OrderedDict(
+        (k, fill(k, seed, shape, std, mean)) for k, shape, std, mean in tensors(width, depth)
+    )
+    adjust(out, name)
     for key, value in zip(('init_hand_pose', 'init_betas', 'init_cam'), mean_parameters(seed)):
         out['backbone.' + key] = value[None]
     return out

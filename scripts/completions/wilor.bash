@@ -14,7 +14,7 @@ _wilor() {
     --detector-profile) words="8.1.34 8.4.190" ;;
     --warp) words="cv5 cv4" ;;
     --device) words="auto cpu" ;;
-    --dtype) words="auto f32"; [ "$command" = convert ] && words="f32 f16 bf16 int8 int4" ;;
+    --dtype) words="auto f32 f32x bf16 int8 int4"; [ "$command" = convert ] && words="f32 f16 bf16 int8 int4" ;;
     --to) words="safetensors mlx packed" ;;
     --group-size) words="32 64 128" ;;
     --include) words="det mano xr26 vertices gesture angles" ;;
@@ -25,7 +25,7 @@ _wilor() {
         ;;
     esac
     if [ -z "$words" ] && [ "$command" = bench ] && [[ $cur != -* && $prev != --* ]]; then
-        words="model detector route load"
+        words="model detector route load peak"
     fi
     if [ -z "$words" ] && [[ $cur == -* ]]; then
         words=$("${COMP_WORDS[0]}" "$command" --help 2>/dev/null | sed -n 's/^  \(-[-a-z]*\).*/\1/p')

@@ -7,14 +7,15 @@ function __wilor_options
 end
 
 complete -c wilor -n __fish_use_subcommand -f -a 'predict info download cache convert verify bench help --help --version'
-complete -c wilor -n '__fish_seen_subcommand_from bench' -f -a 'model detector route load'
+complete -c wilor -n '__fish_seen_subcommand_from bench' -f -a 'model detector route load peak'
 complete -c wilor -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -a '(__wilor_options)'
 complete -c wilor -l side -x -a 'auto left right'
 complete -c wilor -l compat -x -a 'mini wilor mlx'
 complete -c wilor -l detector-profile -x -a '8.1.34 8.4.190'
 complete -c wilor -l warp -x -a 'cv5 cv4'
 complete -c wilor -l device -x -a 'auto cpu'
-complete -c wilor -n 'not __fish_seen_subcommand_from convert' -l dtype -x -a 'auto f32'
+complete -c wilor -n 'not __fish_seen_subcommand_from convert bench' -l dtype -x -a 'auto f32'
+complete -c wilor -n '__fish_seen_subcommand_from bench' -l dtype -x -a f32
 complete -c wilor -n '__fish_seen_subcommand_from convert' -l dtype -x -a 'f32 f16 bf16 int8 int4'
 complete -c wilor -l to -x -a 'safetensors mlx packed'
 complete -c wilor -l group-size -x -a '32 64 128'

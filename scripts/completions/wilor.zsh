@@ -13,7 +13,7 @@ _wilor() {
     --detector-profile) compadd 8.1.34 8.4.190; return ;;
     --warp) compadd cv5 cv4; return ;;
     --device) compadd auto cpu; return ;;
-    --dtype) [[ $words[2] == convert ]] && compadd f32 f16 bf16 int8 int4 || compadd auto f32; return ;;
+    --dtype) [[ $words[2] == convert ]] && compadd f32 f16 bf16 int8 int4 || compadd auto f32 f32x bf16 int8 int4; return ;;
     --to) compadd safetensors mlx packed; return ;;
     --group-size) compadd 32 64 128; return ;;
     --include) compadd det mano xr26 vertices gesture angles; return ;;
@@ -23,7 +23,7 @@ _wilor() {
         options=(${(f)"$($words[1] $words[2] --help 2>/dev/null | sed -n 's/^  \(-[-a-z]*\).*/\1/p')"})
         compadd -- $options
     elif [[ $words[2] == bench && $words[CURRENT-1] != --* ]]; then
-        compadd model detector route load
+        compadd model detector route load peak
     else
         _files
     fi

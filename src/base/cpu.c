@@ -45,7 +45,12 @@ static wilor_isa g_isa;
 static pthread_once_t g_once = PTHREAD_ONCE_INIT;
 
 static wilor_isa tier_above(unsigned b, unsigned d, unsigned long long saved) {
-    enum { ZMM = 0xE0, TILES = 0x60000, ALL = WILOR_CPU_AVX512VNNI | WILOR_CPU_AVX512BF16 };
+    enum {
+        USED = WILOR_CPU_AVX512VNNI | WILOR_CPU_AVX512BF16,
+        ZMM = 0xE0,
+        TILES = 0x60000,
+        ALL = USED | WILOR_CPU_QUICK_BF16
+    };
 
     unsigned need = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
     if ((b & need) != need || (saved & ZMM) != ZMM) {
@@ -53,8 +58,14 @@ static wilor_isa tier_above(unsigned b, unsigned d, unsigned long long saved) {
         return WILOR_ISA_AVX2;
     }
     int tiles = (d & AMX_ALL) == AMX_ALL && (saved & TILES) == TILES &&
-                (g_features & ALL) == ALL && amx_permitted();
+                (g_features & USED) == USED && amx_permitted();
     return tiles ? WILOR_ISA_AMX : WILOR_ISA_AVX512;
+}
+
+static int is_amd(void) {
+    unsigned most, b, c, d;
+    return __get_cpuid(0, &most, &b, &c, &d) && b == signature_AMD_ebx &&
+           c == signature_AMD_ecx && d == signature_AMD_edx;
 }
 
 static void detect(void) {
@@ -74,6 +85,7 @@ static void detect(void) {
         more = 0;
     g_features = (more & AVXVNNI ? WILOR_CPU_AVXVNNI : 0) |
                  (more & BF16 ? WILOR_CPU_AVX512BF16 : 0) |
+                 (more & BF16 && is_amd() ? WILOR_CPU_QUICK_BF16 : 0) |
                  (c & AVX512VNNI ? WILOR_CPU_AVX512VNNI : 0);
     g_isa = tier_above(b, d, saved);
 }

@@ -15,7 +15,9 @@ enum {
     WILOR_CPU_AVX512BF16 = 4,
     WILOR_CPU_ARM_BF16 = 8,
     WILOR_CPU_ARM_I8MM = 16,
-    WILOR_CPU_ARM_DOTPROD = 32
+    WILOR_CPU_ARM_DOTPROD = 32,
+    /* AVX512-BF16 at twice the rate of float32 (AMD); Intel's takes longer than float32. */
+    WILOR_CPU_QUICK_BF16 = 64
 };
 
 unsigned wilor_cpu_features(void);

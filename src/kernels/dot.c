@@ -53,7 +53,7 @@ static void f32_put_a(const wilor_dot *d, const float *src, size_t ld, const flo
 static void f32_gemm(const wilor_dot *d, const wilor_dot_call *c) {
     _Alignas(64) float sums[WILOR_MAX_MR * WILOR_MAX_NR];
     float *tile = c->add ? sums : c->tile;
-    bool half = d->half_bytes && c->cols <= d->nr / 2;
+    bool half = d->kernels->gemm_half_f32 && c->cols <= d->nr / 2;
     if (half)
         d->kernels->gemm_half_f32(c->a, c->b, c->k, tile);
     else
@@ -64,23 +64,21 @@ static void f32_gemm(const wilor_dot *d, const wilor_dot_call *c) {
 }
 
 int wilor_dot_fill_f32(wilor_dot *out, const wilor_kernels *kernels) {
-    out[0] = (wilor_dot){
-        .name = "f32",
-        .arith = WILOR_ARITH_F32,
-        .kernels = kernels,
-        .mr = kernels->mr,
-        .nr = kernels->nr,
-        .row_step = kernels->mr,
-        .chunk = (36 + kernels->mr - 1) / kernels->mr,
-        .slices = 1,
-        .half_bytes = kernels->gemm_half_f32 ? (size_t)kernels->nr / 2 * sizeof(float) : 0,
-        .a_bytes = f32_a_bytes,
-        .a_numbers = f32_a_bytes,
-        .b_bytes = f32_b_bytes,
-        .b_numbers = f32_b_bytes,
-        .pack_b = f32_pack_b,
-        .put_a = f32_put_a,
-        .gemm = f32_gemm};
+    out[0] = (wilor_dot){.name = "f32",
+                         .arith = WILOR_ARITH_F32,
+                         .kernels = kernels,
+                         .mr = kernels->mr,
+                         .nr = kernels->nr,
+                         .row_step = kernels->mr,
+                         .chunk = (36 + kernels->mr - 1) / kernels->mr,
+                         .slices = 1,
+                         .a_bytes = f32_a_bytes,
+                         .a_numbers = f32_a_bytes,
+                         .b_bytes = f32_b_bytes,
+                         .b_numbers = f32_b_bytes,
+                         .pack_b = f32_pack_b,
+                         .put_a = f32_put_a,
+                         .gemm = f32_gemm};
     return 1;
 }
 

@@ -37,9 +37,9 @@ typedef struct wilor_dot wilor_dot;
 /* One call of gemm. */
 typedef struct wilor_dot_call {
     const void *a;        /* numbers of a panel of A */
-    const void *b;        /* numbers of a panel of B; for its second half, half_bytes further */
+    const void *b;        /* numbers of a panel of B */
     const float *a_scale; /* INT8: mr scales */
-    const float *b_scale; /* INT8: nr scales (from the half that is meant on) */
+    const float *b_scale; /* INT8: nr scales */
     const int *b_sum;     /* INT8: nr sums of the column's whole numbers */
     size_t k;
     int rows; /* 1 … mr: rows of the tile that are wanted, others may hold anything */
@@ -66,13 +66,13 @@ struct wilor_dot {
     const char *name; /* "bf16 amx" */
     wilor_arith arith;
     const wilor_kernels *kernels; /* of the same nr: norms, epilogues, softmax */
+    bool quick;                   /* quicker than float32: worth taking without being asked */
     int mr, nr;
     int row_step; /* rows of a panel that may be written apart from the others */
     int chunk; /* panels of A that a unit of work goes through: enough to pay for a panel of B */
     int slices; /* into how many pieces the long k of an MLP's second layer is best cut */
     bool split; /* these are units of their own, whose results are added afterwards */
     bool any_ldt;
-    size_t half_bytes; /* from the first nr / 2 columns of a panel of B to the others */
 
     /* Bytes of a panel, multiples of 64; of its numbers alone. */
     size_t (*a_bytes)(const wilor_dot *d, size_t k);

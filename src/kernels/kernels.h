@@ -38,7 +38,7 @@ typedef struct wilor_kernels {
     void (*gemm_f32)(const float *a, const float *b, size_t k, float *tile, const float *next);
 
     /* The first nr / 2 columns of the same tile for half of the work; b's rows are nr apart. NULL where
-     * nobody needs it: 240 columns of a head are 15 panels of 16. */
+     * it would save too little. */
     void (*gemm_half_f32)(const float *a, const float *b, size_t k, float *tile);
 
     /* panel[k][width] from `rows` <= width rows of k numbers, ld apart; the rest becomes zero.

@@ -9,7 +9,7 @@ b=(bench "${weights[@]}" --detector random:micro --threads 1 --runs 3 --size 160
 run "${b[@]}" model detector route load --json
 is "all of it" 0
 check "is JSON" "$CLI_CHECK" json out
-for key in commit compiler cpu isa threads gpu min_ms median_ms p90_ms rss_mb; do
+for key in commit compiler build cpu isa threads affinity quota gpu dtype min_ms median_ms p90_ms gflops of_peak peak rss_mb; do
     check "has $key" grep -q "\"$key\"" out
 done
 for stage in letterbox network suppression crop backbone hand model detector first_pass later_pass; do
@@ -25,6 +25,9 @@ import json, sys
 for r in json.load(open(sys.argv[1]))["results"]:
     assert 0 < r["min_ms"] <= r["median_ms"] <= r["p90_ms"], r
     assert sum(s["min_ms"] for s in r["stages"].values()) <= r["p90_ms"] * 1.01 + 0.01, r
+    if r["what"] == "model" and r["peak"]:
+        most = max(r["peak"]["before"], r["peak"]["after"])
+        assert abs(r["of_peak"] - r["gflops"] / most) < 0.01, r
 PY
 fi
 run "${b[@]}"
@@ -47,11 +50,27 @@ printf x | dd of=other.packed bs=1 seek=20 conv=notrunc 2>/dev/null
 fails "a packed file that does not fit" 1 "--packed 'other.packed' does not fit" "${b[@]}" load --packed other.packed
 fails "one that is not there" 4 "--packed 'no.packed'" "${b[@]}" load --packed no.packed
 usage_error "--cold is for load" bench model --cold
-usage_error "it should be model, detector, route or load" bench speed
+# Peaks: a figure, or null where the processor lacks the instruction; the table says that in words.
+run bench peak --threads 1 --json
+is "peak" 0
+check "is JSON" "$CLI_CHECK" json out
+check "reads memory" grep -q '"name": "memory"' out
+check "has a rate or null for each" test "$(grep -cE '"rate": ([0-9.]+|null)' out)" -eq "$(grep -c '"what": "peak"' out)"
+absent=$(grep -c '"rate": null' out)
+run bench peak --threads 1
+is "peak as a table" 0
+check "says what is absent" test "$(grep -c 'not on this processor' out)" -eq "$absent"
+check "has the memory's line" grep -qE '^memory .* GB/s' out
+run "${b[@]}" model --hands 1 --dtype f32
+is "--dtype f32" 0
+check "says the type, hands and runs" grep -qE '^  f32, 1 hand, 3 runs, ' out
+usage_error "it should be model, detector, route, load or peak" bench speed
 usage_error "live is not in this version" bench live
+usage_error "kernels is not in this version" bench kernels
 usage_error "--size '640': it should be WxH" bench --size 640
 usage_error "--size '0x5'" bench --size 0x5
 usage_error "--hands '65'" bench --hands 65
 usage_error "--runs '0'" bench --runs 0
-usage_error "--dtype is not in this version" bench --dtype bf16
+usage_error "--dtype 'bf16' is not in this version, which has f32" bench --dtype bf16
+usage_error "--dtype 'auto'" bench --dtype auto
 finish

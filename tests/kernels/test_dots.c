@@ -272,12 +272,10 @@ static wilor_dot_call call_of(const problem *p, const tile *t, int rows, int col
                             .ldt = t->ldt};
 }
 
-/* Columns first … first + cols - 1 of the panel are in the tile's first ones. */
-static void check(const problem *p, const tile *t, int rows, int first, int cols, bool add,
-                  float before) {
+static void check(const problem *p, const tile *t, int rows, int cols, bool add, float before) {
     for (size_t r = 0; r < (size_t)rows; r++)
         for (size_t c = 0; c < (size_t)cols; c++) {
-            size_t at = r * (size_t)p->d->nr + (size_t)first + c;
+            size_t at = r * (size_t)p->d->nr + c;
             double want = p->want[at], allowed = p->allowed[at];
             float got = t->data[r * t->ldt + c];
             if (add && p->d->arith == WILOR_ARITH_INT8)
@@ -287,32 +285,27 @@ static void check(const problem *p, const tile *t, int rows, int first, int cols
                 allowed += allowed > 0 ? fabs(want) * FLT_EPSILON : 0;
             }
             if (!(fabs(got - want) <= allowed))
-                fail_msg("%s, %s, k %zu, %d x %d from %d, add %d, ldt %zu: row %zu, column %zu "
+                fail_msg("%s, %s, k %zu, %d x %d, add %d, ldt %zu: row %zu, column %zu "
                          "is %.9g, expected %.9g within %.2g",
-                         p->d->name, g_kinds[p->kind], p->k, rows, cols, first, add, t->ldt, r,
-                         c, (double)got, want, allowed);
+                         p->d->name, g_kinds[p->kind], p->k, rows, cols, add, t->ldt, r, c,
+                         (double)got, want, allowed);
         }
 }
 
 /* One call; `same`, unless NULL, is what the whole tile's first call gave: the same bits. */
-static void gemm_case(const problem *p, int rows, int first, int cols, bool add, size_t ldt,
+static void gemm_case(const problem *p, int rows, int cols, bool add, size_t ldt,
                       const float *same) {
     const wilor_dot *d = p->d;
     float before = add ? 3.0f : NAN;
     tile t = tile_alloc(d, ldt, before);
     wilor_dot_call c = call_of(p, &t, rows, cols, add);
-    if (first > 0) {
-        c.b = (const char *)c.b + d->half_bytes;
-        c.b_scale += c.b_scale ? first : 0;
-        c.b_sum += c.b_sum ? first : 0;
-    }
     /* Prefetches fault nowhere: as many as there are, or none. */
     c.next = any_of(0, 1) ? (const char *)p->w.data : NULL;
     c.next_bytes = (size_t)any_of(0, 20000);
     d->gemm(d, &c);
-    check(p, &t, rows, first, cols, add, before);
+    check(p, &t, rows, cols, add, before);
     for (int r = 0; same && !add && r < rows; r++)
-        assert_memory_equal(t.data + (size_t)r * ldt, same + r * d->nr + first,
+        assert_memory_equal(t.data + (size_t)r * ldt, same + r * d->nr,
                             (size_t)cols * sizeof(float));
     tile_free(d, &t);
 }
@@ -327,11 +320,9 @@ static void all_parts(const problem *p) {
     for (int rows = 1; rows <= p->rows; rows++)
         for (int cols = 1; cols <= p->cols; cols++)
             for (int add = 0; add < 2; add++) {
-                gemm_case(p, rows, 0, cols, add, nr, full.data);
+                gemm_case(p, rows, cols, add, nr, full.data);
                 if (d->any_ldt)
-                    gemm_case(p, rows, 0, cols, add, nr + (cols % 2 ? 5 : 16), full.data);
-                if (d->half_bytes && cols <= d->nr / 2)
-                    gemm_case(p, rows, d->nr / 2, cols, add, nr, full.data);
+                    gemm_case(p, rows, cols, add, nr + (cols % 2 ? 5 : 16), full.data);
             }
     tile_free(d, &full);
 }
@@ -365,10 +356,7 @@ static void test_gemm_edges(void **state) {
                 int cols = n <= d->mr ? any_of(1, d->nr) : n - d->mr;
                 problem p = make(d, n % KINDS, rows, cols, ks[i]);
                 begin(d);
-                gemm_case(&p, rows, 0, cols, n & 1, (size_t)d->nr, NULL);
-                if (d->half_bytes && cols > d->nr / 2)
-                    gemm_case(&p, rows, d->nr / 2, cols - d->nr / 2, n & 1, (size_t)d->nr,
-                              NULL);
+                gemm_case(&p, rows, cols, n & 1, (size_t)d->nr, NULL);
                 end(d);
                 unmake(&p);
             }
@@ -386,7 +374,7 @@ static void test_gemm_raw(void **state) {
             memcpy(p.want, p.raw, n * sizeof *p.want);
             memcpy(p.allowed, p.raw_allowed, n * sizeof *p.want);
             begin(d);
-            gemm_case(&p, d->mr, 0, d->nr, false, (size_t)d->nr, NULL);
+            gemm_case(&p, d->mr, d->nr, false, (size_t)d->nr, NULL);
             end(d);
             unmake(&p);
         }

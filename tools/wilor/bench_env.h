@@ -5,10 +5,9 @@
 #include <jansson.h>
 #include <stddef.h>
 
-/* The events format's "env": commit, compiler, cpu, isa, threads, gpu. NULL: no memory. */
+/* The events format's "env": commit, compiler, cpu, isa, threads, gpu; besides, how it was built, CPUs of the
+ * affinity mask, and those of the cgroup's quota or null. NULL: no memory. */
 json_t *wilor_cli_bench_env(const char *isa, int threads);
-/* Largest resident size of this process so far, 10⁶ bytes; 0 where the system does not say. */
-double wilor_cli_bench_peak_mb(void);
 /* The free hand that lies beside an installed program, or in the source tree of a program that was
  * built in it; the caller frees. NULL: none. */
 char *wilor_cli_bench_hand(void);

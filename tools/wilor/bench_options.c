@@ -16,6 +16,7 @@ enum {
     ID_RUNS,
     ID_PACKED,
     ID_COLD,
+    ID_DTYPE,
     ID_JSON,
     ID_HELP,
     ID_HELP_SHORT
@@ -38,10 +39,10 @@ static const wilor_cli_option g_options[] = {
     {"--packed", "FILE", "map the model as wilor convert --to packed wrote it", ID_PACKED, 0,
      NULL},
     {"--cold", NULL, "load: let the system forget the files before each run", ID_COLD, 0, NULL},
+    {"--dtype", WILOR_CLI_DTYPES, "the model's arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--json", NULL, "one JSON object", ID_JSON, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
-    {"--dtype", "T", "", 0, 0, "is not in this version, which has f32"},
 };
 
 enum { OPTION_COUNT = sizeof g_options / sizeof g_options[0] };
@@ -100,6 +101,8 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
         return take_int(o, value, 32, 4096, &b->imgsz, err);
     case ID_RUNS:
         return take_int(o, value, 1, WILOR_CLI_BENCH_MOST_RUNS, &b->runs, err);
+    case ID_DTYPE:
+        return wilor_cli_parse_dtype("bench: ", value, &b->dtype, err);
     case ID_SIZE:
         return take_size(b, value, err);
     case ID_WEIGHTS:
@@ -127,18 +130,18 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
 }
 
 static wilor_status take_operand(void *user, const char *text, wilor_error *err) {
-    static const char *const names[] = {"model", "detector", "route", "load"};
-    static const char *const later[] = {"live", "kernels", "peak"};
+    static const char *const names[] = {"model", "detector", "route", "load", "peak"};
+    static const char *const later[] = {"live", "kernels"};
     wilor_cli_bench_options *b = user;
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 5; i++)
         if (!strcmp(text, names[i])) {
             b->what |= 1u << i;
             return WILOR_OK;
         }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 2; i++)
         if (!strcmp(text, later[i]))
             return wilor_cli_fail(err, WILOR_ERR_ARG, "bench: %s is not in this version", text);
-    return bad("what to measure,", text, "model, detector, route or load", err);
+    return bad("what to measure,", text, "model, detector, route, load or peak", err);
 }
 
 wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc, char **argv,
@@ -165,10 +168,11 @@ wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc,
 
 void wilor_cli_bench_help(FILE *to) {
     fputs(
-        "usage: wilor bench [model|detector|route|load ...] [options]\n\n"
+        "usage: wilor bench [model|detector|route|load|peak ...] [options]\n\n"
         "Times of the hand model, of the detector, of a picture's whole route and of loading,\n"
-        "with the first pass after it and a later one;\n"
-        "the first three unless told. Without files: weights by formula, full size.\n\n",
+        "with the first pass after it and a later one; the first three unless told.\n"
+        "peak: the processor's own rates, by instruction.\n"
+        "Without files: weights by formula, full size.\n\n",
         to);
     wilor_cli_print_options(g_options, OPTION_COUNT, to);
     fputs("\nexit: 0 done, 1 failed, 2 usage, 4 the hand data are missing, 130 interrupted\n",

@@ -8,7 +8,8 @@ enum {
     WILOR_CLI_BENCH_MODEL = 1,
     WILOR_CLI_BENCH_DETECTOR = 2,
     WILOR_CLI_BENCH_ROUTE = 4,
-    WILOR_CLI_BENCH_LOAD = 8
+    WILOR_CLI_BENCH_LOAD = 8,
+    WILOR_CLI_BENCH_PEAK = 16
 };
 
 enum { WILOR_CLI_BENCH_MOST_RUNS = 10000 };
@@ -19,6 +20,7 @@ typedef struct wilor_cli_bench_options {
     int heads, hands, threads, runs, imgsz; /* threads, imgsz: 0 for the default */
     int width, height;
     const char *packed; /* convert --to packed */
+    wilor_dtype dtype;
     bool cold, json, help;
 } wilor_cli_bench_options;
 

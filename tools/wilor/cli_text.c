@@ -184,3 +184,15 @@ wilor_status wilor_cli_check_file(const char *option, const char *path, wilor_er
     return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", option,
                           wilor_cli_quote(&q, path), strerror(errno));
 }
+
+wilor_status wilor_cli_parse_dtype(const char *who, const char *text, wilor_dtype *out,
+                                   wilor_error *err) {
+    wilor_cli_quoted q;
+    for (int i = WILOR_DTYPE_F32; i <= WILOR_DTYPE_FP8; i++)
+        if (!strcmp(text, wilor_dtype_name((wilor_dtype)i))) {
+            *out = (wilor_dtype)i;
+            return WILOR_OK;
+        }
+    return wilor_cli_fail(err, WILOR_ERR_ARG, "%s--dtype %s: it should be one of %s", who,
+                          wilor_cli_quote(&q, text), WILOR_CLI_DTYPES);
+}

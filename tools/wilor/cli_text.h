@@ -51,6 +51,11 @@ bool wilor_cli_parse_count(const char *text, uint64_t *out);
  * to the end of text; with rest == NULL nothing may follow. */
 bool wilor_cli_parse_list(const char *text, size_t count, double *out, const char **rest);
 
+/* The value of --dtype; `who` is what the message begins with ("bench: "). */
+#define WILOR_CLI_DTYPES "auto|f32|f32x|bf16|int8|int4"
+wilor_status wilor_cli_parse_dtype(const char *who, const char *text, wilor_dtype *out,
+                                   wilor_error *err);
+
 /* "random:NAME" stands for weights by formula (wilor_model_options, wilor_detector_options). */
 bool wilor_cli_is_formula(const char *path);
 /* A file that an option names (NULL: it was not given) and that is simply not there: ERR_MISSING, which

@@ -6,14 +6,19 @@
  *           detector makes of noise: those of the pipeline's `find`
  * load      opening model and detector, the model's first pass and one more. The files are in the
  *           system's cache after the first time; with --cold they never are
+ * peak      no wilor at all: what the processor and its memory can do (bench/probe)
  *
- * Each is run until it is warm and then a number of times; minimum, median and 90th percentile. */
+ * Each is run until it is warm and then a number of times; minimum, median and 90th percentile. Where the
+ * arithmetic is counted, the peak rate is taken before and after, and the fraction of it is said. */
 #include "commands.h"
 
 #include "bench_env.h"
 #include "bench_options.h"
+#include "bench_peak.h"
+#include "bench_table.h"
 #include "event_json.h"
 #include "interrupt.h"
+#include "machine_facts.h"
 #include "report.h"
 
 #include <errno.h>
@@ -22,7 +27,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { CROP_FLOATS = 256 * 256 * 3, STAGES = 6, WARM_RUNS = 2 };
+enum { CROP_FLOATS = 256 * 256 * 3, STAGES = 6, WARM_RUNS = 3 };
+
+static const double WARM_SECONDS = 1;
 
 typedef struct bench {
     wilor_cli_bench_options o;
@@ -50,7 +57,7 @@ typedef struct subject {
     const char *what;
     unsigned bit;
     run_fn run;
-    int warm;                   /* runs that do not count */
+    int warm;                   /* runs that do not count, at least; 0: none */
     int hands;                  /* 1: its result says how many */
     const char *stages[STAGES]; /* names, as far as there are */
 } subject;
@@ -121,6 +128,7 @@ static wilor_status open_model(bench *b, wilor_error *err) {
     mo.weights = b->o.weights;
     mo.mano = b->o.mano;
     mo.heads = b->o.heads;
+    mo.dtype = b->o.dtype;
     mo.threads = b->threads;
     mo.packed = b->o.packed;
     mo.callbacks =
@@ -278,7 +286,7 @@ static wilor_status open_all(bench *b, wilor_error *err) {
     }
     if (!make_inputs(b))
         return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
-    if (b->o.what == WILOR_CLI_BENCH_LOAD)
+    if (!(b->o.what & ~(unsigned)(WILOR_CLI_BENCH_LOAD | WILOR_CLI_BENCH_PEAK)))
         return WILOR_OK; /* the measurement itself opens */
     if (b->o.what & detector)
         st = open_detector(b, err);
@@ -289,21 +297,13 @@ static wilor_status open_all(bench *b, wilor_error *err) {
 
 /* ---------------------------------------------------------------- numbers */
 
-static int by_value(const void *a, const void *b) {
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
 static json_t *number(double value) { return json_real(round(value * 1000) / 1000); }
 
 /* Minimum, median and 90th percentile of n times, n >= 1; nearest ranks. */
 static void quantiles(const timing *times, int n, int stage, double *sorted, double out[3]) {
     for (int i = 0; i < n; i++)
         sorted[i] = stage < 0 ? times[i].whole : times[i].stage[stage];
-    qsort(sorted, (size_t)n, sizeof *sorted, by_value);
-    out[0] = sorted[0];
-    out[1] = n % 2 ? sorted[n / 2] : (sorted[n / 2 - 1] + sorted[n / 2]) / 2;
-    out[2] = sorted[(9 * n + 9) / 10 - 1];
+    wilor_machine_quantiles(sorted, n, out);
 }
 
 /* GFLOP of the backbone for a hand as it is computed (docs/performance.md): of the last block only
@@ -317,13 +317,28 @@ static double model_gflop(const wilor_model *model) {
     return ((m.depth - 1) * block + last + 2 * patches * 768 * d) * 1e-9;
 }
 
+/* The detector computes in float32 whatever the model does. */
+static const char *dtype_of(const bench *b, const subject *s) {
+    return s->bit == WILOR_CLI_BENCH_DETECTOR ? "f32" : wilor_dtype_name(b->o.dtype);
+}
+
+/* What the arithmetic came to, and its part of what the processor can do. */
+static void add_rates(const bench *b, double ms, const wilor_cli_bench_peak *peak,
+                      json_t *object) {
+    double gflops = model_gflop(b->model) * b->o.hands / ms * 1e3;
+    double most = wilor_cli_bench_peak_rate(peak);
+    json_object_set_new(object, "gflops", number(gflops));
+    json_object_set_new(object, "of_peak", most > 0 ? number(gflops / most) : json_null());
+    json_object_set_new(object, "peak", wilor_cli_bench_peak_json(peak));
+}
+
 static json_t *result(const bench *b, const subject *s, const timing *times, int n,
-                      double *sorted) {
+                      double *sorted, const wilor_cli_bench_peak *peak) {
     double q[3];
     json_t *object = json_object(), *stages = json_object();
     quantiles(times, n, -1, sorted, q);
     json_object_set_new(object, "what", json_string(s->what));
-    json_object_set_new(object, "dtype", json_string("f32"));
+    json_object_set_new(object, "dtype", json_string(dtype_of(b, s)));
     if (s->hands)
         json_object_set_new(object, "hands", json_integer(b->o.hands));
     json_object_set_new(object, "n", json_integer(n));
@@ -331,8 +346,7 @@ static json_t *result(const bench *b, const subject *s, const timing *times, int
     json_object_set_new(object, "median_ms", number(q[1]));
     json_object_set_new(object, "p90_ms", number(q[2]));
     if (s->bit == WILOR_CLI_BENCH_MODEL)
-        json_object_set_new(object, "gflops",
-                            number(model_gflop(b->model) * b->o.hands / q[1] * 1e3));
+        add_rates(b, q[1], peak, object);
     for (int i = 0; i < STAGES && s->stages[i]; i++) {
         quantiles(times, n, i, sorted, q);
         json_t *stage = json_object();
@@ -342,7 +356,7 @@ static json_t *result(const bench *b, const subject *s, const timing *times, int
         json_object_set_new(stages, s->stages[i], stage);
     }
     json_object_set_new(object, "stages", stages);
-    json_object_set_new(object, "rss_mb", number(wilor_cli_bench_peak_mb()));
+    json_object_set_new(object, "rss_mb", number(wilor_machine_peak_mb()));
     return object;
 }
 
@@ -354,12 +368,21 @@ static wilor_status measure(bench *b, const subject *s, wilor_error *err) {
     if (!times || !sorted)
         st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
     int n = 0;
-    for (int i = 0; st == WILOR_OK && i < s->warm && !wilor_cli_interrupted(); i++)
+    bool counted = s->bit == WILOR_CLI_BENCH_MODEL;
+    wilor_cli_bench_peak peak = {0};
+    if (st == WILOR_OK && counted)
+        wilor_cli_bench_peak_take(&peak, dtype_of(b, s), b->threads, false);
+    double start = wilor_cli_seconds();
+    for (int i = 0; st == WILOR_OK && s->warm && !wilor_cli_interrupted() &&
+                    (i < s->warm || wilor_cli_seconds() - start < WARM_SECONDS);
+         i++)
         st = s->run(b, &times[most], err);
     for (; st == WILOR_OK && n < b->o.runs && !wilor_cli_interrupted(); n++)
         st = s->run(b, &times[n], err);
+    if (st == WILOR_OK && counted && !wilor_cli_interrupted())
+        wilor_cli_bench_peak_take(&peak, dtype_of(b, s), b->threads, true);
     if (st == WILOR_OK && n > 0 &&
-        json_array_append_new(b->results, result(b, s, times, n, sorted)) != 0)
+        json_array_append_new(b->results, result(b, s, times, n, sorted, &peak)) != 0)
         st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
     free(times);
     free(sorted);
@@ -368,38 +391,6 @@ static wilor_status measure(bench *b, const subject *s, wilor_error *err) {
 
 /* ---------------------------------------------------------------- saying it */
 
-static double value(const json_t *object, const char *key) {
-    return json_number_value(json_object_get(object, key));
-}
-
-static void print_row(const char *name, int indent, const json_t *object) {
-    printf("%*s%-*s %10.3f %10.3f %10.3f\n", indent, "", 16 - indent, name,
-           value(object, "min_ms"), value(object, "median_ms"), value(object, "p90_ms"));
-}
-
-static void print_table(const json_t *env, const json_t *results) {
-    size_t i;
-    json_t *one, *stage;
-    const char *name;
-    printf("%s, %s, %d thread%s\n%s\n\n%-16s %10s %10s %10s\n",
-           json_string_value(json_object_get(env, "cpu")),
-           json_string_value(json_object_get(env, "isa")), (int)value(env, "threads"),
-           value(env, "threads") == 1 ? "" : "s", wilor_build_info(), "milliseconds", "minimum",
-           "median", "90 %");
-    json_array_foreach(results, i, one) {
-        print_row(json_string_value(json_object_get(one, "what")), 0, one);
-        json_object_foreach(json_object_get(one, "stages"), name, stage)
-            print_row(name, 2, stage);
-        if (json_object_get(one, "hands"))
-            printf("  %d hand%s", (int)value(one, "hands"),
-                   value(one, "hands") == 1 ? "" : "s");
-        if (json_object_get(one, "gflops"))
-            printf(", %.0f GFLOP/s", value(one, "gflops"));
-        printf("%s%.0f MB at most\n", json_object_get(one, "hands") ? ", " : "  ",
-               value(one, "rss_mb"));
-    }
-}
-
 static wilor_isa isa_of(const bench *b) {
     wilor_model_info m = {.isa = WILOR_ISA_C};
     wilor_detector_info d;
@@ -407,6 +398,8 @@ static wilor_isa isa_of(const bench *b) {
         wilor_model_get_info(b->model, &m, sizeof m);
         return m.isa;
     }
+    if (!b->detector)
+        return wilor_isa_best(); /* peak alone */
     wilor_detector_get_info(b->detector, &d, sizeof d);
     return d.isa;
 }
@@ -419,7 +412,7 @@ static wilor_status say(bench *b, wilor_error *err) {
     if (text && b->o.json)
         puts(text);
     else if (text)
-        print_table(env, b->results);
+        wilor_cli_bench_table(env, b->results);
     bool ok = text != NULL;
     free(text);
     json_decref(all);
@@ -431,6 +424,9 @@ static wilor_status bench_run(bench *b, wilor_error *err) {
     wilor_status st = open_all(b, err);
     b->results = json_array();
     if (st == WILOR_OK && !b->results)
+        st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    if (st == WILOR_OK && (b->o.what & WILOR_CLI_BENCH_PEAK) &&
+        !wilor_cli_bench_peak_all(b->results, b->threads))
         st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
     for (size_t i = 0; st == WILOR_OK && i < sizeof g_subjects / sizeof g_subjects[0]; i++) {
         const subject *s = &g_subjects[i];

@@ -93,11 +93,12 @@ static wilor_status open_model(run *r, wilor_error *err) {
     mo.mano = o->mano;
     mo.mean = o->mean;
     mo.heads = o->heads;
+    mo.dtype = o->dtype;
     mo.threads = o->threads;
     mo.callbacks = (wilor_callbacks){
         .user = &r->report, .log = logged, .progress = loading, .cancel = wilor_cli_cancel};
-    if (o->cache_packed &&
-        wilor_cli_packed_path(packed, o->weights, o->mano, o->mean, err) != WILOR_OK) {
+    if (o->cache_packed && wilor_cli_packed_path(packed, o->weights, o->mano, o->mean, o->dtype,
+                                                 err) != WILOR_OK) {
         wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err->text);
         packed[0] = 0;
     }

@@ -239,7 +239,7 @@ static json_t *model_object(const wilor_model *model, bool *ok) {
         put(object, "label", json_string(label), ok);
         free(label);
     }
-    put(object, "dtype", json_string("f32"), ok);
+    put(object, "dtype", json_string(wilor_dtype_name(info.dtype)), ok);
     put(object, "device", json_string("cpu"), ok);
     put(object, "isa", json_string(wilor_isa_name(info.isa)), ok);
     return object;

@@ -34,13 +34,15 @@ static uint64_t mix_path(uint64_t h, const char *path) {
 }
 
 wilor_status wilor_cli_packed_path(char path[WILOR_CLI_PACKED_PATH], const char *weights,
-                                   const char *mano, const char *mean, wilor_error *err) {
+                                   const char *mano, const char *mean, wilor_dtype dtype,
+                                   wilor_error *err) {
     enum { NAME = 48 };
 
     wilor_status st = wilor_hub_folder(path, WILOR_CLI_PACKED_PATH - NAME, WILOR_HUB_OWN, err);
     if (st != WILOR_OK)
         return st;
     uint64_t h = mix(1469598103934665603u, wilor_isa_name(wilor_isa_best()));
+    h = mix(h, wilor_dtype_name(dtype));
     h = mix_path(mix_path(mix_path(h, weights), mano), mean);
     size_t n = strlen(path);
     snprintf(path + n, WILOR_CLI_PACKED_PATH - n, "/packed/%016llx.packed",

@@ -12,7 +12,8 @@ enum { WILOR_CLI_PACKED_PATH = 4096 };
  * wilor's own cache for the files' paths and this processor's kernels. The library itself sees
  * whether what is there belongs to what the files are now. */
 wilor_status wilor_cli_packed_path(char path[WILOR_CLI_PACKED_PATH], const char *weights,
-                                   const char *mano, const char *mean, wilor_error *err);
+                                   const char *mano, const char *mean, wilor_dtype dtype,
+                                   wilor_error *err);
 
 /* Write it there, whole or not at all. */
 wilor_status wilor_cli_packed_write(const char *path, const wilor_model *model,

@@ -126,7 +126,7 @@ static const wilor_cli_option g_options[] = {
     {"--resume", NULL, "go on with an interrupted run: FILE of -o grows as FILE.part",
      ID_RESUME, 0, NULL},
     {"--device", "auto|cpu", "where to compute", ID_DEVICE, 0, NULL},
-    {"--dtype", "auto|f32", "arithmetic", ID_DTYPE, 0, NULL},
+    {"--dtype", WILOR_CLI_DTYPES, "the model's arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
     {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES, 0, NULL},
     {"--max-pixels", "N", "refuse larger pictures; 256M", ID_MAX_PIXELS, 0, NULL},
@@ -412,8 +412,9 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
     case ID_INCLUDE:
         return take_include(p, o, value, err);
     case ID_DEVICE:
-    case ID_DTYPE:
         return take_only(o, value, err);
+    case ID_DTYPE:
+        return wilor_cli_parse_dtype("", value, &p->dtype, err);
     case ID_MAX_PIXELS:
         if (!wilor_cli_parse_count(value, &p->max_pixels))
             return bad(o, value, "a number of pixels such as 256M", err);

@@ -22,6 +22,7 @@ typedef struct wilor_cli_predict_options {
 
     const char *weights, *mano, *mean, *detector;
     int heads, threads;
+    wilor_dtype dtype;
     int lanes; /* 0: as many as threads */
     wilor_compat compat;
     bool full_path, offline, cache_packed;

@@ -62,10 +62,10 @@ typedef struct arithmetic {
     int bits;
 } arithmetic;
 
-/* bfloat16 by instructions made for it; in plain C it would only be slow. */
-static const wilor_dot *fast_bf16(const wilor_kernels *t) {
+/* bfloat16 where it is quicker than float32. */
+static const wilor_dot *quick_bf16(const wilor_kernels *t) {
     const wilor_dot *dot = wilor_dot_get(WILOR_ARITH_BF16, t);
-    return t->isa == WILOR_ISA_C ? NULL : dot;
+    return dot && dot->quick ? dot : NULL;
 }
 
 static wilor_status choose_arithmetic(arithmetic *a, wilor_dtype dtype, const wilor_kernels *t,
@@ -77,7 +77,7 @@ static wilor_status choose_arithmetic(arithmetic *a, wilor_dtype dtype, const wi
                                         [WILOR_DTYPE_FP8] = "a graphics card"};
     *a = (arithmetic){.dtype = dtype};
     if (dtype == WILOR_DTYPE_AUTO)
-        a->dtype = fast_bf16(t) ? WILOR_DTYPE_BF16 : WILOR_DTYPE_F32;
+        a->dtype = quick_bf16(t) ? WILOR_DTYPE_BF16 : WILOR_DTYPE_F32;
     switch (a->dtype) {
     case WILOR_DTYPE_F32:
         a->dot = wilor_dot_get(WILOR_ARITH_F32, t);
@@ -93,7 +93,7 @@ static wilor_status choose_arithmetic(arithmetic *a, wilor_dtype dtype, const wi
         break;
     case WILOR_DTYPE_INT4:
         a->bits = 4;
-        a->dot = fast_bf16(t) ? fast_bf16(t) : wilor_dot_get(WILOR_ARITH_F32, t);
+        a->dot = quick_bf16(t) ? quick_bf16(t) : wilor_dot_get(WILOR_ARITH_F32, t);
         break;
     default:
         break;

@@ -361,6 +361,7 @@ int wilor_dot_fill_neon(wilor_dot *out, const wilor_kernels *kernels) {
     }
     if (have & WILOR_CPU_ARM_BF16) {
         out[n] = table("bf16 bfmmla", WILOR_ARITH_BF16, kernels);
+        out[n].quick = true;
         out[n].put_a = put_a_bf16;
         out[n].pack_b = pack_b_bf16;
         out[n++].gemm = gemm_bfmmla;

@@ -699,6 +699,7 @@ static void attend(const wilor_dot *d, const wilor_dot_attention *a) {
 
 int wilor_dot_fill_amx(wilor_dot *out, const wilor_kernels *kernels) {
     const wilor_dot common = {.kernels = kernels,
+                              .quick = true,
                               .mr = MR,
                               .nr = NR,
                               .row_step = 1,
@@ -706,7 +707,6 @@ int wilor_dot_fill_amx(wilor_dot *out, const wilor_kernels *kernels) {
                               .slices = 4,
                               .split = true,
                               .any_ldt = true,
-                              .half_bytes = TILE,
                               .a_bytes = a_bytes,
                               .a_numbers = numbers,
                               .b_bytes = b_bytes,

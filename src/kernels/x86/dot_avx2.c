@@ -38,5 +38,5 @@ enum { MR = 6, NR = 16, LEVELS = 63 };
 #include "dot_int8_ymm.h"
 
 int wilor_dot_fill_avx2(wilor_dot *out, const wilor_kernels *kernels) {
-    return fill(out, kernels, "int8 avx2", 0, gemm);
+    return fill(out, kernels, "int8 avx2", gemm);
 }

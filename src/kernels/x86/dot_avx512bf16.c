@@ -15,6 +15,7 @@ static inline __m256i convert(const float *x, float inverse) {
     return narrow(_mm512_loadu_ps(x));
 }
 
+#include "cpu.h"
 #include "dot_body.h"
 
 static void put_a(const wilor_dot *d, const float *src, size_t ld, const float *top, int row,
@@ -124,7 +125,7 @@ int wilor_dot_fill_avx512bf16(wilor_dot *out, const wilor_kernels *kernels) {
                        .chunk = 42 / MR, /* 42 rows: a fifth of a hand's 210 */
                        .slices = 4,
                        .any_ldt = true,
-                       .half_bytes = NR / 2 * 4,
+                       .quick = (wilor_cpu_features() & WILOR_CPU_QUICK_BF16) != 0,
                        .a_bytes = a_numbers,
                        .a_numbers = a_numbers,
                        .b_bytes = b_numbers,

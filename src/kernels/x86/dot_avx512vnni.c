@@ -82,5 +82,5 @@ static void gemm(const wilor_dot *d, const wilor_dot_call *c) {
 }
 
 int wilor_dot_fill_avx512vnni(wilor_dot *out, const wilor_kernels *kernels) {
-    return fill(out, kernels, "int8 avx512vnni", NR / 2 * 4, gemm);
+    return fill(out, kernels, "int8 avx512vnni", gemm);
 }

@@ -25,5 +25,5 @@ enum { MR = 6, NR = 16, LEVELS = 127 };
 #include "dot_int8_ymm.h"
 
 int wilor_dot_fill_avxvnni(wilor_dot *out, const wilor_kernels *kernels) {
-    return fill(out, kernels, "int8 avxvnni", 0, gemm);
+    return fill(out, kernels, "int8 avxvnni", gemm);
 }

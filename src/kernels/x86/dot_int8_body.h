@@ -137,7 +137,7 @@ static void pack_b(const wilor_dot *d, const float *w, size_t ldc, size_t ldk, i
 }
 
 static int fill(wilor_dot *out, const wilor_kernels *kernels, const char *name,
-                size_t half_bytes, void (*gemm)(const wilor_dot *, const wilor_dot_call *)) {
+                void (*gemm)(const wilor_dot *, const wilor_dot_call *)) {
     *out = (wilor_dot){.name = name,
                        .arith = WILOR_ARITH_INT8,
                        .kernels = kernels,
@@ -147,7 +147,6 @@ static int fill(wilor_dot *out, const wilor_kernels *kernels, const char *name,
                        .chunk = 42 / MR, /* 42 rows: a fifth of a hand's 210 */
                        .slices = 4,
                        .any_ldt = true,
-                       .half_bytes = half_bytes,
                        .a_bytes = a_bytes,
                        .a_numbers = a_numbers,
                        .b_bytes = b_bytes,

@@ -1,0 +1,145 @@
+/* From /proc and /sys of Linux; other systems say less. */
+#include "machine_facts.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__linux__)
+#include <sched.h>
+#endif
+
+#if !defined(WILOR_MACHINE_BUILD)
+#define WILOR_MACHINE_BUILD "unknown"
+#endif
+
+/* What a file says behind `key` and a colon; 0: it does not. */
+static int line_of(const char *path, const char *key, char *out, size_t size) {
+    char line[512];
+    int found = 0;
+    FILE *f = fopen(path, "r");
+    while (f && !found && fgets(line, sizeof line, f)) {
+        const char *colon = strchr(line, ':');
+        found = colon && strncmp(line, key, strlen(key)) == 0;
+        if (found) {
+            line[strcspn(line, "\n")] = 0;
+            snprintf(out, size, "%s", colon + 1 + strspn(colon + 1, " \t"));
+        }
+    }
+    if (f)
+        fclose(f);
+    return found;
+}
+
+static double kilobytes_of(const char *path, const char *key) {
+    char text[64];
+    return line_of(path, key, text, sizeof text) ? strtod(text, NULL) * 1024 : 0;
+}
+
+/* The first line of a small file; 0: none. */
+static int first_line(const char *path, char *out, size_t size) {
+    FILE *f = fopen(path, "r");
+    int found = f && fgets(out, (int)size, f);
+    if (f)
+        fclose(f);
+    return found;
+}
+
+void wilor_machine_cpu(char *name, size_t size) {
+    if (!line_of("/proc/cpuinfo", "model name", name, size))
+        snprintf(name, size, "unknown processor");
+}
+
+const char *wilor_machine_build(void) { return WILOR_MACHINE_BUILD; }
+
+#if defined(__linux__)
+/* Whether no lower CPU of the mask is the same core: "0,16" or "0-1" lists a core's hyperthreads. */
+static int is_first(int cpu, const cpu_set_t *mask) {
+    char path[96], list[256];
+    snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu%d/topology/thread_siblings_list",
+             cpu);
+    if (!first_line(path, list, sizeof list))
+        return 1;
+    for (char *at = list; *at;) {
+        long from = strtol(at, &at, 10), to = from;
+        if (*at == '-')
+            to = strtol(at + 1, &at, 10);
+        for (long i = from; i <= to && i < cpu; i++)
+            if (i >= 0 && CPU_ISSET((int)i, mask))
+                return 0;
+        if (*at != ',')
+            break;
+        at++;
+    }
+    return 1;
+}
+
+int wilor_machine_cores(int *cpus, int most) {
+    cpu_set_t mask;
+    int count = 0;
+    if (sched_getaffinity(0, sizeof mask, &mask) != 0)
+        return 0;
+    for (int cpu = 0; cpu < CPU_SETSIZE; cpu++)
+        if (CPU_ISSET(cpu, &mask) && is_first(cpu, &mask)) {
+            if (count < most)
+                cpus[count] = cpu;
+            count++;
+        }
+    return count;
+}
+
+int wilor_machine_affinity(void) {
+    cpu_set_t mask;
+    return sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 0;
+}
+#else
+int wilor_machine_cores(int *cpus, int most) {
+    (void)cpus;
+    (void)most;
+    return 0;
+}
+
+int wilor_machine_affinity(void) { return 0; }
+#endif
+
+double wilor_machine_quota(void) {
+    char line[128];
+    double quota = 0, period = 0;
+    if (first_line("/sys/fs/cgroup/cpu.max", line, sizeof line)) /* "max 100000": none */
+        return sscanf(line, "%lf %lf", &quota, &period) == 2 && period > 0 ? quota / period : 0;
+    if (first_line("/sys/fs/cgroup/cpu/cpu.cfs_quota_us", line, sizeof line))
+        quota = strtod(line, NULL);
+    if (first_line("/sys/fs/cgroup/cpu/cpu.cfs_period_us", line, sizeof line))
+        period = strtod(line, NULL);
+    return quota > 0 && period > 0 ? quota / period : 0;
+}
+
+double wilor_machine_cache_bytes(void) {
+    double most = 0;
+    for (int i = 0; i < 8; i++) {
+        char path[96], line[64], *unit;
+        snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
+        if (!first_line(path, line, sizeof line))
+            break;
+        double size = strtod(line, &unit);
+        size *= *unit == 'K' ? 1024 : *unit == 'M' ? 1024 * 1024 : 1;
+        most = size > most ? size : most;
+    }
+    return most > 0 ? most : 64e6;
+}
+
+double wilor_machine_free_bytes(void) { return kilobytes_of("/proc/meminfo", "MemAvailable"); }
+
+double wilor_machine_peak_mb(void) { return kilobytes_of("/proc/self/status", "VmHWM") * 1e-6; }
+
+static int by_value(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+void wilor_machine_quantiles(double *times, int n, double out[3]) {
+    qsort(times, (size_t)n, sizeof *times, by_value);
+    out[0] = times[0];
+    out[1] = n % 2 ? times[n / 2] : (times[n / 2 - 1] + times[n / 2]) / 2;
+    out[2] = times[(9 * n + 9) / 10 - 1];
+}

@@ -1,0 +1,35 @@
+#!/usr/bin/env bash
+# check_peers.sh PYTHON PEERS BUILD FOLDER: a small run of bench/peers.py. A peer that is not installed is skipped
+# with a reason, one that is gives a ratio; ours is measured around it in any case.
+set -u
+python=$1 peers=$2 build=$3 folder=$4
+rm -rf "$folder"
+mkdir -p "$folder" && cd "$folder" || exit 1
+bad=0
+check() { # what, command...
+    local what=$1
+    shift
+    if "$@"; then echo "ok - $what"; else
+        echo "not ok - $what"
+        bad=1
+    fi
+}
+"$python" "$peers" --size small --threads 1 --runs 2 --only torch-f32,onnxruntime-int8 --no-isa --ours f32,none \
+    --build "$build" --out out.json >table 2>log
+check "it ends well" test $? -eq 0
+check "the table has ours" grep -qE '^wilor +f32 +1 ' table
+check "and says what was left out" grep -qE '^wilor-none: skipped: ' table
+check "the JSON fits it" "$python" - <<'PY'
+import json
+d = json.load(open('out.json'))
+assert d['env']['cpu'] and len(d['probes']) == 2 and isinstance(d['steady'], bool), d
+ours = [r for r in d['series'] if r['who'] == 'wilor']
+assert ours and all(0 < r['min_ms'] <= r['median_ms'] <= r['p90_ms'] for r in d['series']), d
+for peer in ('torch-f32', 'onnxruntime-int8'):
+    r = [r for r in d['series'] if r['who'] == peer]
+    assert d['skipped'].get(peer) or (r and r[0]['ratio'] > 0 and r[0]['difference']), peer
+PY
+"$python" "$peers" --size small --only nobody --out no.json --build "$build" >table 2>log
+check "a peer that nobody knows is a usage error" test $? -eq 2
+[ "$bad" -eq 0 ] || sed 's/^/#   /' log
+exit $bad

@@ -1,0 +1,85 @@
+/* Prints what the JSON says, so that both say the same. */
+#include "bench_table.h"
+
+#include "bench_peak.h"
+#include "wilor/wilor.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+/* Above this the machine was busy with something else. */
+static const double UNSTEADY = 0.05;
+
+static double value(const json_t *object, const char *key) {
+    return json_number_value(json_object_get(object, key));
+}
+
+static const char *text(const json_t *object, const char *key) {
+    return json_string_value(json_object_get(object, key));
+}
+
+static const char *plural(double n) { return n == 1 ? "" : "s"; }
+
+static void print_head(const json_t *env) {
+    printf("%s, %s, %d thread%s of %d CPU%s", text(env, "cpu"), text(env, "isa"),
+           (int)value(env, "threads"), plural(value(env, "threads")),
+           (int)value(env, "affinity"), plural(value(env, "affinity")));
+    if (value(env, "quota") > 0)
+        printf(", quota %.1f", value(env, "quota"));
+    printf("\n%s\n%s\n", wilor_build_info(), text(env, "build"));
+}
+
+static void print_row(const char *name, int indent, const json_t *object) {
+    printf("%*s%-*s %10.3f %10.3f %10.3f\n", indent, "", 16 - indent, name,
+           value(object, "min_ms"), value(object, "median_ms"), value(object, "p90_ms"));
+}
+
+/* "210 GFLOP/s: 84.2 % of f32-avx512's 247.1 and 249.0" */
+static void print_rates(const json_t *one) {
+    const json_t *peak = json_object_get(one, "peak");
+    printf("  %.0f GFLOP/s", value(one, "gflops"));
+    if (json_is_object(peak)) {
+        double before = value(peak, "before"), after = value(peak, "after");
+        printf(": %.1f %% of %s, which had %.0f before and %.0f after",
+               100 * value(one, "of_peak"), text(peak, "name"), before, after);
+        if (fabs(before - after) > UNSTEADY * fmin(before, after))
+            printf("\n  the machine was busy: the peak moved by more than %.0f %%",
+                   100 * UNSTEADY);
+    }
+    putchar('\n');
+}
+
+static void print_times(const json_t *one) {
+    const char *name;
+    json_t *stage;
+    print_row(text(one, "what"), 0, one);
+    json_object_foreach(json_object_get(one, "stages"), name, stage) print_row(name, 2, stage);
+    printf("  %s, ", text(one, "dtype"));
+    if (json_object_get(one, "hands"))
+        printf("%d hand%s, ", (int)value(one, "hands"), plural(value(one, "hands")));
+    printf("%d run%s, %.0f MB at most\n", (int)value(one, "n"), plural(value(one, "n")),
+           value(one, "rss_mb"));
+    if (json_object_get(one, "gflops"))
+        print_rates(one);
+}
+
+static int is_peak(const json_t *one) { return strcmp(text(one, "what"), "peak") == 0; }
+
+void wilor_cli_bench_table(const json_t *env, const json_t *results) {
+    size_t i;
+    json_t *one;
+    int timed = 0;
+    print_head(env);
+    putchar('\n');
+    json_array_foreach(results, i, one) {
+        if (is_peak(one)) {
+            wilor_cli_bench_peak_print(one);
+            continue;
+        }
+        if (!timed++)
+            printf("%s%-16s %10s %10s %10s\n", i ? "\n" : "", "milliseconds", "minimum",
+                   "median", "90 %");
+        print_times(one);
+    }
+}
