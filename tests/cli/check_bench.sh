@@ -71,6 +71,11 @@ usage_error "--size '640': it should be WxH" bench --size 640
 usage_error "--size '0x5'" bench --size 0x5
 usage_error "--hands '65'" bench --hands 65
 usage_error "--runs '0'" bench --runs 0
-usage_error "--dtype 'bf16' is not in this version, which has f32" bench --dtype bf16
-usage_error "--dtype 'auto'" bench --dtype auto
+for dtype in auto int8 int4; do
+    run "${b[@]}" model --hands 1 --dtype $dtype --json
+    is "--dtype $dtype" 0
+done
+check "names its arithmetic" grep -q '"dtype": "int4"' out
+fails "an arithmetic of graphics cards" 1 "dtype f16 needs a graphics card" "${b[@]}" model --dtype f16
+usage_error "--dtype 'half': it should be one of auto|f32" bench --dtype half
 finish

@@ -95,7 +95,7 @@ check "cache clean leaves what is in use" test "$(find "$folder" -name '*.packed
 check "others' files stay" test "$(cat "$folder/notes" "$folder/0123456789abcdef.packed")" = "mine
 mine"
 check "whatever their name" test -e "$folder/mine.packed"
-WILOR_PACKED_LIMIT=1M keep 4
+WILOR_PACKED_LIMIT=$((size - 100)) keep 4
 is "more than the limit: only a note" 0
 check "which says so" says "WILOR_PACKED_LIMIT"
 check "and nothing went for it" test -e "$first"

@@ -76,7 +76,7 @@ usage_error "--heads '0'" "${p[@]}" "${box[@]}" --heads 0
 usage_error "--max-pixels '12q'" "${p[@]}" "${box[@]}" --max-pixels 12q
 usage_error "--max-pixels '99999999999G'" "${p[@]}" "${box[@]}" --max-pixels 99999999999G
 usage_error "--device 'cuda:1' is not in this version, which has cpu" "${p[@]}" "${box[@]}" --device cuda:1
-usage_error "--dtype 'bf16' is not in this version, which has f32" "${p[@]}" "${box[@]}" --dtype bf16
+usage_error "--dtype 'half': it should be one of auto|f32|f32x|bf16|int8|int4" "${p[@]}" "${box[@]}" --dtype half
 usage_error "--compat 'hamer': it should be mini, wilor or mlx" "${p[@]}" "${box[@]}" --compat hamer
 usage_error "of --compat only mlx has a meaning with --crops" "${p[@]}" --crops --compat wilor
 usage_error "--warp has no meaning with --compat mlx" "${p[@]}" "${box[@]}" --compat mlx --warp cv4

@@ -71,7 +71,7 @@ static void test_of_dtype(void **state) {
             assert_true(wilor_probe_here(index));
     }
     assert_int_equal(wilor_probe_for("f32"), wilor_probe_for("f32x"));
-    assert_int_equal(wilor_probe_for("int8"), wilor_probe_for("int4"));
+    assert_int_equal(wilor_probe_for("bf16"), wilor_probe_for("int4"));
     assert_int_equal(wilor_probe_for("f16"), -1);
     assert_int_equal(wilor_probe_for("memory"), -1);
     if (wilor_probe_for("f32") >= 0) {
