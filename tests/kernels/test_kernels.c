@@ -680,7 +680,9 @@ static void bench_layernorm(const bench_data *d) {
                           d->panel, BENCH_K);
 }
 
-static void bench_gelu(const bench_data *d) { g_tier->bias_gelu_f32(d->tile, g_tier->mr, d->vector); }
+static void bench_gelu(const bench_data *d) {
+    g_tier->bias_gelu_f32(d->tile, g_tier->mr, d->vector);
+}
 
 static void bench_softmax(const bench_data *d) {
     /* From fresh scores each time: exponents of exponents would run out of range. */
