@@ -53,14 +53,9 @@ static void f32_put_a(const wilor_dot *d, const float *src, size_t ld, const flo
 static void f32_gemm(const wilor_dot *d, const wilor_dot_call *c) {
     _Alignas(64) float sums[WILOR_MAX_MR * WILOR_MAX_NR];
     float *tile = c->add ? sums : c->tile;
-    bool half = d->kernels->gemm_half_f32 && c->cols <= d->nr / 2;
-    if (half)
-        d->kernels->gemm_half_f32(c->a, c->b, c->k, tile);
-    else
-        d->kernels->gemm_f32(c->a, c->b, c->k, tile, (const float *)(const void *)c->next);
-    for (int r = 0; c->add && r < d->mr; r++)
-        for (int i = r * d->nr; i < r * d->nr + (half ? d->nr / 2 : d->nr); i++)
-            c->tile[i] += sums[i];
+    d->kernels->gemm_f32(c->a, c->b, c->k, tile, (const float *)(const void *)c->next);
+    for (int i = 0; c->add && i < d->mr * d->nr; i++)
+        c->tile[i] += sums[i];
 }
 
 int wilor_dot_fill_f32(wilor_dot *out, const wilor_kernels *kernels) {

@@ -43,7 +43,7 @@ typedef struct wilor_dot_call {
     const int *b_sum;     /* INT8: nr sums of the column's whole numbers */
     size_t k;
     int rows; /* 1 … mr: rows of the tile that are wanted, others may hold anything */
-    int cols; /* 1 … nr: the same of columns; up to nr / 2: only half of the work is done */
+    int cols; /* 1 … nr: the same of columns */
     bool add; /* tile += instead of = */
     float *tile;
     size_t ldt; /* floats between rows of the tile; nr for tables whose any_ldt is false */

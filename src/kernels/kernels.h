@@ -37,10 +37,6 @@ typedef struct wilor_kernels {
      * all). */
     void (*gemm_f32)(const float *a, const float *b, size_t k, float *tile, const float *next);
 
-    /* The first nr / 2 columns of the same tile for half of the work; b's rows are nr apart. NULL where
-     * it would save too little. */
-    void (*gemm_half_f32)(const float *a, const float *b, size_t k, float *tile);
-
     /* panel[k][width] from `rows` <= width rows of k numbers, ld apart; the rest becomes zero.
      * width is mr (A operands) or nr (B operands, also weights: a row of W is a column of B). */
     void (*pack_f32)(const float *src, size_t ld, int rows, int width, size_t k, float *panel);

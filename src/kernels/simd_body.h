@@ -122,8 +122,6 @@ static void layernorm_f32_simd(const float *x, size_t ldx, int rows, size_t k,
                                const float *gamma, const float *beta, float eps, float *out,
                                size_t ldo) {
     for (int r = 0; r < rows; r++, x += ldx, out += ldo) {
-        for (size_t i = 0; i < k; i += 16) /* the next row: another thread wrote it */
-            __builtin_prefetch(x + ldx + i);
         float mean = row_sum(x, k) / (float)k;
         float scale = 1.0f / sqrtf(row_squares(x, k, mean) / (float)k + eps);
         VF m = v_set1(mean), s = v_set1(scale);
@@ -141,13 +139,8 @@ static void add_parts_f32_simd(const float *parts, size_t apart, int count, size
     for (size_t i = 0; i < k; i += VL) {
         size_t n = k - i;
         VF sum = load_up_to(parts + i, n);
-        /* The rows behind: other threads wrote them, each line is far away. */
-        __builtin_prefetch(x + i + k);
-        __builtin_prefetch(parts + i + k);
-        for (int p = 1; p < count; p++) {
-            __builtin_prefetch(parts + (size_t)p * apart + i + k);
+        for (int p = 1; p < count; p++)
             sum = v_add(sum, load_up_to(parts + (size_t)p * apart + i, n));
-        }
         sum = v_add(sum, load_up_to(bias + i, n));
         store_up_to(x + i, v_add(load_up_to(x + i, n), sum), n);
     }

@@ -4,7 +4,6 @@
  * activations then stay in its cache as well. */
 #include "dense.h"
 
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,7 +15,8 @@ static size_t lines(size_t bytes) {
 
 /* ---------------------------------------------------------------- weights */
 
-int wilor_dense_slices(int k, int wish) {
+/* Into how many slices k can be cut when `wish` are wanted: wish or 1. */
+static int slices_of(int k, int wish) {
     return wish > 1 && wish <= MOST_SLICES && k % (wish * SLICE_STEP) == 0 ? wish : 1;
 }
 
@@ -34,22 +34,8 @@ typedef struct native_job {
     const wilor_matrix_view *matrix; /* NULL: tensor */
     const wilor_row_order *order;
     uint8_t *panels;
-    atomic_bool failed;
-    wilor_status st;
+    wilor_failure failure;
 } native_job;
-
-static wilor_status rows_of(native_job *j, int first, int rows, float *dst, wilor_error *err) {
-    wilor_status st = WILOR_OK;
-    int k = j->to->w.k;
-    for (int at = 0, run; at < rows && st == WILOR_OK;
-         at += run, dst += (size_t)run * (size_t)k) {
-        run = wilor_row_run(j->order, first + at, rows - at);
-        int from = wilor_row_source(j->order, first + at);
-        st = j->matrix ? wilor_matrix_rows_to_f32(j->matrix, from, run, dst, err)
-                       : wilor_tensor_rows_to_f32(j->tensor, from, run, dst, err);
-    }
-    return st;
-}
 
 static void native_unit(void *context, int unit, int thread) {
     native_job *j = context;
@@ -59,15 +45,11 @@ static void native_unit(void *context, int unit, int thread) {
     int panels = wilor_panels(w->w.n, dot->nr), first = unit * dot->nr;
     int rows = w->w.n - first < dot->nr ? w->w.n - first : dot->nr;
     float *src = j->l->scratch + (size_t)thread * j->l->scratch_stride;
-    wilor_status st = rows_of(j, first, rows, src, &err);
-    if (st != WILOR_OK) {
-        if (!atomic_exchange(&j->failed, true)) {
-            j->st = st;
-            if (j->l->err)
-                *j->l->err = err;
-        }
+    wilor_status st =
+        wilor_rows_read(j->order, j->tensor, j->matrix, w->w.k, first, rows, src, &err);
+    wilor_failure_note(&j->failure, j->l, st, &err);
+    if (st != WILOR_OK)
         return;
-    }
     size_t k = (size_t)w->w.k, part = k / (size_t)w->slices;
     for (size_t s = 0; s < (size_t)w->slices; s++)
         dot->pack_b(dot, src + s * part, k, 1, rows, part,
@@ -91,9 +73,14 @@ static wilor_status load_native(wilor_dense *out, wilor_loader *l, const char *p
     if (!to)
         wilor_loader_expect(l, t);
     if (to && !l->assign) {
-        native_job job = {l, out, t, plain ? NULL : &m, order, to, false, WILOR_OK};
+        native_job job = {.l = l,
+                          .to = out,
+                          .tensor = t,
+                          .matrix = plain ? NULL : &m,
+                          .order = order,
+                          .panels = to};
         wilor_threads_run(l->pool, native_unit, &job, panels);
-        WILOR_TRY(job.st);
+        WILOR_TRY(job.failure.st);
         WILOR_TRY(wilor_loader_done(l, t));
     }
 done:
@@ -106,7 +93,7 @@ wilor_status wilor_dense_load(wilor_dense *out, wilor_loader *l, const wilor_dot
     wilor_status st = WILOR_OK;
     char name[160];
     const wilor_tensor *t;
-    *out = (wilor_dense){.dot = dot, .slices = wilor_dense_slices(k, slices)};
+    *out = (wilor_dense){.dot = dot, .slices = slices_of(k, slices)};
     snprintf(name, sizeof name, "%s.weight", prefix);
     const wilor_index *index = wilor_source_find(l->source, name, &t);
     if (!index || !is_native(dot, t, bits)) {
@@ -179,7 +166,7 @@ static ready make_ready(const wilor_dense *w, int panel, int first, int last, ui
 void wilor_acts_push(wilor_acts *a, const wilor_dot *dot, int rows, int k, int slices,
                      wilor_arena *arena) {
     size_t panels = (size_t)wilor_panels(rows, dot->mr);
-    *a = (wilor_acts){.dot = dot, .rows = rows, .k = k, .slices = slices};
+    *a = (wilor_acts){.dot = dot, .k = k, .slices = slices};
     a->panel_bytes = dot->a_bytes(dot, (size_t)(k / slices));
     a->slice_bytes = panels * a->panel_bytes;
     a->panels = wilor_arena_push(arena, (size_t)slices, a->slice_bytes);

@@ -23,9 +23,6 @@ wilor_status wilor_dense_load(wilor_dense *out, wilor_loader *l, const wilor_dot
                               const char *prefix, int n, int k, const wilor_row_order *order,
                               int slices, int bits);
 
-/* Into how many slices a matrix of k inputs can be cut when `wish` are wanted: wish or 1. */
-int wilor_dense_slices(int k, int wish);
-
 /* Bytes of a thread's room for products with this matrix: a tile, and a panel being made ready. */
 size_t wilor_dense_room(const wilor_dense *w);
 
@@ -34,7 +31,7 @@ size_t wilor_dense_room(const wilor_dense *w);
 typedef struct wilor_acts {
     const wilor_dot *dot;
     uint8_t *panels; /* slices × panels of rows */
-    int rows, k;     /* most rows; columns of all slices */
+    int k;           /* columns of all slices */
     int slices;
     size_t panel_bytes, slice_bytes;
 } wilor_acts;

@@ -8,7 +8,6 @@
 #include "round16.h"
 
 #include <stdalign.h>
-#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -36,17 +35,20 @@ typedef struct pack_job {
     const wilor_matrix_view *matrix; /* NULL: tensor */
     const wilor_linear *to;
     uint8_t *stored;
-    atomic_bool failed; /* and then why */
-    wilor_status st;
+    wilor_failure failure;
 } pack_job;
 
-/* The first failure of any thread is kept. */
-static void note(pack_job *j, wilor_status st, const wilor_error *err) {
-    if (st != WILOR_OK && !atomic_exchange(&j->failed, true)) {
-        j->st = st;
-        if (j->l->err)
-            *j->l->err = *err;
+void wilor_failure_note(wilor_failure *f, const wilor_loader *l, wilor_status st,
+                        const wilor_error *err) {
+    if (st != WILOR_OK && !atomic_exchange(&f->failed, true)) {
+        f->st = st;
+        if (l->err)
+            *l->err = *err;
     }
+}
+
+static void note(pack_job *j, wilor_status st, const wilor_error *err) {
+    wilor_failure_note(&j->failure, j->l, st, err);
 }
 
 int wilor_row_source(const wilor_row_order *order, int row) {
@@ -57,18 +59,29 @@ int wilor_row_source(const wilor_row_order *order, int row) {
     return third[row % (3 * dim) / dim] * width + row / (3 * dim) * dim + row % dim;
 }
 
-int wilor_row_run(const wilor_row_order *order, int first, int rows) {
+/* How many outputs from `first` on, at most `rows`, lie one behind the other in the file. */
+static int row_run(const wilor_row_order *order, int first, int rows) {
     int dim = order->head_dim, left = dim ? dim - first % dim : rows;
     return left < rows ? left : rows;
 }
 
+wilor_status wilor_rows_read(const wilor_row_order *order, const wilor_tensor *tensor,
+                             const wilor_matrix_view *matrix, int k, int first, int rows,
+                             float *dst, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    for (int at = 0, run; at < rows && st == WILOR_OK;
+         at += run, dst += (size_t)run * (size_t)k) {
+        run = row_run(order, first + at, rows - at);
+        int from = wilor_row_source(order, first + at);
+        st = matrix ? wilor_matrix_rows_to_f32(matrix, from, run, dst, err)
+                    : wilor_tensor_rows_to_f32(tensor, from, run, dst, err);
+    }
+    return st;
+}
+
 static void read_rows(pack_job *j, int first, int rows, float *dst) {
     wilor_error err;
-    for (int at = 0, run; at < rows; at += run, dst += (size_t)run * (size_t)j->k) {
-        run = wilor_row_run(j->order, first + at, rows - at);
-        int from = wilor_row_source(j->order, first + at);
-        note(j, wilor_tensor_rows_to_f32(j->tensor, from, run, dst, &err), &err);
-    }
+    note(j, wilor_rows_read(j->order, j->tensor, NULL, j->k, first, rows, dst, &err), &err);
 }
 
 static void pack_unit(void *context, int unit, int thread) {
@@ -79,7 +92,7 @@ static void pack_unit(void *context, int unit, int thread) {
     int rows = j->n - first < t->nr ? j->n - first : t->nr;
     const float *src = j->l->scratch + (size_t)thread * j->l->scratch_stride;
     float *dst = j->l->scratch + (size_t)thread * j->l->scratch_stride;
-    if (j->in_place && wilor_row_run(j->order, first, rows) == rows)
+    if (j->in_place && row_run(j->order, first, rows) == rows)
         src = j->in_place + (size_t)wilor_row_source(j->order, first) * k;
     else if (j->tensor)
         read_rows(j, first, rows, dst);
@@ -163,7 +176,7 @@ static wilor_status stored_rows(pack_job *j, int first, int rows, uint8_t *q, fl
     size_t k = (size_t)j->k, groups = groups_of(j->to);
     for (int at = 0, run; at < rows && st == WILOR_OK; at += run) {
         size_t to = (size_t)at;
-        run = wilor_row_run(j->order, first + at, rows - at);
+        run = row_run(j->order, first + at, rows - at);
         st = wilor_matrix_rows_stored(j->matrix, wilor_row_source(j->order, first + at), run,
                                       q + to * k, scales + to * groups, biases + to * groups,
                                       err);
@@ -374,7 +387,7 @@ static wilor_status read_weights(wilor_linear *out, wilor_loader *l, const wilor
                     .stored = stored};
     wilor_threads_run(l->pool, stored ? store_unit : pack_unit, &job,
                       wilor_panels(out->n, l->kernels->nr));
-    WILOR_TRY(job.st);
+    WILOR_TRY(job.failure.st);
     WILOR_TRY(wilor_loader_done(l, t));
 done:
     return st;

@@ -15,6 +15,8 @@
 #include "tensor_source.h"
 #include "thread_pool.h"
 
+#include <stdatomic.h>
+
 typedef struct wilor_linear {
     const float *panels; /* NULL for other types than F32 */
     const float *bias;   /* zeros when the layer has none */
@@ -66,8 +68,21 @@ typedef struct wilor_row_order {
 
 /* The row of the file that output `row` is. */
 int wilor_row_source(const wilor_row_order *order, int row);
-/* How many outputs from `first` on, at most `rows`, lie one behind the other in the file. */
-int wilor_row_run(const wilor_row_order *order, int first, int rows);
+/* Outputs first … first + rows - 1 as rows of k floats, from the matrix or, where that is NULL, the
+ * tensor. */
+wilor_status wilor_rows_read(const wilor_row_order *order, const wilor_tensor *tensor,
+                             const wilor_matrix_view *matrix, int k, int first, int rows,
+                             float *dst, wilor_error *err);
+
+/* The first failure among a phase's units. */
+typedef struct wilor_failure {
+    atomic_bool failed;
+    wilor_status st; /* WILOR_OK, or why */
+} wilor_failure;
+
+/* Keep st unless it is OK or another came first; err goes to the loader's. */
+void wilor_failure_note(wilor_failure *f, const wilor_loader *l, wilor_status st,
+                        const wilor_error *err);
 
 /* PREFIX.weight (n × k, further dimensions flattened into k) and, when has_bias, PREFIX.bias. */
 wilor_status wilor_linear_load(wilor_linear *out, wilor_loader *l, const char *prefix, int n,

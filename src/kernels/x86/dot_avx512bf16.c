@@ -78,41 +78,13 @@ static inline void store_row(const wilor_dot_call *c, size_t r, size_t col, __m5
     store_row(c, r, 0, c##r##0);                                                               \
     store_row(c, r, 16, c##r##1);
 
-static void gemm_whole(const wilor_dot_call *c) {
+static void gemm(const wilor_dot *d, const wilor_dot_call *c) {
     const int *a = c->a;
     const __m512i *b = c->b;
+    (void)d;
     EACH_ROW(DECLARE)
     LOOP(STEP)
     EACH_ROW(STORE)
-}
-
-#define HALF_DECLARE(r) __m512 c##r = _mm512_setzero_ps();
-#define HALF_ROW(r)                                                                            \
-    c##r = _mm512_dpbf16_ps(c##r, BROADCAST(r), b0);                                           \
-    HALF_ROW_ENDS(c##r);
-#define HALF_STEP                                                                              \
-    {                                                                                          \
-        __m512bh b0 = LOAD(b);                                                                 \
-        EACH_ROW(HALF_ROW)                                                                     \
-        a += MR;                                                                               \
-        b += 2;                                                                                \
-    }
-#define HALF_STORE(r) store_row(c, r, 0, c##r);
-
-static void gemm_half(const wilor_dot_call *c) {
-    const int *a = c->a;
-    const __m512i *b = c->b;
-    EACH_ROW(HALF_DECLARE)
-    LOOP(HALF_STEP)
-    EACH_ROW(HALF_STORE)
-}
-
-static void gemm(const wilor_dot *d, const wilor_dot_call *c) {
-    (void)d;
-    if (c->cols > NR / 2)
-        gemm_whole(c);
-    else
-        gemm_half(c);
 }
 
 int wilor_dot_fill_avx512bf16(wilor_dot *out, const wilor_kernels *kernels) {

@@ -44,41 +44,13 @@ static inline void store_row(const wilor_dot_call *c, size_t r, size_t col, __m5
     store_row(c, r, 0, c##r##0);                                                               \
     store_row(c, r, 16, c##r##1);
 
-static void gemm_whole(const wilor_dot_call *c) {
+static void gemm(const wilor_dot *d, const wilor_dot_call *c) {
     const int *a = c->a;
     const __m512i *b = c->b, start0 = start_of(c->b_sum), start1 = start_of(c->b_sum + 16);
+    (void)d;
     EACH_ROW(DECLARE)
     LOOP(STEP)
     EACH_ROW(STORE)
-}
-
-#define HALF_DECLARE(r) __m512i c##r = start;
-#define HALF_ROW(r)                                                                            \
-    c##r = _mm512_dpbusd_epi32(c##r, _mm512_set1_epi32(a[r]), b0);                             \
-    HALF_ROW_ENDS(c##r);
-#define HALF_STEP                                                                              \
-    {                                                                                          \
-        __m512i b0 = _mm512_load_si512(b);                                                     \
-        EACH_ROW(HALF_ROW)                                                                     \
-        a += MR;                                                                               \
-        b += 2;                                                                                \
-    }
-#define HALF_STORE(r) store_row(c, r, 0, c##r);
-
-static void gemm_half(const wilor_dot_call *c) {
-    const int *a = c->a;
-    const __m512i *b = c->b, start = start_of(c->b_sum);
-    EACH_ROW(HALF_DECLARE)
-    LOOP(HALF_STEP)
-    EACH_ROW(HALF_STORE)
-}
-
-static void gemm(const wilor_dot *d, const wilor_dot_call *c) {
-    (void)d;
-    if (c->cols > NR / 2)
-        gemm_whole(c);
-    else
-        gemm_half(c);
 }
 
 int wilor_dot_fill_avx512vnni(wilor_dot *out, const wilor_kernels *kernels) {

@@ -41,7 +41,6 @@ static inline void fetch_ahead(ahead *f) {
 /* Nothing, but gcc keeps a row's products before it and others behind: left alone it gathers those of
  * several rows, for which there are no registers. */
 #define ROW_ENDS(sum0, sum1) __asm__ volatile("" : "+v"(sum0), "+v"(sum1))
-#define HALF_ROW_ENDS(sum) __asm__ volatile("" : "+v"(sum))
 
 /* All steps of a call; STEP moves `const int *a` on by MR. */
 #define LOOP(STEP)                                                                             \

@@ -121,20 +121,6 @@ static void gemm_f32_avx512(const float *a, const float *b, size_t k, float *til
             STORE(9) STORE(10) STORE(11) STORE(12) STORE(13)
 }
 
-#define HALF_DECLARE(r) VF c##r = _mm512_setzero_ps();
-#define HALF_ROW(r) c##r = _mm512_fmadd_ps(_mm512_set1_ps(a[r]), b0, c##r);
-#define HALF_STORE(r) _mm512_store_ps(tile + r * NR, c##r);
-#define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13)
-
-static void gemm_half_f32_avx512(const float *a, const float *b, size_t k, float *tile) {
-    EACH_ROW(HALF_DECLARE)
-    for (size_t i = 0; i < k; i++, a += MR, b += NR) {
-        VF b0 = _mm512_load_ps(b);
-        EACH_ROW(HALF_ROW)
-    }
-    EACH_ROW(HALF_STORE)
-}
-
 /* Rows 3i … 3i + 2 of a tile lie at p<i>, one and two steps on: five pointers and one step
  * register address all 14 rows. */
 #define CONV_ROWS(ROW)                                                                         \
@@ -253,6 +239,5 @@ void wilor_kernels_fill_avx512(wilor_kernels *t) {
     t->isa = WILOR_ISA_AVX512;
     t->expand_f32 = expand_f32;
     t->gemm_f32 = gemm_f32_avx512;
-    t->gemm_half_f32 = gemm_half_f32_avx512;
     t->conv_f32 = conv_f32_avx512;
 }
