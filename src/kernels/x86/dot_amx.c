@@ -388,17 +388,62 @@ static inline void store_sums(int rows, int cols, void *tile, size_t stride) {
         _tile_stored(3, to + 16 * stride + 64, stride);
 }
 
-/* The loops over k, for as many tiles as are wanted. STEP bytes from one step to the next. */
+/* The loops over k, for as many tiles as are wanted. STEP bytes from one step to the next.
+ *
+ * Four products: a tile is loaded again as soon as its last product of the step is on its way, so that
+ * loads run under the products that are left. Every other step takes B's tiles the other way round: it
+ * begins with the ones that were loaded first. */
+#define PRODUCTS_01(DP)                                                                        \
+    DP(0, 4, 6);                                                                               \
+    DP(1, 4, 7);                                                                               \
+    DP(3, 5, 7);                                                                               \
+    DP(2, 5, 6);
+#define PRODUCTS_10(DP)                                                                        \
+    DP(1, 4, 7);                                                                               \
+    DP(0, 4, 6);                                                                               \
+    DP(2, 5, 6);                                                                               \
+    DP(3, 5, 7);
+/* a, b: the next step's. */
+#define STEP_01(DP, a, b)                                                                      \
+    DP(0, 4, 6);                                                                               \
+    DP(1, 4, 7);                                                                               \
+    LOAD_A(a, 4);                                                                              \
+    DP(3, 5, 7);                                                                               \
+    LOAD_B((b) + TILE, 7);                                                                     \
+    DP(2, 5, 6);                                                                               \
+    LOAD_B(b, 6);                                                                              \
+    LOAD_A((a) + TILE, 5);
+#define STEP_10(DP, a, b)                                                                      \
+    DP(1, 4, 7);                                                                               \
+    DP(0, 4, 6);                                                                               \
+    LOAD_A(a, 4);                                                                              \
+    DP(2, 5, 6);                                                                               \
+    LOAD_B(b, 6);                                                                              \
+    DP(3, 5, 7);                                                                               \
+    LOAD_B((b) + TILE, 7);                                                                     \
+    LOAD_A((a) + TILE, 5);
 #define LOOP_22(DP, a, b, count, step)                                                         \
-    for (size_t i = 0; i < (count); i++, (a) += (step), (b) += (step)) {                       \
-        LOAD_B(b, 6);                                                                          \
+    {                                                                                          \
+        size_t left = (count);                                                                 \
         LOAD_A(a, 4);                                                                          \
+        LOAD_B(b, 6);                                                                          \
         LOAD_B((b) + TILE, 7);                                                                 \
         LOAD_A((a) + TILE, 5);                                                                 \
-        DP(0, 4, 6);                                                                           \
-        DP(1, 4, 7);                                                                           \
-        DP(2, 5, 6);                                                                           \
-        DP(3, 5, 7);                                                                           \
+        for (; left > 2; left -= 2) {                                                          \
+            STEP_01(DP, (a) + (step), (b) + (step))                                            \
+            fetch(&f);                                                                         \
+            (a) += 2 * (step);                                                                 \
+            (b) += 2 * (step);                                                                 \
+            STEP_10(DP, a, b)                                                                  \
+            fetch(&f);                                                                         \
+        }                                                                                      \
+        if (left == 2) {                                                                       \
+            STEP_01(DP, (a) + (step), (b) + (step))                                            \
+            fetch(&f);                                                                         \
+            PRODUCTS_10(DP)                                                                    \
+        } else {                                                                               \
+            PRODUCTS_01(DP)                                                                    \
+        }                                                                                      \
         fetch(&f);                                                                             \
     }
 #define LOOP_12(DP, a, b, count, step)                                                         \
