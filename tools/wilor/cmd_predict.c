@@ -24,101 +24,6 @@ typedef wilor_cli_run run;
 
 /* ---------------------------------------------------------------- before the pictures */
 
-static void loading(void *user, const char *what, uint64_t done, uint64_t total) {
-    wilor_cli_report_loading(user, what, done, total);
-}
-
-static void logged(void *user, wilor_log_level level, const char *text) {
-    if (level == WILOR_LOG_WARNING)
-        wilor_cli_report_note(user, "%s", text);
-}
-
-/* Files that are simply not there get the exit status of "model missing". */
-static wilor_status check_model_files(const wilor_cli_predict_options *o, wilor_error *err) {
-    const char *paths[] = {o->weights, o->mano, o->mean, o->use_detector ? o->detector : NULL};
-    const char *names[] = {"--weights", "--mano", "--mean", "--detector"};
-    wilor_status st = wilor_cli_check_file("--packed", o->packed, err);
-    if (st != WILOR_OK)
-        return st;
-    if (wilor_cli_files_are_remote(&(wilor_cli_wanted_files){.weights = o->weights}))
-        return WILOR_OK; /* looked for later */
-    for (int i = 0; st == WILOR_OK && i < 4; i++)
-        st = wilor_cli_check_file(names[i], paths[i], err);
-    return st;
-}
-
-/* From here on the options name files. Late: a download should not precede a mistyped picture. */
-static wilor_status find_files(run *r, wilor_error *err) {
-    wilor_cli_predict_options *o = &r->o;
-    wilor_cli_wanted_files w = {.weights = o->weights,
-                                .detector = o->detector,
-                                .mano = o->mano,
-                                .mean = o->mean,
-                                .need_detector = o->use_detector,
-                                .offline = o->offline};
-    wilor_status st = wilor_cli_files_find(&r->files, &w, &r->report, err);
-    o->weights = r->files.weights;
-    o->detector = r->files.detector;
-    o->mano = r->files.mano;
-    o->mean = r->files.mean;
-    return st;
-}
-
-/* What goes wrong with the packed weights only costs time. */
-static void keep_packed(run *r, const char *path) {
-    wilor_model_info info;
-    wilor_cli_quoted q;
-    wilor_error err;
-    wilor_model_get_info(r->model, &info, sizeof info);
-    if (*path && info.from_packed)
-        wilor_cli_packed_touch(&r->packed);
-    else
-        wilor_cli_packed_end(&r->packed);
-    if (r->o.packed && !info.from_packed)
-        wilor_cli_report_note(&r->report,
-                              "--packed %s is not used: made from other files, for another "
-                              "processor, by another version, or cut",
-                              wilor_cli_quote(&q, r->o.packed));
-    if (*path && !info.from_packed && wilor_cli_packed_keep(path, r->model, &err) != WILOR_OK)
-        wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err.text);
-}
-
-static wilor_status open_model(run *r, wilor_error *err) {
-    const wilor_cli_predict_options *o = &r->o;
-    char packed[WILOR_CLI_PACKED_PATH] = "";
-    wilor_model_options mo;
-    wilor_detector_options dopt;
-    wilor_model_options_init(&mo, sizeof mo);
-    mo.weights = o->weights;
-    mo.mano = o->mano;
-    mo.mean = o->mean;
-    mo.heads = o->heads;
-    mo.dtype = o->dtype;
-    mo.threads = o->threads;
-    mo.callbacks = (wilor_callbacks){
-        .user = &r->report, .log = logged, .progress = loading, .cancel = wilor_cli_cancel};
-    if (o->cache_packed && wilor_cli_packed_path(packed, o->weights, o->mano, o->mean, o->dtype,
-                                                 err) != WILOR_OK) {
-        wilor_cli_report_note(&r->report, "packed weights are not kept: %s", err->text);
-        packed[0] = 0;
-    }
-    wilor_cli_packed_begin(&r->packed, packed);
-    mo.packed = *packed ? packed : o->packed;
-    wilor_detector_options_init(&dopt, sizeof dopt);
-    dopt.detector = o->detector;
-    dopt.threads = o->threads;
-    dopt.callbacks = mo.callbacks;
-    /* The smaller file first: what is wrong with it is seen at once. */
-    wilor_status st =
-        o->use_detector ? wilor_detector_open(&r->detector, &dopt, err) : WILOR_OK;
-    if (st == WILOR_OK)
-        st = wilor_model_open(&r->model, &mo, err);
-    wilor_cli_report_clear(&r->report);
-    if (st == WILOR_OK)
-        keep_packed(r, packed);
-    return st;
-}
-
 static wilor_pipeline_options pipeline_options(const wilor_cli_predict_options *o) {
     wilor_pipeline_options po;
     int found = o->detect.max_hands ? o->detect.max_hands : MOST_FOUND;
@@ -142,7 +47,8 @@ static int choose_lanes(run *r, int threads, wilor_pipeline_options po) {
         return lanes ? (int)lanes : 1;
     long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
     po.threads = 1;
-    double each = (double)wilor_pipeline_memory(r->detector, r->model, &po, 640, 480);
+    double each =
+        (double)wilor_pipeline_memory(r->opened.detector, r->opened.model, &po, 640, 480);
     double room = pages > 0 && page > 0 ? (double)pages * (double)page / 4 : 1e9;
     if (each > 0 && each * (double)lanes > room) {
         size_t fit = (size_t)(room / each);
@@ -168,7 +74,8 @@ static wilor_status open_lanes(run *r, wilor_error *err) {
     for (int i = 0; st == WILOR_OK && i < r->lanes; i++) {
         po.threads = threads / r->lanes + (i < threads % r->lanes);
         po.threads = po.threads ? po.threads : 1;
-        st = wilor_pipeline_create(&r->pipelines[i], r->detector, r->model, &po, err);
+        st = wilor_pipeline_create(&r->pipelines[i], r->opened.detector, r->opened.model, &po,
+                                   err);
     }
     return st;
 }
@@ -228,7 +135,7 @@ static wilor_status append_scene(const run *r, size_t i, const char *path,
                                       .camera = !r->o.crops,
                                       .camera_given = r->o.camera_given};
     wilor_status st =
-        stem ? wilor_cli_gltf_append(r->gltf, &picture, r->model, out->copy, err)
+        stem ? wilor_cli_gltf_append(r->gltf, &picture, r->opened.model, out->copy, err)
              : wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while writing a scene");
     free(stem);
     return st;
@@ -284,12 +191,13 @@ static wilor_status finish(run *r, wilor_error *err) {
         st = wilor_cli_event_out_finish(&r->out, err);
     if (st == WILOR_OK && r->npz) {
         wilor_model_info info;
-        wilor_model_get_info(r->model, &info, sizeof info);
+        wilor_model_get_info(r->opened.model, &info, sizeof info);
         st = wilor_cli_npz_finish(r->npz, info.vertices,
-                                  wilor_model_faces(r->model, WILOR_RIGHT), info.faces, err);
+                                  wilor_model_faces(r->opened.model, WILOR_RIGHT), info.faces,
+                                  err);
     }
     if (st == WILOR_OK && r->gltf)
-        st = wilor_cli_gltf_finish(r->gltf, r->model, err);
+        st = wilor_cli_gltf_finish(r->gltf, r->opened.model, err);
     return st;
 }
 
@@ -331,7 +239,7 @@ static void note_without(run *r) {
 /* What must be there before a picture is looked at: 0, or the exit status. */
 static int get_ready(run *r) {
     wilor_error err = {WILOR_OK, ""};
-    wilor_status st = check_model_files(&r->o, &err);
+    wilor_status st = wilor_cli_model_files_check(&r->o, &err);
     if (st != WILOR_OK)
         return fail(r, WILOR_CLI_NO_MODEL, &err);
     if (r->o.betas_path && wilor_cli_betas_read(r->betas, r->o.betas_path, &err) != WILOR_OK)
@@ -344,7 +252,7 @@ static int get_ready(run *r) {
         return fail(r, WILOR_CLI_FAILED, &err);
     if (r->sources.count == 0)
         return WILOR_CLI_FAILED; /* and why has been said */
-    if ((st = find_files(r, &err)) != WILOR_OK)
+    if ((st = wilor_cli_model_files_find(&r->opened, &r->o, &r->report, &err)) != WILOR_OK)
         return fail(r, wilor_cli_hub_exit(st), &err);
     if (open_outputs(r, &err) != WILOR_OK)
         return fail(r, WILOR_CLI_FAILED, &err);
@@ -352,7 +260,7 @@ static int get_ready(run *r) {
         .done = r->resumed.done, .before = r->resumed.done, .total = r->sources.count};
     if (r->resumed.done == r->sources.count)
         return 0;
-    st = open_model(r, &err);
+    st = wilor_cli_model_open(&r->opened, &r->o, &r->report, &err);
     if (st == WILOR_OK)
         st = open_lanes(r, &err);
     if (st == WILOR_ERR_CANCELLED)
@@ -383,9 +291,10 @@ static int predict_run(run *r) {
 }
 
 int wilor_cli_predict(int argc, char **argv) {
-    run r = {.packed = {-1}};
+    run r = {.lanes = 0};
     wilor_error err;
     int status;
+    wilor_cli_opened_init(&r.opened);
     wilor_status st = wilor_cli_predict_options_parse(&r.o, argc, argv, &err);
     if (st == WILOR_OK && r.o.help) {
         wilor_cli_predict_help(stdout);
@@ -405,11 +314,8 @@ int wilor_cli_predict(int argc, char **argv) {
     for (int i = 0; r.pipelines && i < r.lanes; i++)
         wilor_pipeline_free(&r.pipelines[i]);
     free((void *)r.pipelines);
-    wilor_detector_free(&r.detector);
-    wilor_model_free(&r.model);
-    wilor_cli_packed_end(&r.packed);
+    wilor_cli_opened_close(&r.opened);
     wilor_cli_sources_free(&r.sources);
-    wilor_cli_files_free(&r.files);
     wilor_cli_predict_options_free(&r.o);
     return status;
 }

@@ -53,10 +53,24 @@ const char *wilor_cli_nearest(const char *word, const char *const *names, size_t
     return found;
 }
 
+static bool exists(const wilor_cli_parser *p, const wilor_cli_option *o) {
+    return !(o->flags & p->without);
+}
+
+/* The option of all tables that is most like `name`. */
+static const char *nearest(const wilor_cli_parser *p, const char *name) {
+    const char *names[128];
+    size_t n = 0;
+    for (; p; p = p->more)
+        for (size_t i = 0; i < p->count && n < sizeof names / sizeof names[0]; i++)
+            if (exists(p, &p->options[i]))
+                names[n++] = p->options[i].name;
+    return n ? wilor_cli_nearest(name, names, n, sizeof names[0]) : NULL;
+}
+
 static wilor_status unknown(const wilor_cli_parser *p, const char *name, wilor_error *err) {
     wilor_cli_quoted q;
-    const char *near =
-        wilor_cli_nearest(name, &p->options[0].name, p->count, sizeof *p->options);
+    const char *near = nearest(p, name);
     if (near)
         return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: unknown option %s; did you mean %s?",
                               p->command, wilor_cli_quote(&q, name), near);
@@ -64,50 +78,55 @@ static wilor_status unknown(const wilor_cli_parser *p, const char *name, wilor_e
                           p->command, wilor_cli_quote(&q, name), p->command);
 }
 
-static const wilor_cli_option *find(const wilor_cli_parser *p, const char *name,
-                                    size_t length) {
-    for (size_t i = 0; i < p->count; i++)
-        if (strlen(p->options[i].name) == length && !memcmp(p->options[i].name, name, length))
-            return &p->options[i];
+/* The option, and the table that has it. */
+static const wilor_cli_option *find(wilor_cli_parser **p, const char *name, size_t length) {
+    for (; *p; *p = (*p)->more)
+        for (size_t i = 0; i < (*p)->count; i++) {
+            const wilor_cli_option *o = &(*p)->options[i];
+            if (exists(*p, o) && strlen(o->name) == length && !memcmp(o->name, name, length))
+                return o;
+        }
     return NULL;
 }
 
 /* Take the option at argv[*at]; *at moves on when its value is the next word. */
 static wilor_status take(wilor_cli_parser *p, int argc, char **argv, int *at,
                          wilor_error *err) {
-    const char *word = argv[*at];
+    const char *word = argv[*at], *command = p->command;
     const char *equals = word[1] == '-' ? strchr(word, '=') : NULL;
     size_t length = equals ? (size_t)(equals - word) : strlen(word);
-    const wilor_cli_option *o = find(p, word, length);
+    wilor_cli_parser *table = p;
+    const wilor_cli_option *o = find(&table, word, length);
     if (!o) {
         char name[128];
         snprintf(name, sizeof name, "%.*s", length < 127 ? (int)length : 127, word);
         return unknown(p, name, err);
     }
     if (o->missing)
-        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s %s", p->command, o->name, o->missing);
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s %s", command, o->name, o->missing);
     uint64_t bit = (uint64_t)1 << o->id;
-    if ((p->seen & bit) && !(o->flags & WILOR_CLI_REPEAT))
-        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s is given twice", p->command, o->name);
-    p->seen |= bit;
+    if ((table->seen & bit) && !(o->flags & WILOR_CLI_REPEAT))
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s is given twice", command, o->name);
+    table->seen |= bit;
     const char *value = equals ? equals + 1 : NULL;
     if (!o->value && value)
-        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s takes no value", p->command, o->name);
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s takes no value", command, o->name);
     if (o->value && !equals) {
         if (*at + 1 >= argc || !strncmp(argv[*at + 1], "--", 2))
-            return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s needs a value: %s %s", p->command,
+            return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s needs a value: %s %s", command,
                                   o->name, o->name, o->value);
         value = argv[++*at];
     }
     if (value && !*value)
         return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s has an empty value; it should be %s",
-                              p->command, o->name, o->value);
-    return p->option(p->user, o, value, err);
+                              command, o->name, o->value);
+    return table->option(table->user, o, value, err);
 }
 
 wilor_status wilor_cli_parse(wilor_cli_parser *p, int argc, char **argv, wilor_error *err) {
     bool operands_only = false;
-    p->seen = 0;
+    for (wilor_cli_parser *table = p; table; table = table->more)
+        table->seen = 0;
     for (int i = 0; i < argc; i++) {
         wilor_status st;
         if (!operands_only && !strcmp(argv[i], "--")) {
@@ -126,11 +145,16 @@ wilor_status wilor_cli_parse(wilor_cli_parser *p, int argc, char **argv, wilor_e
 }
 
 void wilor_cli_print_options(const wilor_cli_option *options, size_t count, FILE *to) {
+    wilor_cli_print_options_without(options, count, 0, to);
+}
+
+void wilor_cli_print_options_without(const wilor_cli_option *options, size_t count, int without,
+                                     FILE *to) {
     enum { COLUMN = 30 };
 
     for (size_t i = 0; i < count; i++) {
         const wilor_cli_option *o = &options[i];
-        if (o->missing || (o->flags & WILOR_CLI_HIDDEN))
+        if (o->missing || (o->flags & (WILOR_CLI_HIDDEN | without)))
             continue;
         int width =
             fprintf(to, "  %s%s%s", o->name, o->value ? " " : "", o->value ? o->value : "");

@@ -7,7 +7,11 @@
 #include "cli_text.h"
 #include <stdio.h>
 
-enum { WILOR_CLI_REPEAT = 1, WILOR_CLI_HIDDEN = 2 };
+enum {
+    WILOR_CLI_REPEAT = 1,
+    WILOR_CLI_HIDDEN = 2,
+    WILOR_CLI_PICTURES = 4 /* of commands that take pictures one by one, not of streams */
+};
 
 typedef struct wilor_cli_option {
     const char *name;  /* "--bbox", or a short one: "-o" */
@@ -26,14 +30,19 @@ typedef struct wilor_cli_parser {
     wilor_status (*option)(void *user, const wilor_cli_option *o, const char *value,
                            wilor_error *err);
     wilor_status (*operand)(void *user, const char *text, wilor_error *err);
+    int without;   /* options with one of these flags do not exist for this command */
     uint64_t seen; /* out: bit id of each option that was given */
+    /* NULL, or a further table, with a user, an option function and a `seen` of its own. */
+    struct wilor_cli_parser *more;
 } wilor_cli_parser;
 
 /* Every error is WILOR_ERR_ARG with a line that names the option and the value. */
 wilor_status wilor_cli_parse(wilor_cli_parser *p, int argc, char **argv, wilor_error *err);
 
-/* The options that exist, a paragraph each. */
+/* The options that exist, a paragraph each; `without` as in the parser. */
 void wilor_cli_print_options(const wilor_cli_option *options, size_t count, FILE *to);
+void wilor_cli_print_options_without(const wilor_cli_option *options, size_t count, int without,
+                                     FILE *to);
 
 /* The candidate most like `word`, or NULL when none is near. stride: bytes from one to the
  * next. */

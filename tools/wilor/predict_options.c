@@ -85,9 +85,11 @@ static const wilor_cli_option g_options[] = {
     {"--bbox", "X0,Y0,X1,Y1,SIDE",
      "a hand's box in pixels, SIDE left or right; for every picture, instead\n"
      "of the detector; repeat it for more hands",
-     ID_BBOX, WILOR_CLI_REPEAT, NULL},
-    {"--detect", NULL, "run the detector, too, where boxes are given", ID_DETECT, 0, NULL},
-    {"--crops", NULL, "the pictures are 256 x 256 crops of one hand each", ID_CROPS, 0, NULL},
+     ID_BBOX, WILOR_CLI_REPEAT | WILOR_CLI_PICTURES, NULL},
+    {"--detect", NULL, "run the detector, too, where boxes are given", ID_DETECT,
+     WILOR_CLI_PICTURES, NULL},
+    {"--crops", NULL, "the pictures are 256 x 256 crops of one hand each", ID_CROPS,
+     WILOR_CLI_PICTURES, NULL},
     {"--side", "auto|left|right",
      "overrides the sides of boxes and found hands; with --crops: right\nunless given", ID_SIDE,
      0, NULL},
@@ -110,28 +112,34 @@ static const wilor_cli_option g_options[] = {
      0, NULL},
     {"--betas", "FILE", "a known person's shape: 10 numbers (text, JSON, npy, npz)", ID_BETAS,
      0, NULL},
-    {"--ndjson", NULL, "one event a line, one line a picture: the default", ID_NDJSON, 0, NULL},
-    {"--json", NULL, "readable JSON: an object for one picture, an array for more", ID_JSON, 0,
+    {"--ndjson", NULL, "one event a line, one line a picture: the default", ID_NDJSON,
+     WILOR_CLI_PICTURES, NULL},
+    {"--json", NULL, "readable JSON: an object for one picture, an array for more", ID_JSON,
+     WILOR_CLI_PICTURES, NULL},
+    {"-o", "FILE", "write the events there instead of to the standard output", ID_OUT,
+     WILOR_CLI_PICTURES, NULL},
+    {"--npz", "FILE", "all hands' arrays for numpy, under WiLoR-mini's names", ID_NPZ,
+     WILOR_CLI_PICTURES, NULL},
+    {"--obj", "FOLDER", "a mesh a hand, in the camera's frame", ID_OBJ, WILOR_CLI_PICTURES,
      NULL},
-    {"-o", "FILE", "write the events there instead of to the standard output", ID_OUT, 0, NULL},
-    {"--npz", "FILE", "all hands' arrays for numpy, under WiLoR-mini's names", ID_NPZ, 0, NULL},
-    {"--obj", "FOLDER", "a mesh a hand, in the camera's frame", ID_OBJ, 0, NULL},
-    {"--gltf", "FILE", "all hands as one glTF scene, y up: FILE.glb or FILE.gltf", ID_GLTF, 0,
-     NULL},
-    {"--overlay", "FOLDER", "a picture with the mesh and the skeleton a picture", ID_OVERLAY, 0,
-     NULL},
+    {"--gltf", "FILE", "all hands as one glTF scene, y up: FILE.glb or FILE.gltf", ID_GLTF,
+     WILOR_CLI_PICTURES, NULL},
+    {"--overlay", "FOLDER", "a picture with the mesh and the skeleton a picture", ID_OVERLAY,
+     WILOR_CLI_PICTURES, NULL},
     {"--include", "LIST", "in the events: det,mano,xr26,vertices,gesture,angles; det",
      ID_INCLUDE, 0, NULL},
-    {"--expect-hands", NULL, "exit with 3 when no hand comes out", ID_EXPECT_HANDS, 0, NULL},
+    {"--expect-hands", NULL, "exit with 3 when no hand comes out", ID_EXPECT_HANDS,
+     WILOR_CLI_PICTURES, NULL},
     {"--resume", NULL, "go on with an interrupted run: FILE of -o grows as FILE.part",
-     ID_RESUME, 0, NULL},
+     ID_RESUME, WILOR_CLI_PICTURES, NULL},
     {"--device", "auto|cpu", "where to compute", ID_DEVICE, 0, NULL},
     {"--dtype", WILOR_CLI_DTYPES, "the model's arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
-    {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES, 0, NULL},
+    {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES,
+     WILOR_CLI_PICTURES, NULL},
     {"--max-pixels", "N", "refuse larger pictures; 256M", ID_MAX_PIXELS, 0, NULL},
     {"--full-path", NULL, "compute what can change nothing, too: for checking", ID_FULL_PATH,
-     WILOR_CLI_HIDDEN, NULL},
+     WILOR_CLI_HIDDEN | WILOR_CLI_PICTURES, NULL},
     {"--cache-packed", NULL, "keep the weights as this processor wants them: quick starts",
      ID_CACHE_PACKED, 0, NULL},
     {"--packed", "FILE", "map the weights as wilor convert --to packed wrote them", ID_PACKED,
@@ -140,8 +148,8 @@ static const wilor_cli_option g_options[] = {
     {"--quiet", NULL, "errors only on the standard error", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
-    {"--bin", NULL, "", 0, 0, NOT_HERE},
-    {"--bvh", "FILE", "", 0, 0, NOT_HERE},
+    {"--bin", NULL, "", 0, WILOR_CLI_PICTURES, NOT_HERE},
+    {"--bvh", "FILE", "", 0, WILOR_CLI_PICTURES, NOT_HERE},
     {"--pages", "map|huge", "", 0, 0, NOT_HERE},
 };
 
@@ -150,7 +158,7 @@ enum { OPTION_COUNT = sizeof g_options / sizeof g_options[0] };
 static wilor_status bad(const wilor_cli_option *o, const char *value, const char *wanted,
                         wilor_error *err) {
     wilor_cli_quoted q;
-    return wilor_cli_fail(err, WILOR_ERR_ARG, "predict: %s %s: it should be %s", o->name,
+    return wilor_cli_fail(err, WILOR_ERR_ARG, "%s %s: it should be %s", o->name,
                           wilor_cli_quote(&q, value), wanted);
 }
 
@@ -300,8 +308,8 @@ static wilor_status take_only(const wilor_cli_option *o, const char *value, wilo
     wilor_cli_quoted q;
     if (!strcmp(value, "auto") || !strcmp(value, only))
         return WILOR_OK;
-    return wilor_cli_fail(err, WILOR_ERR_ARG, "predict: %s %s " NOT_HERE ", which has %s",
-                          o->name, wilor_cli_quote(&q, value), only);
+    return wilor_cli_fail(err, WILOR_ERR_ARG, "%s %s " NOT_HERE ", which has %s", o->name,
+                          wilor_cli_quote(&q, value), only);
 }
 
 static void take_flag(wilor_cli_predict_options *p, int id) {
@@ -363,15 +371,22 @@ static bool take_path(wilor_cli_predict_options *p, int id, const char *value) {
     return path != NULL;
 }
 
+/* Every message says which command it is of. */
+static wilor_status in_command(wilor_status st, const char *command, wilor_error *err) {
+    if (st != WILOR_OK && err) {
+        wilor_error bare = *err;
+        wilor_cli_fail(err, st, "%s: %.480s", command, bare.text);
+    }
+    return st;
+}
+
 typedef struct parsing {
     wilor_cli_predict_options *p;
     wilor_cli_parser parser;
 } parsing;
 
-static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
-                                wilor_error *err) {
-    parsing *now = user;
-    wilor_cli_predict_options *p = now->p;
+static wilor_status take_value(wilor_cli_predict_options *p, const wilor_cli_option *o,
+                               const char *value, wilor_error *err) {
     if (take_path(p, o->id, value))
         return WILOR_OK;
     switch (o->id) {
@@ -425,6 +440,12 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
     }
 }
 
+static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
+                                wilor_error *err) {
+    parsing *now = user;
+    return in_command(take_value(now->p, o, value, err), now->parser.command, err);
+}
+
 static wilor_status take_operand(void *user, const char *text, wilor_error *err) {
     parsing *now = user;
     (void)err;
@@ -442,14 +463,13 @@ static const char *option_name(int id) {
 /* Two options that exclude each other. */
 static wilor_status exclude(uint64_t seen, int a, int b, wilor_error *err) {
     if ((seen >> a & 1) && (seen >> b & 1))
-        return wilor_cli_fail(err, WILOR_ERR_ARG, "predict: %s and %s exclude each other",
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s and %s exclude each other",
                               option_name(a), option_name(b));
     return WILOR_OK;
 }
 
 static wilor_status no_meaning(int id, const char *where, wilor_error *err) {
-    return wilor_cli_fail(err, WILOR_ERR_ARG, "predict: %s has no meaning %s", option_name(id),
-                          where);
+    return wilor_cli_fail(err, WILOR_ERR_ARG, "%s has no meaning %s", option_name(id), where);
 }
 
 /* A crop has no place in a picture and no camera: what speaks of them is an error, not ignored. */
@@ -464,10 +484,10 @@ static wilor_status check_crops(const wilor_cli_predict_options *p, uint64_t see
             return no_meaning(none[i], "with --crops", err);
     if ((seen >> ID_COMPAT & 1) && p->compat != WILOR_COMPAT_MLX)
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "predict: of --compat only mlx has a meaning with --crops");
+                              "of --compat only mlx has a meaning with --crops");
     if (p->include & WILOR_CLI_XR26)
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "predict: --include xr26 has no meaning with --crops: the joints "
+                              "--include xr26 has no meaning with --crops: the joints "
                               "need a camera");
     return WILOR_OK;
 }
@@ -492,18 +512,17 @@ static wilor_status check_resume(const wilor_cli_predict_options *p, wilor_error
     const char *other = p->json ? "--json" : p->npz ? "--npz" : p->gltf ? "--gltf" : NULL;
     if (other)
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "predict: --resume cannot go on with %s, which is written in one "
+                              "--resume cannot go on with %s, which is written in one "
                               "piece at the end; leave it out, or leave --resume out",
                               other);
     if (!p->out || !strcmp(p->out, "-"))
-        return wilor_cli_fail(
-            err, WILOR_ERR_ARG,
-            "predict: --resume needs a file of events to go on with: -o FILE");
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "--resume needs a file of events to go on with: -o FILE");
     for (size_t i = 0; i < p->input_count; i++)
         if (!strcmp(p->inputs[i], "-"))
             return wilor_cli_fail(
                 err, WILOR_ERR_ARG,
-                "predict: --resume needs pictures that are files, not the standard input");
+                "--resume needs pictures that are files, not the standard input");
     return WILOR_OK;
 }
 
@@ -512,11 +531,9 @@ static wilor_status check_inputs(const wilor_cli_predict_options *p, wilor_error
     for (size_t i = 0; i < p->input_count; i++)
         pipes += !strcmp(p->inputs[i], "-");
     if (p->input_count == 0)
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "predict: no picture given; see wilor predict --help");
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "no picture given; see wilor predict --help");
     if (pipes > 1)
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "predict: the standard input, -, is given twice");
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "the standard input, -, is given twice");
     return WILOR_OK;
 }
 
@@ -524,11 +541,10 @@ static wilor_status check_hands(wilor_cli_predict_options *p, wilor_error *err) 
     for (int i = 0; i < p->box_count; i++) {
         wilor_box *box = &p->boxes[i];
         if (box->score < 0 && p->side < 0)
-            return wilor_cli_fail(
-                err, WILOR_ERR_ARG,
-                "predict: --bbox %g,%g,%g,%g does not say which hand: add ,left or "
-                ",right, or give --side",
-                box->box[0], box->box[1], box->box[2], box->box[3]);
+            return wilor_cli_fail(err, WILOR_ERR_ARG,
+                                  "--bbox %g,%g,%g,%g does not say which hand: add ,left or "
+                                  ",right, or give --side",
+                                  box->box[0], box->box[1], box->box[2], box->box[3]);
         box->score = 1.0f;
         if (p->side >= 0)
             box->side = (wilor_side)p->side;
@@ -542,19 +558,18 @@ static wilor_status check_files(const wilor_cli_predict_options *p, wilor_error 
     const char *ending = p->gltf ? wilor_cli_ending(p->gltf) : ".glb";
     wilor_cli_quoted q;
     if (strcasecmp(ending, ".glb") != 0 && strcasecmp(ending, ".gltf") != 0)
-        return wilor_cli_fail(
-            err, WILOR_ERR_ARG,
-            "predict: --gltf %s: it should be a name that ends in .glb or .gltf",
-            wilor_cli_quote(&q, p->gltf));
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "--gltf %s: it should be a name that ends in .glb or .gltf",
+                              wilor_cli_quote(&q, p->gltf));
     for (int a = 0; a < 3; a++)
         for (int b = a + 1; b < 3; b++)
             if (paths[a] && paths[b] && !strcmp(paths[a], paths[b]))
-                return wilor_cli_fail(err, WILOR_ERR_ARG,
-                                      "predict: %s and %s name the same file", names[a],
-                                      names[b]);
+                return wilor_cli_fail(err, WILOR_ERR_ARG, "%s and %s name the same file",
+                                      names[a], names[b]);
     return WILOR_OK;
 }
 
+/* What pictures one by one and a stream of them have in common. */
 static wilor_status check(wilor_cli_predict_options *p, uint64_t seen, wilor_error *err) {
     static const int pairs[][2] = {{ID_JSON, ID_NDJSON},
                                    {ID_INTRINSICS, ID_FOV},
@@ -569,23 +584,26 @@ static wilor_status check(wilor_cli_predict_options *p, uint64_t seen, wilor_err
         return st;
     p->camera_given = p->predict.has_intrinsics || p->fov > 0 || p->predict.focal > 0;
     if (p->distorted && !p->camera_given)
-        return wilor_cli_fail(
-            err, WILOR_ERR_ARG,
-            "predict: --distortion needs a camera: --intrinsics, --fov or --focal");
-    st = check_inputs(p, err);
-    if (st == WILOR_OK)
-        st = check_files(p, err);
-    if (st == WILOR_OK)
-        st = check_detector(p, seen, err);
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "--distortion needs a camera: --intrinsics, --fov or --focal");
+    st = check_detector(p, seen, err);
     if (st == WILOR_OK)
         st = check_hands(p, err);
-    if (st == WILOR_OK && p->resume)
-        st = check_resume(p, err);
     if (st == WILOR_OK && p->packed && p->cache_packed)
         st = wilor_cli_fail(err, WILOR_ERR_ARG,
-                            "predict: --packed names the file; --cache-packed lets wilor keep "
+                            "--packed names the file; --cache-packed lets wilor keep "
                             "one: give either");
     return st;
+}
+
+static wilor_status check_pictures(wilor_cli_predict_options *p, uint64_t seen,
+                                   wilor_error *err) {
+    wilor_status st = check(p, seen, err);
+    if (st == WILOR_OK)
+        st = check_inputs(p, err);
+    if (st == WILOR_OK)
+        st = check_files(p, err);
+    return st == WILOR_OK && p->resume ? check_resume(p, err) : st;
 }
 
 /* What follows from what was given. */
@@ -598,8 +616,8 @@ static void fill_in(wilor_cli_predict_options *p, uint64_t seen) {
     p->detect.force_side = p->side + 1;
 }
 
-wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int argc,
-                                             char **argv, wilor_error *err) {
+static wilor_status begin(wilor_cli_predict_options *o, int argc, const char *command,
+                          wilor_error *err) {
     *o = (wilor_cli_predict_options){0};
     o->side = -1;
     wilor_predict_options_init(&o->predict, sizeof o->predict);
@@ -609,7 +627,12 @@ wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int a
     o->inputs = calloc(most, sizeof *o->inputs);
     o->boxes = calloc(most, sizeof *o->boxes);
     if (!o->inputs || !o->boxes)
-        return wilor_cli_fail(err, WILOR_ERR_NOMEM, "predict: out of memory");
+        return wilor_cli_fail(err, WILOR_ERR_NOMEM, "%s: out of memory", command);
+    return WILOR_OK;
+}
+
+wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int argc,
+                                             char **argv, wilor_error *err) {
     parsing now = {.p = o,
                    .parser = {.command = "predict",
                               .options = g_options,
@@ -617,11 +640,48 @@ wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int a
                               .option = take_option,
                               .operand = take_operand}};
     now.parser.user = &now;
-    wilor_status st = wilor_cli_parse(&now.parser, argc, argv, err);
+    wilor_status st = begin(o, argc, "predict", err);
+    if (st != WILOR_OK)
+        return st;
+    st = wilor_cli_parse(&now.parser, argc, argv, err);
     if (st == WILOR_OK && !o->help)
-        st = check(o, now.parser.seen, err);
+        st = in_command(check_pictures(o, now.parser.seen, err), "predict", err);
     fill_in(o, now.parser.seen);
     return st;
+}
+
+static wilor_status take_own_operand(void *user, const char *text, wilor_error *err) {
+    parsing *now = user;
+    wilor_cli_parser *own = now->parser.more;
+    return own->operand(own->user, text, err);
+}
+
+wilor_status wilor_cli_stream_options_parse(wilor_cli_predict_options *o, wilor_cli_parser *own,
+                                            int argc, char **argv, wilor_error *err) {
+    parsing now = {.p = o,
+                   .parser = {.command = own->command,
+                              .options = g_options,
+                              .count = OPTION_COUNT,
+                              .option = take_option,
+                              .operand = take_own_operand,
+                              .without = WILOR_CLI_PICTURES,
+                              .more = own}};
+    now.parser.user = &now;
+    wilor_status st = begin(o, argc, own->command, err);
+    if (st != WILOR_OK)
+        return st;
+    st = wilor_cli_parse(&now.parser, argc, argv, err);
+    if (st == WILOR_OK && !o->help)
+        st = in_command(check(o, now.parser.seen, err), own->command, err);
+    fill_in(o, now.parser.seen);
+    if (!(now.parser.seen >> ID_DTYPE & 1))
+        o->dtype = WILOR_DTYPE_AUTO;
+    o->cache_packed = !o->packed && !wilor_cli_is_formula(o->weights ? o->weights : "");
+    return st;
+}
+
+void wilor_cli_stream_options_help(FILE *to) {
+    wilor_cli_print_options_without(g_options, OPTION_COUNT, WILOR_CLI_PICTURES, to);
 }
 
 void wilor_cli_predict_options_free(wilor_cli_predict_options *o) {

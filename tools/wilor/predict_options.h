@@ -56,6 +56,14 @@ wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int a
                                              char **argv, wilor_error *err);
 void wilor_cli_predict_options_free(wilor_cli_predict_options *o);
 
+/* The same for a command that takes a stream of pictures: without the options of single pictures, with
+ * the ones of `own` beside them, which takes the operands, too; it names the command. dtype is AUTO and
+ * packed weights are kept unless the command line says otherwise. */
+wilor_status wilor_cli_stream_options_parse(wilor_cli_predict_options *o, wilor_cli_parser *own,
+                                            int argc, char **argv, wilor_error *err);
+/* Its options but own's. */
+void wilor_cli_stream_options_help(FILE *to);
+
 /* The camera and the rest for a picture of this size. betas: NULL, or 10 numbers. */
 wilor_predict_options wilor_cli_predict_options_for(const wilor_cli_predict_options *o,
                                                     int width, int height, const float *betas);

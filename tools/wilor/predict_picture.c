@@ -131,10 +131,10 @@ static wilor_status write_overlay(const wilor_cli_run *r, const char *stem,
         return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while drawing an overlay");
     snprintf(path, room, "%s/%s.overlay.png", r->o.overlay, stem);
     wilor_overlay_options_init(&oo, sizeof oo);
-    wilor_model_get_info(r->model, &info, sizeof info);
+    wilor_model_get_info(r->opened.model, &info, sizeof info);
     if (info.label && *info.label) /* test weights: nobody should take this for a result */
         oo.label = info.label;
-    wilor_status st = wilor_overlay_draw(&drawn, picture, r->model, hands, &oo, err);
+    wilor_status st = wilor_overlay_draw(&drawn, picture, r->opened.model, hands, &oo, err);
     if (st == WILOR_OK) {
         wilor_picture view = wilor_image_view(&drawn);
         st = wilor_image_write(&view, path, 90, err);
@@ -156,7 +156,8 @@ static void write_files(const wilor_cli_run *r, size_t i, const wilor_picture *p
         st = wilor_cli_fail(&err, WILOR_ERR_NOMEM, "out of memory while writing files");
     for (int h = 0; r->o.obj && st == WILOR_OK && h < hands->n; h++)
         if (!hands->failed[h])
-            st = wilor_cli_obj_write(r->o.obj, stem, r->model, hands, h, !r->o.crops, &err);
+            st = wilor_cli_obj_write(r->o.obj, stem, r->opened.model, hands, h, !r->o.crops,
+                                     &err);
     if (st == WILOR_OK && r->o.overlay)
         st = write_overlay(r, stem, picture, hands, &err);
     if (st != WILOR_OK) {
@@ -170,7 +171,7 @@ static void write_files(const wilor_cli_run *r, size_t i, const wilor_picture *p
 static void tell(const wilor_cli_run *r, const wilor_cli_event *event, const wilor_hands *hands,
                  wilor_cli_outcome *out) {
     json_t *json = NULL;
-    out->fatal = wilor_cli_event_build(&json, event, r->model, hands, &out->err);
+    out->fatal = wilor_cli_event_build(&json, event, r->opened.model, hands, &out->err);
     if (out->fatal == WILOR_OK) {
         out->event = wilor_cli_event_out_text(&r->out, json);
         if (r->npz || r->gltf)

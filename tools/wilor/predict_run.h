@@ -2,10 +2,9 @@
 #ifndef WILOR_CLI_PREDICT_RUN_H
 #define WILOR_CLI_PREDICT_RUN_H
 
-#include "default_files.h"
 #include "event_json.h"
 #include "event_out.h"
-#include "packed_cache.h"
+#include "model_open.h"
 #include "predict_options.h"
 #include "report.h"
 #include "resume_file.h"
@@ -20,10 +19,7 @@ typedef struct wilor_cli_run {
     wilor_cli_resumed resumed;
     wilor_cli_npz *npz;
     wilor_cli_gltf *gltf;
-    wilor_cli_packed_use packed; /* of the cache */
-    wilor_model *model;
-    wilor_detector *detector;
-    wilor_cli_files files;      /* what o.weights and so on point at, when it was looked for */
+    wilor_cli_opened opened;
     wilor_pipeline **pipelines; /* one a lane */
     int lanes;
     float betas[10];
