@@ -7,7 +7,17 @@
 #include "wilor/wilor.h"
 #include <stdbool.h>
 
-enum { WILOR_CLI_POINTS = 21, WILOR_CLI_XR_JOINTS = 26, WILOR_CLI_SESSION_DIGITS = 32 };
+enum {
+    WILOR_CLI_POINTS = 21,
+    WILOR_CLI_XR_JOINTS = 26,
+    WILOR_CLI_ANGLES_OF = 15, /* joints */
+    WILOR_CLI_SESSION_DIGITS = 32
+};
+
+/* A place: metres, and x y z w with w >= 0. */
+typedef struct wilor_cli_pose {
+    double p[3], q[4];
+} wilor_cli_pose;
 
 typedef enum wilor_cli_clock {
     WILOR_CLI_MONOTONIC = 0, /* CLOCK_MONOTONIC of this machine */
@@ -39,8 +49,9 @@ typedef struct wilor_cli_live_hand {
     bool has_velocity;
     float velocity[3], angular_velocity[3]; /* of the wrist: m/s, rad/s */
     wilor_gesture gesture;
-    wilor_xr_joint xr26[WILOR_CLI_XR_JOINTS];
-    const float *vertices_3d; /* event.vertices × 3, or NULL: not kept */
+    wilor_xr_joint xr26[WILOR_CLI_XR_JOINTS]; /* all flags 0: there are none */
+    float angles[WILOR_CLI_ANGLES_OF][2];     /* flexion, abduction; with WILOR_CLI_ANGLES */
+    const float *vertices_3d;                 /* event.vertices × 3, or NULL: not kept */
 } wilor_cli_live_hand;
 
 /* The same for all events of an engine. */
@@ -78,6 +89,9 @@ typedef struct wilor_cli_live_event {
     int n;
     const wilor_cli_live_hand *hands;
     const wilor_cli_live_model *model;
+    /* NULL: 3D is in the camera's frame. Else the camera's place in the frame that 3D is in
+     * (extrinsics_file.h): makers leave it NULL. */
+    const wilor_cli_pose *extrinsics;
 } wilor_cli_live_event;
 
 #endif
