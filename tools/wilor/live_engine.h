@@ -10,6 +10,7 @@
 #define WILOR_CLI_LIVE_ENGINE_H
 
 #include "live_event.h"
+#include "predict_options.h"
 
 typedef struct wilor_cli_engine wilor_cli_engine;
 
@@ -28,22 +29,29 @@ typedef struct wilor_cli_frame {
 typedef void (*wilor_cli_sink_fn)(void *user, const wilor_cli_live_event *event,
                                   const wilor_picture *picture, uint64_t giver);
 
+/* What is read here lives as long as the engine. */
 typedef struct wilor_cli_engine_options {
     const char *stream;
     const wilor_detector *detector;
     const wilor_model *model;
     wilor_cli_live_model facts;
-    int threads, max_hands;
-    bool keep_all;    /* no frame is dropped: give waits */
-    bool track;       /* else every frame stands alone, ids are new each time */
-    bool skip_empty;  /* no event without hands */
-    double smooth;    /* 0 … 1 */
-    int detect_every; /* 0: adapts */
-    int hold_ms;
+    int threads, max_hands; /* 0: the library's choice */
+    bool keep_all;          /* no frame is dropped: give waits */
+    bool track;             /* else every frame stands alone, ids are new each time */
+    bool skip_empty;        /* no event without hands */
+    double smooth;          /* 0 … 1 */
+    int detect_every;       /* 0: adapts */
+    double hold;            /* seconds */
     unsigned include;
     wilor_compat compat;
     wilor_detect_options detect;
+    /* How the camera and the rest follow from a frame's size; NULL: predict as it stands. */
+    const wilor_cli_predict_options *options;
+    const float *betas; /* NULL, or 10 numbers, with options */
     wilor_predict_options predict;
+    /* NULL, or told on the worker's thread why a frame has no event. */
+    void (*failed)(void *user, const wilor_cli_frame *frame, const wilor_error *err);
+    void *failed_user;
 } wilor_cli_engine_options;
 
 /* Takes everything and starts the worker. The detector and the model stay the caller's. */
@@ -61,8 +69,9 @@ wilor_status wilor_cli_engine_give(wilor_cli_engine *engine, const wilor_cli_fra
                                    wilor_error *err);
 
 /* A picture of its own, outside the stream (POST /predict): waits for the worker, which takes it between
- * two frames; fn is called once on the worker's thread with the event (ids are new, no tracking).
- * boxes: NULL, or n of them instead of the detector. ERR_LIMIT: too many wait already. */
+ * two frames. fn is called once on the worker's thread with the event (ids 1, 2, …, no tracking), or with
+ * event NULL: it failed, or the engine stops. The picture and the boxes are copied. boxes: NULL, or n of
+ * them instead of the detector. ERR_LIMIT: too many wait already, fn is not called. */
 wilor_status wilor_cli_engine_ask(wilor_cli_engine *engine, const wilor_picture *picture,
                                   const wilor_box *boxes, int n, const wilor_detect_options *d,
                                   const wilor_predict_options *p, unsigned include,
