@@ -309,6 +309,7 @@ static void run_frame(wilor_cli_engine *e, unsigned dropped) {
     event.dropped = dropped;
     event.lost = tracks->lost_id;
     event.lost_count = tracks->lost;
+    event.results = tracks->hands;
     fill_camera(&event, &p, tracks->hands);
     fill_timing(&event, f, start, tracks->hands);
     count_event(e, &event);
@@ -343,6 +344,7 @@ static void run_ask(wilor_cli_engine *e, ask *a) {
         wilor_cli_live_hand_fill(hand, e->o.model, hands, i, a->include);
         hand->id = (uint32_t)event.n;
     }
+    event.results = hands;
     fill_camera(&event, &a->predict, hands);
     fill_timing(&event, f, start, hands);
     count_event(e, &event);

@@ -92,6 +92,8 @@ typedef struct wilor_cli_live_event {
     /* NULL: 3D is in the camera's frame. Else the camera's place in the frame that 3D is in
      * (extrinsics_file.h): makers leave it NULL. */
     const wilor_cli_pose *extrinsics;
+    /* What the hands were made of, in the camera's frame, failed ones among them; NULL: not at hand. */
+    const wilor_hands *results;
 } wilor_cli_live_event;
 
 #endif

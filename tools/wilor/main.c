@@ -23,7 +23,7 @@ static const command g_commands[] = {
     {"predict", wilor_cli_predict, "3D hands from pictures"},
     {"info", wilor_cli_info, "what a file of weights or hand data is"},
     {"bench", wilor_cli_bench, "how fast this machine is at it"},
-    {"live", NULL, ""},
+    {"live", wilor_cli_live, "3D hands from a camera or a video, as they come"},
     {"serve", NULL, ""},
     {"download", wilor_cli_download,
      "weights from a model hub, into the cache that Python shares"},
