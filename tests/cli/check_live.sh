@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# wilor live: numbered pictures, raw frames on the standard input, each output; bad sources, interrupts. Video
+# files and devices are where FFmpeg is (check_live_video.sh).
+# shellcheck source=cli_lib.sh
+. "${0%/*}/cli_lib.sh"
+model
+cd "$scratch" || exit 1
+events() { "${WILOR_TEST_PYTHON:-python3}" "$here/live_events.py" "$@"; }
+here=$(cd "${0%/*}" && pwd)
+"${WILOR_TEST_PYTHON:-python3}" -c 'import json' 2>/dev/null || skip_all "no python3"
+mkdir frames
+for i in 0 1 2 3 4 5 6 7; do "$CLI_MAKE_PICTURE" "frames/f-$i.png" 96 80 1 || exit 1; done
+"$CLI_MAKE_PICTURE" small.png 64 48 2 || exit 1
+live=(live "${weights[@]}" --threads 1 --detector random:micro --max-hands 3)
+
+usage_error "no source given" live "${weights[@]}"
+usage_error "one source at a time" live a.mp4 b.mp4
+usage_error "--smooth 2: it should be" live frames --smooth 2
+usage_error "--size 640: it should be" live frames --size 640
+usage_error "exclude each other" live frames --bin --ndjson
+usage_error "no meaning with --no-track" live frames --no-track --hold 10
+usage_error "unknown option --crops" live frames --crops
+usage_error "did you mean --smooth" live frames --smoth 1
+usage_error "it should be a name that ends in .glb" live frames --gltf a.obj
+fails "a source that is not there" 1 "nothing.mp4" "${live[@]}" nothing.mp4
+fails "weights that are not there" 4 "none.ckpt" live frames --weights none.ckpt --detector random:micro
+
+run "${live[@]}" frames
+is "a folder of pictures" 0
+cp out first
+check "its events" events out frames=8 hands=some ids=stable "bye=end of the source"
+run "${live[@]}" frames --threads 2
+strip() { sed -E 's/"(t_ready|t_utc|session|timing|wait|total)":("[^"]*"|\{[^}]*\}|[0-9]+),?//g' "$1"; }
+check "two threads say the same" test "$(strip out)" = "$(strip first)"
+run "${live[@]}" 'frames/f-%d.png' --no-track
+check "without tracking ids are new" events out frames=8 hands=some ids=new states=detected
+run "${live[@]}" frames --conf 1 --skip-empty
+check "--skip-empty has no empty events" events out frames=0
+run "${live[@]}" frames --conf 1
+check "an empty event a frame" events out frames=8 hands=none
+run "${live[@]}" frames --include mano,xr26,vertices,gesture,angles,det --stream left-eye
+check "everything included" events out frames=8 hands=some
+check "under the stream's name" grep -q '"stream":"left-eye"' out
+check "with joints, mesh and angles" grep -q '"xr26":\[.*"angles":\[\[' out
+run "${live[@]}" frames -o events.ndjson --npz live.npz --quiet
+check "-o takes the lines" events events.ndjson frames=8
+check "nothing on the standard output" empty out
+check "an npz of all hands" test -s live.npz
+run "${live[@]}" frames --bin -o events.bin
+is "binary records" 0
+check "begin with WLE1" test "$(head -c 4 events.bin)" = WLE1
+run "${live[@]}" frames --gltf take.glb --bvh take.bvh
+is "takes" 0
+check "a scene" test "$(head -c 4 take.glb)" = glTF
+check "a bvh a hand" bash -c 'ls take_*_right.bvh take_*_left.bvh 2>/dev/null | grep -q .'
+run "${live[@]}" frames --realtime --fps 60
+check "at its own pace" events out hands=some
+check "no temporary files" no_leftovers .
+
+: >out
+"$WILOR" "${live[@]}" frames --loop --realtime >out 2>err &
+pid=$!
+for _ in $(seq 600); do
+    [ "$(grep -c '"hands"' out)" -gt 12 ] && break
+    sleep 0.1
+done
+kill -INT "$pid"
+wait "$pid"
+rc=$?
+is "an interrupt" 130
+check "ends with a bye" events out bye=interrupted hands=some
+finish
