@@ -34,6 +34,15 @@ strip() { sed -E 's/"(t_ready|t_utc|session|timing|wait|total)":("[^"]*"|\{[^}]*
 check "two threads say the same" test "$(strip out)" = "$(strip first)"
 run "${live[@]}" 'frames/f-%d.png' --no-track
 check "without tracking ids are new" events out frames=8 hands=some ids=new states=detected
+run "${live[@]}" frames --two-sided --smooth 0.5
+check "smoothed from both sides" events out frames=8 hands=some ids=stable
+run "${live[@]}" frames --two-sided --smooth 0
+strip out >a
+run "${live[@]}" frames --smooth 0
+strip out >b
+check "which does nothing without smoothing" cmp a b
+usage_error "--overlay takes frames as they come" live frames --two-sided --overlay a.mp4
+usage_error "needs a whole file" live frames --two-sided --realtime
 run "${live[@]}" frames --conf 1 --skip-empty
 check "--skip-empty has no empty events" events out frames=0
 run "${live[@]}" frames --conf 1

@@ -84,7 +84,7 @@ static wilor_cli_engine_options engine_options(run *r) {
                                       .keep_all = !r->source.info.live && !o->source.realtime,
                                       .track = o->tracking.track,
                                       .skip_empty = o->tracking.skip_empty,
-                                      .smooth = o->tracking.smooth,
+                                      .smooth = o->two_sided ? 0 : o->tracking.smooth,
                                       .detect_every = o->tracking.detect_every,
                                       .hold = o->tracking.hold,
                                       .include = o->p.include,
@@ -117,8 +117,12 @@ static int get_ready(run *r) {
         st = wilor_cli_live_source_open(&r->source, &r->video, &err);
     if (st == WILOR_ERR_CANCELLED)
         return WILOR_CLI_INTERRUPTED;
+    if (st == WILOR_OK && r->o.two_sided && r->source.info.live)
+        st = wilor_cli_fail(
+            &err, WILOR_ERR_ARG,
+            "live: --two-sided is for files: a live source has no end to wait for");
     if (st != WILOR_OK)
-        return fail(r, WILOR_CLI_FAILED, &err);
+        return fail(r, st == WILOR_ERR_ARG ? WILOR_CLI_USAGE : WILOR_CLI_FAILED, &err);
     if ((st = wilor_cli_model_files_find(&r->opened, &r->o.p, &r->report, &err)) != WILOR_OK)
         return fail(r, wilor_cli_hub_exit(st), &err);
     st = wilor_cli_model_open(&r->opened, &r->o.p, &r->report, &err);
@@ -144,6 +148,7 @@ static int live_run(run *r) {
     wilor_status st = wilor_cli_live_source_run(&r->source, &r->video, &err);
     wilor_cli_engine_free(&r->engine);
     wilor_cli_report_clear(&r->report);
+    wilor_cli_outputs_settle(r->outputs);
     bool interrupted = wilor_cli_interrupted();
     wilor_cli_outputs_bye(r->outputs, interrupted      ? "interrupted"
                                       : st == WILOR_OK ? "end of the source"

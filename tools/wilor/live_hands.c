@@ -64,13 +64,25 @@ void wilor_cli_live_hand_fill(wilor_cli_live_hand *to, const wilor_model *model,
         memset(to->xr26, 0, sizeof to->xr26);
     if (include & WILOR_CLI_ANGLES)
         wilor_hand_angles(model, to->hand_pose, to->side, &to->angles[0][0]);
-    to->vertices_3d = hands->vertices_3d + (size_t)i * (size_t)hands->vertices * 3;
+    if (hands->vertices_3d)
+        to->vertices_3d = hands->vertices_3d + (size_t)i * (size_t)hands->vertices * 3;
 }
 
 /* A hand that is not seen has joints where it should be: valid, not tracked. */
 static void mark_predicted(wilor_cli_live_hand *h) {
     for (int i = 0; i < WILOR_CLI_XR_JOINTS; i++)
         h->xr26[i].flags &= 3;
+}
+
+void wilor_cli_live_hand_keep(wilor_cli_live_hand *to, const wilor_cli_live_hand *from) {
+    to->id = from->id;
+    to->state = from->state;
+    to->age_ns = from->age_ns;
+    to->has_velocity = from->has_velocity;
+    memcpy(to->velocity, from->velocity, sizeof to->velocity);
+    memcpy(to->angular_velocity, from->angular_velocity, sizeof to->angular_velocity);
+    if (to->state == WILOR_CLI_PREDICTED)
+        mark_predicted(to);
 }
 
 int wilor_cli_live_tracks_fill(wilor_cli_live_hand *to, int most, const wilor_model *model,

@@ -15,12 +15,16 @@ enum {
     ID_OVERLAY,
     ID_OSC,
     ID_SHM,
-    ID_EXTRINSICS
+    ID_EXTRINSICS,
+    ID_TWO_SIDED
 };
 
 static const wilor_cli_option g_options[] = {
     WILOR_CLI_SHARED_OPTIONS,
     {"--stream", "NAME", "the stream's name in the events; cam0", ID_STREAM, 0, NULL},
+    {"--two-sided", NULL,
+     "files: smooth from before and behind, without lag; events come at the end", ID_TWO_SIDED,
+     0, NULL},
     {"--ndjson", NULL, "one event a line: the default", ID_NDJSON, 0, NULL},
     {"--bin", NULL, "binary records instead, one behind the other", ID_BIN, 0, NULL},
     {"-o", "FILE", "write the events there instead of to the standard output", ID_OUT, 0, NULL},
@@ -143,6 +147,8 @@ static wilor_status take(wilor_cli_live_options *l, const wilor_cli_option *o,
         *path = value;
     else if (o->id == ID_BIN)
         l->bin = true;
+    else if (o->id == ID_TWO_SIDED)
+        l->two_sided = true;
     else if (o->id < WILOR_CLI_SHARED_IDS)
         return wilor_cli_shared_option(&l->tracking, &l->source, o, o->id, value, err);
     return WILOR_OK;
@@ -194,6 +200,19 @@ static wilor_status check(const wilor_cli_live_options *l, uint64_t seen, wilor_
         return wilor_cli_fail(err, WILOR_ERR_ARG,
                               "live: --smooth, --hold and --detect-every have no meaning with "
                               "--no-track");
+    const char *at_once = l->osc       ? "--osc"
+                          : l->shm     ? "--shm"
+                          : l->overlay ? "--overlay"
+                          : l->npz     ? "--npz"
+                                       : NULL;
+    if (l->two_sided && (!l->tracking.track || l->source.realtime || l->source.loop))
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "live: --two-sided needs a whole file and tracking: without "
+                              "--no-track, --realtime and --loop");
+    if (l->two_sided && at_once)
+        return wilor_cli_fail(
+            err, WILOR_ERR_ARG,
+            "live: %s takes frames as they come, --two-sided smooths at the end", at_once);
     wilor_status st = check_ending("--gltf", l->gltf, ".glb", err);
     return st == WILOR_OK ? check_ending("--bvh", l->bvh, ".bvh", err) : st;
 }

@@ -27,7 +27,8 @@ typedef struct wilor_cli_live_options {
     wilor_cli_source_options source;
     const char *stream; /* the events' name of it */
     const char *out, *npz, *gltf, *bvh, *overlay, *osc, *shm, *extrinsics;
-    bool bin; /* else NDJSON */
+    bool bin;       /* else NDJSON */
+    bool two_sided; /* smooth at the end, from both sides */
 } wilor_cli_live_options;
 
 /* One option of the two groups that serve shares: false when `o` is not of them. ids: the first of

@@ -5,6 +5,7 @@
 
 #include "event_out.h"
 #include "extrinsics_file.h"
+#include "live_both_sides.h"
 #include "live_json.h"
 #include "live_osc.h"
 #include "live_record.h"
@@ -35,6 +36,7 @@ struct wilor_cli_outputs {
     wilor_cli_osc *osc;
     wilor_cli_shm *shm;
     wilor_cli_mover *mover;
+    wilor_cli_both_sides *both_sides;
     wilor_video_writer *video;
     wilor_video_writer_options video_options;
     int64_t video_last; /* time of its last picture, ns */
@@ -157,35 +159,74 @@ static wilor_status put_overlay(wilor_cli_outputs *o, const wilor_cli_live_event
     return st;
 }
 
+/* Lines and records, in the frame that is wanted. */
+static wilor_status put_moved(wilor_cli_outputs *o, const wilor_cli_live_event *event,
+                              wilor_error *err) {
+    const wilor_cli_live_event *moved = event;
+    wilor_status st = WILOR_OK;
+    if (o->mover)
+        st = wilor_cli_mover_move(o->mover, event, &moved, err);
+    if (st == WILOR_OK)
+        st = put_event(o, moved, err);
+    if (st == WILOR_OK && o->shm)
+        wilor_cli_shm_send(o->shm, moved);
+    return st;
+}
+
+static wilor_status deliver(wilor_cli_outputs *o, const wilor_cli_live_event *event,
+                            wilor_error *err) {
+    pthread_mutex_lock(&o->lock);
+    wilor_status st = o->st == WILOR_OK ? put_moved(o, event, err) : o->st;
+    pthread_mutex_unlock(&o->lock);
+    if (st == WILOR_OK && o->osc)
+        wilor_cli_osc_send(o->osc, event);
+    if (st == WILOR_OK && o->take)
+        st = wilor_cli_take_add(o->take, event, err);
+    return st;
+}
+
+/* What is made of the frame itself, as it comes. */
+static wilor_status deliver_frame(wilor_cli_outputs *o, const wilor_cli_live_event *event,
+                                  const wilor_picture *picture, wilor_error *err) {
+    wilor_status st = deliver(o, event, err);
+    if (st == WILOR_OK && o->npz)
+        st = wilor_cli_npz_append(o->npz, o->o->source.source, event->results, err);
+    if (st == WILOR_OK && o->o->overlay)
+        st = put_overlay(o, event, picture, err);
+    return st;
+}
+
 static void sink(void *user, const wilor_cli_live_event *event, const wilor_picture *picture,
                  uint64_t giver) {
     wilor_cli_outputs *o = user;
-    const wilor_cli_live_event *moved = event;
-    wilor_error err;
+    wilor_error err = {WILOR_OK, ""};
     (void)giver;
     pthread_mutex_lock(&o->lock);
     memcpy(o->session, event->session, sizeof o->session);
     o->seq = event->seq;
     o->hands += (uint64_t)event->n;
-    wilor_status st = o->st;
-    if (st == WILOR_OK && o->mover)
-        st = wilor_cli_mover_move(o->mover, event, &moved, &err);
-    if (st == WILOR_OK)
-        st = put_event(o, moved, &err);
     pthread_mutex_unlock(&o->lock);
-    if (o->shm && st == WILOR_OK)
-        wilor_cli_shm_send(o->shm, moved);
-    if (o->osc && st == WILOR_OK)
-        wilor_cli_osc_send(o->osc, event);
-    if (st == WILOR_OK && o->npz)
-        st = wilor_cli_npz_append(o->npz, o->o->source.source, event->results, &err);
-    if (st == WILOR_OK && o->take)
-        st = wilor_cli_take_add(o->take, event, &err);
-    if (st == WILOR_OK && o->o->overlay)
-        st = put_overlay(o, event, picture, &err);
+    wilor_status st = o->both_sides ? wilor_cli_both_sides_add(o->both_sides, event, &err)
+                                    : deliver_frame(o, event, picture, &err);
     pthread_mutex_lock(&o->lock);
     note_failure(o, st, &err);
     pthread_mutex_unlock(&o->lock);
+}
+
+static bool deliver_smoothed(void *user, const wilor_cli_live_event *event) {
+    wilor_cli_outputs *o = user;
+    wilor_error err = {WILOR_OK, ""};
+    wilor_status st = deliver(o, event, &err);
+    note_failure(o, st, &err);
+    return st == WILOR_OK;
+}
+
+void wilor_cli_outputs_settle(wilor_cli_outputs *o) {
+    wilor_error err = {WILOR_OK, ""};
+    if (!o->both_sides || o->st != WILOR_OK)
+        return;
+    wilor_status st = wilor_cli_both_sides_finish(o->both_sides, deliver_smoothed, o, &err);
+    note_failure(o, st, &err);
 }
 
 /* ---------------------------------------------------------------- life */
@@ -234,7 +275,10 @@ wilor_status wilor_cli_outputs_begin(wilor_cli_outputs *o, wilor_cli_engine *eng
         o->video_options.audio = o->o->source.source;
         o->video_options.audio_start = info->start;
     }
-    if (o->o->gltf || o->o->bvh)
+    if (o->o->two_sided)
+        st = wilor_cli_both_sides_open(&o->both_sides, model, o->o->tracking.smooth,
+                                       (o->o->p.include & WILOR_CLI_VERTICES) != 0, err);
+    if (st == WILOR_OK && (o->o->gltf || o->o->bvh))
         st = wilor_cli_take_open(&o->take, o->o->gltf, o->o->bvh, model, err);
     return st == WILOR_OK ? wilor_cli_engine_sink(engine, sink, o, err) : st;
 }
@@ -279,6 +323,7 @@ void wilor_cli_outputs_free(wilor_cli_outputs **outputs) {
     wilor_cli_osc_close(&o->osc);
     wilor_cli_shm_close(&o->shm);
     wilor_cli_mover_free(&o->mover);
+    wilor_cli_both_sides_free(&o->both_sides);
     wilor_video_writer_discard(&o->video);
     wilor_cli_buffer_free(&o->line);
     free(o->record);

@@ -26,7 +26,9 @@ bool wilor_cli_outputs_failed(wilor_cli_outputs *o);
 /* Nobody reads the standard output any more: that is not to be told. */
 bool wilor_cli_outputs_closed(const wilor_cli_outputs *o);
 
-/* Complete all files, after the engine's end. The first error of the whole run. */
+/* After the engine's end, before bye: what waited for it (--two-sided) is given out. */
+void wilor_cli_outputs_settle(wilor_cli_outputs *o);
+/* Complete all files, after that. The first error of the whole run. */
 wilor_status wilor_cli_outputs_finish(wilor_cli_outputs *o, wilor_error *err);
 /* Hands given out so far. */
 uint64_t wilor_cli_outputs_hands(const wilor_cli_outputs *o);
