@@ -458,16 +458,24 @@ static void describe(wilor_video_ffmpeg *f) {
         info->frames = (uint64_t)((double)info->duration * 1e-9 * info->rate + 0.5);
 }
 
-/* A driver may give another size than was asked for: frames say so, too, but late. */
+/* A driver may give another size or format than was asked for. */
 static void tell_changes(const wilor_video_ffmpeg *f) {
     const wilor_video *v = f->v;
     const AVCodecParameters *p = f->stream->codecpar;
     wilor_quoted q;
-    if (v->source.kind == WILOR_VIDEO_DEVICE && v->o.width && p->width > 0 &&
-        (p->width != v->o.width || p->height != v->o.height))
+    if (v->source.kind != WILOR_VIDEO_DEVICE || !v->info.live)
+        return;
+    if (v->o.width && p->width > 0 && (p->width != v->o.width || p->height != v->o.height))
         wilor_video_log(v, WILOR_LOG_WARNING,
                         "%s: %d x %d pixels were asked for, the camera gives %d x %d",
                         wilor_quote(&q, v->name), v->o.width, v->o.height, p->width, p->height);
+    const char *codec = avcodec_get_name(p->codec_id);
+    const char *pixels =
+        p->codec_id == AV_CODEC_ID_RAWVIDEO ? av_get_pix_fmt_name(p->format) : NULL;
+    const char *given = pixels ? pixels : codec;
+    if (v->o.pixel_format && strcmp(v->o.pixel_format, given) != 0)
+        wilor_video_log(v, WILOR_LOG_WARNING, "%s: %s was asked for, the camera gives %s",
+                        wilor_quote(&q, v->name), v->o.pixel_format, given);
 }
 
 static void shut(void *self) {
