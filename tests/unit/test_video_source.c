@@ -402,6 +402,28 @@ static void test_options(void **state) {
     assert_memory_equal(wilor_video_support(), "sequence", 8);
 }
 
+/* Without FFmpeg everything but pictures is refused in the same words. */
+static void test_without_ffmpeg(void **state) {
+    (void)state;
+    if (strcmp(wilor_video_support(), "sequence") != 0)
+        skip();
+    static const char *const sources[] = {"clip.mp4", "-", "/dev/video0", "http://x/y",
+                                          "lavfi:testsrc"};
+    wilor_error err;
+    for (size_t i = 0; i < sizeof sources / sizeof sources[0]; i++) {
+        wilor_video *v = NULL;
+        assert_int_equal(wilor_video_open(&v, sources[i], NULL, &err), WILOR_ERR_UNSUPPORTED);
+        assert_null(v);
+        assert_non_null(strstr(err.text, sources[i]));
+        assert_non_null(strstr(err.text, "no FFmpeg"));
+    }
+    wilor_video_writer *w = NULL;
+    assert_int_equal(wilor_video_writer_open(&w, "x.mp4", 64, 64, NULL, &err),
+                     WILOR_ERR_UNSUPPORTED);
+    assert_null(w);
+    wilor_video_writer_discard(&w);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),
@@ -416,6 +438,7 @@ int main(void) {
         cmocka_unit_test(test_sequence_errors),
         cmocka_unit_test(test_sequence_loop),
         cmocka_unit_test(test_options),
+        cmocka_unit_test(test_without_ffmpeg),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
