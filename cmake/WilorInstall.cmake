@@ -34,6 +34,11 @@ if(WILOR_IO)
       list(APPEND WILOR_PICTURE_PACKAGES WILOR_${name}_LIB:${module})
     endif()
   endforeach()
+  if(WILOR_VIDEO_FOUND)
+    string(APPEND WILOR_PICTURE_MODULES " libavformat libavcodec libavdevice libswscale libavutil")
+    list(APPEND WILOR_PICTURE_PACKAGES
+         WILOR_FFMPEG_LIB:libavformat:libavcodec:libavdevice:libswscale:libavutil)
+  endif()
   if(WILOR_HUB_FOUND)
     string(APPEND WILOR_PICTURE_MODULES " libcurl libcrypto jansson")
     list(APPEND WILOR_PICTURE_PACKAGES WILOR_CURL_LIB:libcurl WILOR_CRYPTO_LIB:libcrypto

@@ -46,7 +46,7 @@ endfunction()
 
 wilor_library(wilor PARTS base kernels weights model hand detect backend api)
 if(WILOR_IO)
-  wilor_library(wilor_io PARTS media overlay hub SHARED_PARTS base NEEDS wilor)
+  wilor_library(wilor_io PARTS media overlay video hub SHARED_PARTS base NEEDS wilor)
   if(UNIX AND NOT APPLE)
     target_link_options(wilor_io PRIVATE
       -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/wilor_io.map)

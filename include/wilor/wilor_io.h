@@ -261,7 +261,7 @@ WILOR_API wilor_status wilor_video_writer_add(wilor_video_writer *writer,
 
 /* Complete the file, put it in its place and free the writer, which is NULL afterwards, on errors
  * too; then nothing is left behind and an older file of that name is as it was.
- *   end      ns where the last frame ends and the sound is cut; 0: a frame's length behind the last
+ *   end      ns where the sound is cut; 0: a frame's length behind the last
  *            frame; INT64_MAX: all the sound there is
  *   errors   ERR_ARG (no picture was added), ERR_IO, ERR_NOMEM, ERR_CANCELLED */
 WILOR_API wilor_status wilor_video_writer_finish(wilor_video_writer **writer, int64_t end,

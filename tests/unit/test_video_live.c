@@ -1,0 +1,515 @@
+/* Sources that come when they come: standard input, a named pipe, an HTTP server of this test; what
+ * stalls, what is stopped, and where a stream may lead. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <arpa/inet.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "video_clip.h"
+#include "video_impl.h"
+
+static char g_folder[512];
+
+static const char *in_folder(const char *name) {
+    static char paths[8][1024];
+    static int next;
+    char *path = paths[next++ % 8];
+    snprintf(path, sizeof paths[0], "%s/%s", g_folder, name);
+    return path;
+}
+
+static int setup(void **state) {
+    (void)state;
+    signal(SIGPIPE, SIG_IGN);
+    snprintf(g_folder, sizeof g_folder, "%s/live-XXXXXX", WILOR_TEST_SCRATCH);
+    return mkdtemp(g_folder) ? 0 : -1;
+}
+
+static int teardown(void **state) {
+    (void)state;
+    char command[600];
+    snprintf(command, sizeof command, "rm -rf '%s'", g_folder);
+    return system(command);
+}
+
+static void pause_ms(long ms) {
+    struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    nanosleep(&t, NULL);
+}
+
+static wilor_video_options options(const char *format) {
+    wilor_video_options o;
+    wilor_video_options_init(&o, sizeof o);
+    o.format = format;
+    return o;
+}
+
+static wilor_video_options raw_options(const char *pixels) {
+    wilor_video_options o = options("rawvideo");
+    o.width = CLIP_WIDTH;
+    o.height = CLIP_HEIGHT;
+    o.pixel_format = pixels;
+    o.rate = 50;
+    return o;
+}
+
+/* ---------------------------------------------------------------- feeding a descriptor */
+
+typedef struct feed {
+    pthread_t thread;
+    int fd;
+    const uint8_t *data;
+    size_t size, cut; /* stall once `cut` bytes are written, if it is not 0 */
+    long stall_ms;
+} feed;
+
+static void put(int fd, const uint8_t *data, size_t size) {
+    while (size) {
+        ssize_t n = write(fd, data, size);
+        if (n <= 0)
+            return;
+        data += n;
+        size -= (size_t)n;
+    }
+}
+
+static void *run_feed(void *user) {
+    feed *f = user;
+    put(f->fd, f->data, f->cut ? f->cut : f->size);
+    if (f->cut) {
+        pause_ms(f->stall_ms);
+        put(f->fd, f->data + f->cut, f->size - f->cut);
+    }
+    close(f->fd);
+    return NULL;
+}
+
+/* A pipe in place of standard input, fed by a thread. */
+static int g_stdin = -1;
+
+static void begin_stdin(feed *f) {
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    g_stdin = dup(0);
+    assert_int_equal(dup2(ends[0], 0), 0);
+    close(ends[0]);
+    f->fd = ends[1];
+    assert_int_equal(pthread_create(&f->thread, NULL, run_feed, f), 0);
+}
+
+static void end_stdin(feed *f) {
+    close(0);
+    pthread_join(f->thread, NULL);
+    if (g_stdin >= 0) {
+        dup2(g_stdin, 0);
+        close(g_stdin);
+    }
+}
+
+static wilor_video *must_open(const char *source, const wilor_video_options *o) {
+    wilor_video *v = NULL;
+    wilor_error err;
+    if (wilor_video_open(&v, source, o, &err) != WILOR_OK)
+        fail_msg("%s: %s", source, err.text);
+    return v;
+}
+
+static void must_read(wilor_video *v, int number, int64_t time) {
+    wilor_video_frame f;
+    wilor_error err;
+    if (wilor_video_read(v, &f, &err) != WILOR_OK)
+        fail_msg("frame %d: %s", number, err.text);
+    assert_non_null(f.picture.data);
+    assert_int_equal(
+        clip_number(f.picture.data, f.picture.stride, f.picture.width, f.picture.height),
+        number);
+    assert_int_equal(f.time, time);
+}
+
+static void must_end(wilor_video *v) {
+    wilor_video_frame f;
+    wilor_error err;
+    assert_int_equal(wilor_video_read(v, &f, &err), WILOR_OK);
+    assert_null(f.picture.data);
+}
+
+/* ---------------------------------------------------------------- standard input */
+
+/* A frame's bytes as each format has them. */
+static size_t raw_frame(uint8_t *to, const char *format, int number) {
+    enum { W = CLIP_WIDTH, H = CLIP_HEIGHT };
+
+    static uint8_t rgb[W * H * 3];
+    clip_draw(rgb, W, H, number);
+    if (!strcmp(format, "rgb24") || !strcmp(format, "bgr24")) {
+        for (int i = 0; i < W * H; i++)
+            for (int c = 0; c < 3; c++)
+                to[i * 3 + c] = rgb[i * 3 + (format[0] == 'r' ? c : 2 - c)];
+        return W * H * 3;
+    }
+    /* The squares are grey: their luma is all that is asked for. */
+    const int step = strcmp(format, "yuyv422") == 0 ? 2 : 1;
+    memset(to, 128, W * H * 2);
+    for (int i = 0; i < W * H; i++)
+        to[i * step] = rgb[i * 3 + 1];
+    return strcmp(format, "gray") == 0 ? W * H : step == 2 ? W * H * 2 : W * H * 3 / 2;
+}
+
+static void test_stdin_raw(void **state) {
+    (void)state;
+
+    enum { N = 7, MOST = CLIP_WIDTH * CLIP_HEIGHT * 3 };
+
+    static const char *const formats[] = {"rgb24",   "bgr24", "nv12",
+                                          "yuyv422", "gray",  "yuv420p"};
+    static uint8_t data[N * MOST];
+    for (size_t k = 0; k < sizeof formats / sizeof formats[0]; k++) {
+        size_t size = 0;
+        for (int i = 0; i < N; i++)
+            size += raw_frame(data + size, formats[k], 30 + i);
+        feed f = {.data = data, .size = size, .cut = size / 2, .stall_ms = 30};
+        wilor_video_options o = raw_options(formats[k]);
+        begin_stdin(&f);
+        wilor_video *v = must_open("-", &o);
+        wilor_video_info info;
+        wilor_video_get_info(v, &info, sizeof info);
+        assert_int_equal(info.live, 1);
+        assert_true(info.rate == 50);
+        for (int i = 0; i < N; i++)
+            must_read(v, 30 + i, i * INT64_C(20000000));
+        must_end(v);
+        wilor_video_close(&v);
+        end_stdin(&f);
+    }
+}
+
+/* RGB that comes is RGB that goes, byte by byte; half a frame at the end is told. */
+static void test_stdin_exact(void **state) {
+    (void)state;
+    static uint8_t data[CLIP_WIDTH * CLIP_HEIGHT * 3 * 2];
+    const size_t size = raw_frame(data, "rgb24", 5);
+    feed f = {.data = data, .size = size + size / 2};
+    wilor_video_options o = raw_options("rgb24");
+    begin_stdin(&f);
+    wilor_video *v = must_open("-", &o);
+    wilor_video_frame frame;
+    wilor_video_info info;
+    wilor_error err;
+    assert_int_equal(wilor_video_read(v, &frame, &err), WILOR_OK);
+    for (int y = 0; y < CLIP_HEIGHT; y++)
+        assert_memory_equal(frame.picture.data + y * frame.picture.stride,
+                            data + y * CLIP_WIDTH * 3, CLIP_WIDTH * 3);
+    must_end(v);
+    wilor_video_get_info(v, &info, sizeof info);
+    assert_true(info.damaged > 0);
+    wilor_video_close(&v);
+    end_stdin(&f);
+}
+
+static void test_stdin_mjpeg(void **state) {
+    (void)state;
+    size_t size;
+    if (!clip_make(in_folder("a.mjpeg"), &(clip_spec){"mjpeg", "mjpeg", .frames = 9}))
+        skip();
+    uint8_t *data = clip_load(in_folder("a.mjpeg"), &size);
+    for (int named = 0; named < 2; named++) {
+        feed f = {.data = data, .size = size, .cut = size / 3, .stall_ms = 30};
+        wilor_video_options o = options(named ? "mjpeg" : NULL);
+        o.rate = 25;
+        begin_stdin(&f);
+        wilor_video *v = must_open("-", &o);
+        for (int i = 0; i < 9; i++)
+            must_read(v, i, i * INT64_C(40000000));
+        must_end(v);
+        wilor_video_close(&v);
+        end_stdin(&f);
+    }
+    free(data);
+}
+
+static void test_stdin_empty(void **state) {
+    (void)state;
+    wilor_video *v = NULL;
+    wilor_error err;
+    feed f = {.data = (const uint8_t *)"", .size = 0};
+    begin_stdin(&f);
+    assert_int_equal(wilor_video_open(&v, "-", NULL, &err), WILOR_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "before anything came"));
+    end_stdin(&f);
+}
+
+/* ---------------------------------------------------------------- stalls and stops */
+
+static void test_stall(void **state) {
+    (void)state;
+    static uint8_t data[CLIP_WIDTH * CLIP_HEIGHT * 3 * 2];
+    size_t size = raw_frame(data, "rgb24", 1);
+    size += raw_frame(data + size, "rgb24", 2);
+    feed f = {.data = data, .size = size, .cut = size / 2, .stall_ms = 700};
+    wilor_video_options o = raw_options("rgb24");
+    o.read_timeout = 0.25;
+    begin_stdin(&f);
+    wilor_video *v = must_open("-", &o);
+    must_read(v, 1, 0);
+    const int64_t before = wilor_video_now();
+    wilor_video_frame frame;
+    wilor_error err;
+    assert_int_equal(wilor_video_read(v, &frame, &err), WILOR_ERR_IO);
+    assert_non_null(strstr(err.text, "no frame for 0.25 s"));
+    const int64_t waited = wilor_video_now() - before;
+    assert_true(waited >= 250000000 && waited < 450000000);
+    wilor_video_close(&v);
+    end_stdin(&f);
+}
+
+static int64_t g_stopped_at;
+
+static void *stop_soon(void *user) {
+    pause_ms(200);
+    g_stopped_at = wilor_video_now();
+    wilor_video_stop(user);
+    return NULL;
+}
+
+/* Within 100 ms; the limit here leaves room for a loaded machine. */
+static void check_late(int64_t since) {
+    const double ms = (double)(wilor_video_now() - since) / 1e6;
+    printf("stopped within %.0f ms\n", ms);
+    assert_true(ms < 250);
+}
+
+static void test_stop(void **state) {
+    (void)state;
+    static uint8_t data[CLIP_WIDTH * CLIP_HEIGHT * 3];
+    raw_frame(data, "rgb24", 1);
+    feed f = {.data = data, .size = sizeof data, .cut = sizeof data - 1, .stall_ms = 1000};
+    wilor_video_options o = raw_options("rgb24");
+    begin_stdin(&f);
+    wilor_video *v = must_open("-", &o);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, stop_soon, v), 0);
+    wilor_video_frame frame;
+    wilor_error err;
+    assert_int_equal(wilor_video_read(v, &frame, &err), WILOR_ERR_CANCELLED);
+    pthread_join(thread, NULL);
+    check_late(g_stopped_at);
+    assert_int_equal(wilor_video_read(v, &frame, &err), WILOR_ERR_CANCELLED);
+    wilor_video_close(&v);
+    end_stdin(&f);
+}
+
+static int cancel_soon(void *user) {
+    const int64_t *at = user;
+    return wilor_video_now() > *at;
+}
+
+/* A named pipe that nobody writes to: cancelled, or given up. */
+static void test_fifo(void **state) {
+    (void)state;
+    wilor_video *v = NULL;
+    wilor_error err;
+    char path[1024];
+    snprintf(path, sizeof path, "%s", in_folder("fifo"));
+    assert_int_equal(mkfifo(path, 0600), 0);
+    int64_t at = wilor_video_now() + 200000000;
+    wilor_video_options o = options(NULL);
+    o.callbacks.user = &at;
+    o.callbacks.cancel = cancel_soon;
+    assert_int_equal(wilor_video_open(&v, path, &o, &err), WILOR_ERR_CANCELLED);
+    check_late(at);
+    o = options(NULL);
+    o.open_timeout = 0.1;
+    assert_int_equal(wilor_video_open(&v, path, &o, &err), WILOR_ERR_IO);
+    assert_non_null(strstr(err.text, "nothing came for 0.1 s"));
+    assert_null(v);
+
+    /* And one that somebody writes to. */
+    size_t size;
+    if (!clip_make(in_folder("a.mkv"),
+                   &(clip_spec){"mpeg4", "matroska", .frames = 5, .rate = 25}))
+        skip();
+    uint8_t *data = clip_load(in_folder("a.mkv"), &size);
+    feed f = {.fd = open(path, O_RDWR), .data = data, .size = size};
+    assert_int_equal(pthread_create(&f.thread, NULL, run_feed, &f), 0);
+    v = must_open(path, NULL);
+    for (int i = 0; i < 5; i++)
+        must_read(v, i, i * INT64_C(40000000));
+    must_end(v);
+    wilor_video_close(&v);
+    pthread_join(f.thread, NULL);
+    free(data);
+}
+
+/* ---------------------------------------------------------------- HTTP */
+
+typedef struct server {
+    pthread_t thread;
+    int fd, port;
+    atomic_bool stop;
+    atomic_int requests;
+    const uint8_t *data; /* the answer to everything */
+    size_t size, cut;    /* then a stall until the end, if cut is not 0 */
+    const char *type;
+} server;
+
+static void answer(server *s, int client) {
+    char request[4096], head[256];
+    if (read(client, request, sizeof request) <= 0)
+        return;
+    atomic_fetch_add(&s->requests, 1);
+    snprintf(head, sizeof head,
+             "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
+             "Connection: close\r\n\r\n",
+             s->type, s->size);
+    put(client, (const uint8_t *)head, strlen(head));
+    put(client, s->data, s->cut ? s->cut : s->size);
+    while (s->cut && !atomic_load(&s->stop))
+        pause_ms(10);
+}
+
+static void *run_server(void *user) {
+    server *s = user;
+    for (;;) {
+        int client = accept(s->fd, NULL, NULL);
+        if (client < 0 || atomic_load(&s->stop)) {
+            if (client >= 0)
+                close(client);
+            return NULL;
+        }
+        answer(s, client);
+        close(client);
+    }
+}
+
+static void begin_server(server *s) {
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    socklen_t size = sizeof at;
+    s->fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_true(s->fd >= 0);
+    assert_int_equal(bind(s->fd, (struct sockaddr *)&at, sizeof at), 0);
+    assert_int_equal(listen(s->fd, 8), 0);
+    assert_int_equal(getsockname(s->fd, (struct sockaddr *)&at, &size), 0);
+    s->port = ntohs(at.sin_port);
+    assert_int_equal(pthread_create(&s->thread, NULL, run_server, s), 0);
+}
+
+static void end_server(server *s) {
+    struct sockaddr_in at = {.sin_family = AF_INET,
+                             .sin_port = htons((uint16_t)s->port),
+                             .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    atomic_store(&s->stop, true);
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&at, sizeof at), 0);
+    pthread_join(s->thread, NULL);
+    close(fd);
+    close(s->fd);
+}
+
+static const char *url_of(const server *s, const char *name) {
+    static char url[128];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/%s", s->port, name);
+    return url;
+}
+
+static void test_http(void **state) {
+    (void)state;
+    size_t size;
+    if (!clip_make(in_folder("h.ts"),
+                   &(clip_spec){"mpeg2video", "mpegts", .frames = 30, .rate = 25}))
+        skip();
+    uint8_t *data = clip_load(in_folder("h.ts"), &size);
+    server s = {.data = data, .size = size, .type = "video/mp2t"};
+    begin_server(&s);
+    wilor_video *v = must_open(url_of(&s, "h.ts"), NULL);
+    wilor_video_info info;
+    wilor_video_get_info(v, &info, sizeof info);
+    assert_int_equal(info.live, 1);
+    for (int i = 0; i < 30; i++)
+        must_read(v, i, i * INT64_C(40000000));
+    must_end(v);
+    wilor_video_close(&v);
+    end_server(&s);
+
+    /* A server that stalls: first while opening, then while reading. */
+    wilor_error err;
+    wilor_video_options o = options(NULL);
+    o.open_timeout = o.read_timeout = 0.5;
+    server none = {.data = data, .size = size, .cut = 1, .type = "video/mp2t"};
+    begin_server(&none);
+    assert_int_equal(wilor_video_open(&v, url_of(&none, "h.ts"), &o, &err), WILOR_ERR_IO);
+    assert_non_null(strstr(err.text, "nothing came for 0.5 s"));
+    end_server(&none);
+    free(data);
+}
+
+/* A list of parts from a server: parts by http are read, a part that is a file of this machine is
+ * not. */
+static void test_stream_to_file(void **state) {
+    (void)state;
+    char text[2048];
+    wilor_video *v = NULL;
+    wilor_error err;
+    if (!clip_make(in_folder("own.ts"), &(clip_spec){"mpeg2video", "mpegts", .frames = 5}))
+        skip();
+    static const char *const prefixes[] = {
+        "file://", "file:", "concat:", "pipe:", "subfile,,start,0,end,9999,,:"};
+    for (size_t i = 0; i < sizeof prefixes / sizeof prefixes[0]; i++) {
+        snprintf(text, sizeof text,
+                 "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXT-X-MEDIA-SEQUENCE:0\n"
+                 "#EXTINF:1,\n%s%s\n#EXT-X-ENDLIST\n",
+                 prefixes[i], in_folder("own.ts"));
+        server s = {.data = (const uint8_t *)text,
+                    .size = strlen(text),
+                    .type = "application/vnd.apple.mpegurl"};
+        begin_server(&s);
+        wilor_video_options o = options(NULL);
+        o.open_timeout = 5;
+        const wilor_status st = wilor_video_open(&v, url_of(&s, "list.m3u8"), &o, &err);
+        assert_int_not_equal(st, WILOR_OK);
+        assert_null(v);
+        assert_true(atomic_load(&s.requests) > 0);
+        end_server(&s);
+    }
+}
+
+static void test_no_server(void **state) {
+    (void)state;
+    wilor_video *v = NULL;
+    wilor_error err;
+    server s = {.data = (const uint8_t *)"x", .size = 1, .type = "text/plain"};
+    begin_server(&s);
+    const int port = s.port;
+    assert_int_equal(wilor_video_open(&v, url_of(&s, "x"), NULL, &err), WILOR_ERR_FORMAT);
+    end_server(&s);
+    char url[64];
+    snprintf(url, sizeof url, "http://127.0.0.1:%d/x", port);
+    assert_int_equal(wilor_video_open(&v, url, NULL, &err), WILOR_ERR_IO);
+    assert_non_null(strstr(err.text, url));
+}
+
+int main(void) {
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_stdin_raw),      cmocka_unit_test(test_stdin_exact),
+        cmocka_unit_test(test_stdin_mjpeg),    cmocka_unit_test(test_stdin_empty),
+        cmocka_unit_test(test_stall),          cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_fifo),           cmocka_unit_test(test_http),
+        cmocka_unit_test(test_stream_to_file), cmocka_unit_test(test_no_server),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
