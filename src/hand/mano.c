@@ -12,6 +12,7 @@
 #include "mano_data.h"
 #include "rotation.h"
 
+#include <math.h>
 #include <string.h>
 
 enum { MATRIX34 = 12, ROWS_AT_ONCE = 5, BLOCK = 512 };
@@ -73,6 +74,19 @@ static void shape_joints(const wilor_mano *m, const float *betas,
         for (int j = 0; j < WILOR_MANO_JOINTS; j++)
             for (int i = 0; i < 3; i++)
                 joints[j][i] += (double)betas[b] * m->joints_by_beta[b][j][i];
+}
+
+double wilor_mano_palm(const wilor_mano *m, const float *betas) {
+    double rest[WILOR_MANO_JOINTS][3], sum = 0;
+    int wrist = m->joint_map[0], knuckle = m->joint_map[9];
+    if (wrist >= WILOR_MANO_JOINTS || knuckle >= WILOR_MANO_JOINTS)
+        return 0; /* a file whose keypoints these are not */
+    shape_joints(m, betas, rest);
+    for (int i = 0; i < 3; i++) {
+        double d = rest[knuckle][i] - rest[wrist][i];
+        sum += d * d;
+    }
+    return sqrt(sum);
 }
 
 /* Posed joints, and per joint the 3 × 4 matrix that skinning blends. */

@@ -47,6 +47,10 @@ size_t wilor_mano_scratch(const wilor_mano *m); /* floats that a forward pass ne
 void wilor_mano_forward(const wilor_mano *m, const float *rot, const float *betas,
                         float *scratch, float *verts, float *joints16, float *keypoints21);
 
+/* Distance from the wrist to the middle knuckle (keypoints 0 and 9) in metres: no pose changes it,
+ * betas (10) do. 0 in a file whose keypoints are others. */
+double wilor_mano_palm(const wilor_mano *m, const float *betas);
+
 /* What joints for other systems need of the rest pose (betas zero, right hand). */
 typedef struct wilor_mano_rest {
     int parents[WILOR_MANO_JOINTS]; /* parents[0] = -1; a parent comes before its child */

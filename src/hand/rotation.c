@@ -167,3 +167,49 @@ void wilor_matrix_mul_f64(const double a[9], const double b[9], double c[9]) {
         for (int j = 0; j < 3; j++)
             c[3 * i + j] = a[3 * i] * b[j] + a[3 * i + 1] * b[3 + j] + a[3 * i + 2] * b[6 + j];
 }
+
+void wilor_quaternion_mul_f64(const double a[4], const double b[4], double c[4]) {
+    const double x = a[3] * b[0] + a[0] * b[3] + a[1] * b[2] - a[2] * b[1];
+    const double y = a[3] * b[1] - a[0] * b[2] + a[1] * b[3] + a[2] * b[0];
+    const double z = a[3] * b[2] + a[0] * b[1] - a[1] * b[0] + a[2] * b[3];
+    const double w = a[3] * b[3] - a[0] * b[0] - a[1] * b[1] - a[2] * b[2];
+    c[0] = x;
+    c[1] = y;
+    c[2] = z;
+    c[3] = w;
+}
+
+void wilor_quaternion_between_f64(const double a[4], const double b[4], double c[4]) {
+    const double back[4] = {-a[0], -a[1], -a[2], a[3]};
+    wilor_quaternion_mul_f64(b, back, c);
+}
+
+void wilor_quaternion_exp_f64(const double v[3], double q[4]) {
+    double angle = sqrt(v[0] * v[0] + v[1] * v[1] + v[2] * v[2]);
+    double by = angle > 1e-9 ? sin(angle / 2) / angle : 0.5;
+    for (int i = 0; i < 3; i++)
+        q[i] = v[i] * by;
+    q[3] = cos(angle / 2);
+}
+
+void wilor_quaternion_log_f64(const double q[4], double v[3]) {
+    double sine = sqrt(q[0] * q[0] + q[1] * q[1] + q[2] * q[2]);
+    double sign = q[3] < 0 ? -1.0 : 1.0;
+    /* atan2 keeps its digits at both ends; where the sine is gone, it is the angle's half. */
+    double by = sine > 1e-12 ? 2 * atan2(sine, sign * q[3]) / sine : 2;
+    for (int i = 0; i < 3; i++)
+        v[i] = sign * by * q[i];
+}
+
+void wilor_quaternion_to_matrix_f64(const double q[4], double m[9]) {
+    const double x = q[0], y = q[1], z = q[2], w = q[3];
+    m[0] = 1 - 2 * (y * y + z * z);
+    m[1] = 2 * (x * y - z * w);
+    m[2] = 2 * (x * z + y * w);
+    m[3] = 2 * (x * y + z * w);
+    m[4] = 1 - 2 * (x * x + z * z);
+    m[5] = 2 * (y * z - x * w);
+    m[6] = 2 * (x * z - y * w);
+    m[7] = 2 * (y * z + x * w);
+    m[8] = 1 - 2 * (x * x + y * y);
+}

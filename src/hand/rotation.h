@@ -32,4 +32,14 @@ void wilor_rotation_to_quaternion_f64(const double m[9], double q[4]);
 /* c = a · b; c may be neither a nor b. */
 void wilor_matrix_mul_f64(const double a[9], const double b[9], double c[9]);
 
+/* Unit quaternions x y z w. q and −q are the same rotation: what takes one takes either. */
+/* c = a · b: first b, then a. c may be either. */
+void wilor_quaternion_mul_f64(const double a[4], const double b[4], double c[4]);
+/* The rotation that leads from a to b, seen in the frame of the camera: c · a = b. */
+void wilor_quaternion_between_f64(const double a[4], const double b[4], double c[4]);
+/* A rotation vector of any length; and back, the shorter way, angle in [0, π]. */
+void wilor_quaternion_exp_f64(const double v[3], double q[4]);
+void wilor_quaternion_log_f64(const double q[4], double v[3]);
+void wilor_quaternion_to_matrix_f64(const double q[4], double m[9]);
+
 #endif

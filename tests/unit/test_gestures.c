@@ -1,4 +1,5 @@
-/* Pinch and grab on hands of a few points whose numbers are known. */
+/* Pinch and grab on hands of a few points whose numbers are known, and on the committed hand, posed, of
+ * both sides. In its frame a turn about +z bends the fingers (data/README.md). */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -8,7 +9,12 @@
 #include <math.h>
 #include <string.h>
 
+#include "camera.h"
 #include "gestures.h"
+#include "golden.h"
+#include "heap.h"
+#include "mano.h"
+#include "rotation.h"
 
 static void expect_near(double got, double want) {
     if (!(fabs(got - want) <= 1e-6))
@@ -97,9 +103,113 @@ static void test_nothing(void **state) {
     assert_true(isnan(g.pinch_strength) && isnan(g.grab_angle));
 }
 
+/* ---------------------------------------------------------------- a posed hand */
+
+static wilor_mano *model;
+static float *scratch;
+
+static int open_hand(void **state) {
+    (void)state;
+    wilor_error err;
+    wilor_index *x = golden_open(golden_path(WILOR_TEST_DATA, "hand-cc0.npz"));
+    if (wilor_index_canonical(x, &err) != WILOR_OK ||
+        wilor_mano_create(&model, x, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    wilor_index_close(&x);
+    scratch = wilor_heap_alloc(
+        wilor_mano_scratch(model) + 3 * (size_t)wilor_mano_vertices(model), sizeof *scratch);
+    return scratch ? 0 : -1;
+}
+
+static int close_hand(void **state) {
+    (void)state;
+    wilor_mano_free(&model);
+    wilor_heap_free(scratch);
+    return 0;
+}
+
+/* What is said of a hand of rotation vectors (15 joints, right hand's), turned somehow. */
+static wilor_gesture gesture_of(wilor_side side, double pose[15][3]) {
+    static const double root[3] = {0.7, -1.1, 0.4};
+    const float betas[10] = {0.5f, -0.3f};
+    float rotation[144], kp[63];
+    double m[9];
+    wilor_gesture g;
+    for (int j = 0; j < 16; j++) {
+        wilor_rotation_from_vector_f64(j == 0 ? root : pose[j - 1], m);
+        for (int i = 0; i < 9; i++)
+            rotation[9 * j + i] = (float)m[i];
+    }
+    wilor_mano_forward(model, rotation, betas, scratch, scratch + wilor_mano_scratch(model),
+                       NULL, kp);
+    if (side == WILOR_LEFT)
+        wilor_hand_mirror_points(kp, 21);
+    wilor_hand_gesture(kp, &g);
+    return g;
+}
+
+static void bend(double pose[15][3], int finger, double angle) {
+    for (int j = 0; j < 3; j++)
+        pose[3 * finger + j][2] = angle;
+}
+
+/* Fingers in MANO's order: index, middle, little, ring. */
+static void test_posed_grab(void **state) {
+    (void)state;
+    for (int side = 0; side < 2; side++) {
+        double pose[15][3] = {{0}};
+        wilor_gesture open = gesture_of((wilor_side)side, pose), last = open;
+        assert_true(open.grab_strength == 0 && open.grab_angle < 0.2f);
+        assert_true(open.pinch_strength == 0 && open.pinch_distance > 0.05f);
+        for (int finger = 0; finger < 4; finger++) { /* one after the other */
+            bend(pose, finger, 1.2);
+            wilor_gesture g = gesture_of((wilor_side)side, pose);
+            /* PIP to tip turns by two and a half joints of 1.2 rad, a quarter of it counts. */
+            assert_true(g.grab_angle > last.grab_angle + 0.5f &&
+                        g.grab_angle < last.grab_angle + 0.8f);
+            last = g;
+        }
+        assert_true(last.grab_strength > 0.95f);
+        bend(pose, 0, 0); /* pointing: three of four */
+        wilor_gesture point = gesture_of((wilor_side)side, pose);
+        assert_true(point.grab_strength > 0.6f && point.grab_strength < 0.95f);
+    }
+}
+
+/* The thumb and a finger come as near as bending and turning the thumb let them: the strength rises from
+ * none to all, and both hands say the same. */
+static void test_posed_pinch(void **state) {
+    (void)state;
+    double best[15][3] = {{0}};
+    float least = 1;
+    for (int a = 0; a < 12; a++)
+        for (int b = 0; b < 12; b++)
+            for (int c = 0; c < 6; c++) {
+                double pose[15][3] = {{0}};
+                bend(pose, 0, 0.1 * a);
+                pose[12][0] = 0.15 * c; /* the thumb's first joint rolls in … */
+                pose[12][1] = -0.1 * b; /* … and goes to the palm */
+                wilor_gesture g = gesture_of(WILOR_RIGHT, pose);
+                if (g.pinch_distance < least) {
+                    least = g.pinch_distance;
+                    memcpy(best, pose, sizeof best);
+                }
+            }
+    wilor_gesture right = gesture_of(WILOR_RIGHT, best), left = gesture_of(WILOR_LEFT, best);
+    print_message("tips come as near as %.1f mm\n", 1000 * (double)least);
+    assert_true(right.pinch_strength > 0.9f);
+    expect_near(left.pinch_distance, right.pinch_distance);
+    expect_near(left.pinch_strength, right.pinch_strength);
+    expect_near(left.grab_angle, right.grab_angle);
+    for (int i = 0; i < 3; i++)
+        best[i][2] -= 0.25; /* the index opens */
+    assert_true(gesture_of(WILOR_LEFT, best).pinch_strength < right.pinch_strength);
+}
+
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_open), cmocka_unit_test(test_fist),
-                                       cmocka_unit_test(test_pinch),
-                                       cmocka_unit_test(test_nothing)};
-    return cmocka_run_group_tests(tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_open),       cmocka_unit_test(test_fist),
+        cmocka_unit_test(test_pinch),      cmocka_unit_test(test_nothing),
+        cmocka_unit_test(test_posed_grab), cmocka_unit_test(test_posed_pinch)};
+    return cmocka_run_group_tests(tests, open_hand, close_hand);
 }

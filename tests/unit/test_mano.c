@@ -128,6 +128,10 @@ static void test_accuracy(void **state) {
             most = fmax(most, fabs(verts[i] - want[i]));
         for (int i = 0; i < 63; i++)
             most = fmax(most, fabs(kp[i] - want_kp[i]));
+        /* The palm is as long as betas make it, whatever the pose. */
+        double palm = sqrt(pow(want_kp[27] - want_kp[0], 2) + pow(want_kp[28] - want_kp[1], 2) +
+                           pow(want_kp[29] - want_kp[2], 2));
+        most = fmax(most, fabs(wilor_mano_palm(m, betas) - palm));
     }
     printf("against double: %.3g m (allowed 1e-7)\n", most);
     assert_true(most <= 1e-7);

@@ -101,11 +101,58 @@ static void test_quaternion(void **state) {
     }
 }
 
+/* Vector to quaternion and back, tiny angles and those near π too; a longer way comes back as the
+ * shorter one. */
+static void test_quaternion_vectors(void **state) {
+    (void)state;
+    const double vectors[][3] = {{0, 0, 0},         {1e-13, 0, -1e-13}, {1e-8, 2e-8, 0},
+                                 {0.3, -0.2, 0.9},  {0, pi - 1e-9, 0},  {-1, 1, 2},
+                                 {0.001, 0, -1e-5}, {3, 0.5, 0.1}};
+    for (size_t i = 0; i < sizeof vectors / sizeof vectors[0]; i++) {
+        double q[4], back[3], m[9], want[9];
+        wilor_quaternion_exp_f64(vectors[i], q);
+        wilor_quaternion_log_f64(q, back);
+        expect_near(back, vectors[i], 3, 1e-14);
+        wilor_quaternion_to_matrix_f64(q, m);
+        wilor_rotation_from_vector_f64(vectors[i], want);
+        expect_near(m, want, 9, 1e-14);
+        for (int k = 0; k < 4; k++)
+            q[k] = -q[k]; /* the same rotation */
+        wilor_quaternion_log_f64(q, back);
+        expect_near(back, vectors[i], 3, 1e-14);
+    }
+    double q[4], back[3];
+    const double long_way[3] = {0, 0, pi + 0.5}, short_way[3] = {0, 0, 0.5 - pi};
+    wilor_quaternion_exp_f64(long_way, q);
+    wilor_quaternion_log_f64(q, back);
+    expect_near(back, short_way, 3, 1e-14);
+}
+
+/* Products are those of the matrices; what leads from a to b does. */
+static void test_quaternion_products(void **state) {
+    (void)state;
+    const double a[3] = {0.5, -1.2, 0.3}, b[3] = {-2, 0.1, 0.7};
+    double qa[4], qb[4], qc[4], ma[9], mb[9], want[9], got[9];
+    wilor_quaternion_exp_f64(a, qa);
+    wilor_quaternion_exp_f64(b, qb);
+    wilor_rotation_from_vector_f64(a, ma);
+    wilor_rotation_from_vector_f64(b, mb);
+    wilor_quaternion_mul_f64(qa, qb, qc);
+    wilor_quaternion_to_matrix_f64(qc, got);
+    wilor_matrix_mul_f64(ma, mb, want);
+    expect_near(got, want, 9, 1e-14);
+    wilor_quaternion_between_f64(qa, qb, qc);
+    wilor_quaternion_mul_f64(qc, qa, qc);
+    wilor_quaternion_to_matrix_f64(qc, got);
+    expect_near(got, mb, 9, 1e-14);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_vector_round_trip), cmocka_unit_test(test_matrix_of_vector),
-        cmocka_unit_test(test_exactly_pi),        cmocka_unit_test(test_6d),
-        cmocka_unit_test(test_quaternion),
+        cmocka_unit_test(test_vector_round_trip),   cmocka_unit_test(test_matrix_of_vector),
+        cmocka_unit_test(test_exactly_pi),          cmocka_unit_test(test_6d),
+        cmocka_unit_test(test_quaternion),          cmocka_unit_test(test_quaternion_vectors),
+        cmocka_unit_test(test_quaternion_products),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
