@@ -5,21 +5,15 @@
 #include "event_json.h"
 
 #include "predict_options.h"
+#include "text_buffer.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 json_t *wilor_cli_json_float(float value) {
-    char text[32];
-    if (!isfinite(value))
-        return json_null();
-    /* Nine digits always do; fewer mostly, and 0.95 should not become 0.949999988. */
-    for (int digits = 6; digits < 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value)
-            return json_real(strtod(text, NULL));
-    }
-    return json_real((double)value);
+    char text[WILOR_CLI_FLOAT_TEXT];
+    wilor_cli_float_text(text, value);
+    return isfinite(value) ? json_real(strtod(text, NULL)) : json_null();
 }
 
 typedef struct json_text {
