@@ -190,7 +190,7 @@ static wilor_status write_events(const char *name, bool pretty, wilor_error *err
         char *text = st == WILOR_OK ? wilor_cli_event_out_text(&out, json) : NULL;
         if (st == WILOR_OK)
             st = text
-                     ? wilor_cli_event_out_put(&out, text, strlen(text), err)
+                     ? wilor_cli_event_out_put(&out, text, err)
                      : wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while writing JSON");
         free(text);
         json_decref(json);

@@ -178,9 +178,7 @@ static wilor_status open_events(run *r, wilor_error *err) {
     wilor_cli_temp_file file;
     if (!o->resume) {
         bool array = o->json && (o->input_count > 1 || r->sources.folder);
-        wilor_status opened = wilor_cli_event_out_open(&r->out, o->out, o->json, array, err);
-        r->out.binary = o->binary;
-        return opened;
+        return wilor_cli_event_out_open(&r->out, o->out, o->json, array, err);
     }
     wilor_status st = wilor_cli_resume_open(&file, &r->resumed, &r->sources, o->out, err);
     if (st == WILOR_OK)
@@ -265,7 +263,9 @@ static bool emit(void *user, size_t item, void *slot) {
     if (r->st == WILOR_OK)
         r->st = collect(r, item, out, &r->err);
     if (r->st == WILOR_OK && out->event)
-        r->st = wilor_cli_event_out_put(&r->out, out->event, out->event_size, &r->err);
+        r->st = r->o.binary
+                    ? wilor_cli_event_out_bytes(&r->out, out->event, out->event_size, &r->err)
+                    : wilor_cli_event_out_put(&r->out, out->event, &r->err);
     wilor_cli_picture_drop(r, out);
     r->progress.done += !r->sources.entries[item].done;
     r->progress.hands = r->hands;

@@ -100,17 +100,23 @@ char *wilor_cli_event_out_text(const wilor_cli_event_out *o, json_t *event) {
                      : wilor_cli_json_text(event, JSON_REAL_PRECISION(9) | JSON_COMPACT);
 }
 
-wilor_status wilor_cli_event_out_put(wilor_cli_event_out *o, const char *event, size_t size,
+wilor_status wilor_cli_event_out_put(wilor_cli_event_out *o, const char *text,
                                      wilor_error *err) {
     wilor_status st = WILOR_OK;
     if (o->array)
         st = emit(o, o->count ? ",\n" : "\n", err);
-    if (st == WILOR_OK && fwrite(event, 1, size, o->to) != size)
-        st = fail(o, err);
-    if (st == WILOR_OK && !o->array && !o->binary)
+    if (st == WILOR_OK)
+        st = emit(o, text, err);
+    if (st == WILOR_OK && !o->array)
         st = emit(o, "\n", err);
     o->count++;
     return st == WILOR_OK ? flush(o, err) : st;
+}
+
+wilor_status wilor_cli_event_out_bytes(wilor_cli_event_out *o, const void *data, size_t size,
+                                       wilor_error *err) {
+    o->count++;
+    return fwrite(data, 1, size, o->to) == size ? flush(o, err) : fail(o, err);
 }
 
 wilor_status wilor_cli_event_out_finish(wilor_cli_event_out *o, wilor_error *err) {

@@ -41,15 +41,14 @@ static void fill_place(wilor_cli_live_hand *out, const wilor_hands *hands, size_
 }
 
 void wilor_cli_live_hand_fill(wilor_cli_live_hand *out, const wilor_model *model,
-                              const wilor_hands *hands, int i, unsigned include, bool place) {
+                              const wilor_hands *hands, int i, unsigned include) {
     size_t h = (size_t)i;
     *out = (wilor_cli_live_hand){
         .side = hands->side[h] == WILOR_LEFT ? WILOR_LEFT : WILOR_RIGHT,
         .conf = hands->score[h],
         .fit_px = NAN,
         .vertices_3d = hands->vertices_3d + h * (size_t)hands->vertices * 3};
-    if (place)
-        fill_place(out, hands, h);
+    fill_place(out, hands, h);
     memcpy(out->pred_cam, hands->pred_cam + 3 * h, sizeof out->pred_cam);
     memcpy(out->keypoints_3d, hands->keypoints_3d + 63 * h, sizeof out->keypoints_3d);
     memcpy(out->global_orient, hands->global_orient + 3 * h, sizeof out->global_orient);
@@ -59,7 +58,7 @@ void wilor_cli_live_hand_fill(wilor_cli_live_hand *out, const wilor_model *model
     wilor_hand_gesture(out->keypoints_3d[0], &out->gesture);
     if (include & WILOR_CLI_ANGLES)
         wilor_hand_angles(model, out->hand_pose, out->side, out->angles[0]);
-    if ((include & WILOR_CLI_XR26) && place &&
+    if ((include & WILOR_CLI_XR26) &&
         wilor_hand_xr26(model, hands, i, out->xr26, NULL) != WILOR_OK)
         memset(out->xr26, 0, sizeof out->xr26); /* all 26, or nothing */
 }

@@ -7,10 +7,9 @@
 /* Fill everything that one result says of hand i, which did not fail. id, state, age and velocity are zero: the
  * caller knows them.
  *   include   WILOR_CLI_XR26 and WILOR_CLI_ANGLES are computed only then
- *   place     whether there is a camera: not so with crops
  * vertices_3d points into the result. */
 void wilor_cli_live_hand_fill(wilor_cli_live_hand *out, const wilor_model *model,
-                              const wilor_hands *hands, int i, unsigned include, bool place);
+                              const wilor_hands *hands, int i, unsigned include);
 
 /* Root mean square distance between the detector's 21 points (x, y, visibility) and the projected ones,
  * weighted by visibility: how well two networks agree. NaN without a point that the detector saw; the 8.1.34

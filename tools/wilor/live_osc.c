@@ -271,7 +271,7 @@ wilor_status wilor_cli_osc_open(wilor_cli_osc **out, const char *target, wilor_e
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
     struct addrinfo *list = NULL;
     char host[HOST_MOST + 1];
-    const char *port;
+    const char *port = NULL;
     wilor_cli_quoted q;
     *out = NULL;
     wilor_status st = split_target(target, host, &port, err);

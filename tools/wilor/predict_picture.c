@@ -177,7 +177,6 @@ static wilor_status put_into_words(const wilor_cli_run *r, size_t i,
     wilor_status st = wilor_cli_event_build(&json, event, r->model, hands, &out->err);
     if (st == WILOR_OK)
         out->event = wilor_cli_event_out_text(&r->out, json);
-    out->event_size = out->event ? strlen(out->event) : 0;
     json_decref(json);
     return st;
 }

@@ -41,7 +41,7 @@ wilor_status wilor_cli_predict_record(char **out, size_t *size, const wilor_cli_
         return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory while writing a record");
     for (int i = 0; i < hands->n; i++)
         if (!hands->failed[i]) {
-            wilor_cli_live_hand_fill(&list[event.n], model, hands, i, e->include, e->camera);
+            wilor_cli_live_hand_fill(&list[event.n], model, hands, i, e->include);
             list[event.n].id = (uint32_t)event.n + 1;
             event.n++;
         }
