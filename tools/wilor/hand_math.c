@@ -30,6 +30,22 @@ void wilor_cli_quat_to_matrix(const double q[4], double m[9]) {
     memcpy(m, out, sizeof out);
 }
 
+/* Shepperd's method: the largest of the four squares is divided by. */
+void wilor_cli_quat_from_matrix(const double m[9], double q[4]) {
+    const double trace = m[0] + m[4] + m[8];
+    const double four[4] = {1 + 2 * m[0] - trace, 1 + 2 * m[4] - trace, 1 + 2 * m[8] - trace,
+                            1 + trace};
+    int k = 0;
+    for (int i = 1; i < 4; i++)
+        k = four[i] > four[k] ? i : k;
+    const double rows[4][4] = {{four[0], m[1] + m[3], m[2] + m[6], m[7] - m[5]},
+                               {m[1] + m[3], four[1], m[5] + m[7], m[2] - m[6]},
+                               {m[2] + m[6], m[5] + m[7], four[2], m[3] - m[1]},
+                               {m[7] - m[5], m[2] - m[6], m[3] - m[1], four[3]}};
+    memcpy(q, rows[k], sizeof rows[k]);
+    wilor_cli_quat_unit(q);
+}
+
 void wilor_cli_quat_mul(const double a[4], const double b[4], double out[4]) {
     const double c[4] = {a[3] * b[0] + a[0] * b[3] + a[1] * b[2] - a[2] * b[1],
                          a[3] * b[1] + a[1] * b[3] + a[2] * b[0] - a[0] * b[2],

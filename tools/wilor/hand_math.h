@@ -6,6 +6,7 @@
 void wilor_cli_quat_from_vector(const double v[3], double q[4]); /* axis × angle; w >= 0 */
 void wilor_cli_quat_to_vector(const double q[4], double v[3]);   /* angle 0 … π */
 void wilor_cli_quat_to_matrix(const double q[4], double m[9]);   /* row-major */
+void wilor_cli_quat_from_matrix(const double m[9], double q[4]); /* of a rotation; w >= 0 */
 void wilor_cli_quat_mul(const double a[4], const double b[4], double out[4]); /* first b */
 void wilor_cli_quat_conj(const double q[4], double out[4]);
 void wilor_cli_quat_turn(const double q[4], const double v[3], double out[3]);
