@@ -746,6 +746,25 @@ WILOR_API wilor_status wilor_hand_xr26(const wilor_model *model, const wilor_han
 WILOR_API void wilor_hand_angles(const wilor_model *model, const float *hand_pose,
                                  wilor_side side, float *out);
 
+/* ---------------------------------------------------------------- the hand as a rig */
+
+/* For programs that animate. With the mesh at rest v, joints J, parents and weights w, a pose moves a vertex to
+ * sum of w_j · G_j · (v + offsets - J_j), G_j the chain of the joints' places and rotations; offsets is the sum over
+ * k of (R - I)_k · shape k. cam_t is added. Joints are numbered as hand_pose has them, 0 the wrist. */
+
+/* The hand at rest (every rotation none) with a shape of 10 numbers.
+ *   vertices    V × 3 about the MANO origin, or NULL
+ *   keypoints   21 × 3, of which all but the tips are joints, or NULL
+ * Of a left hand mirrored, as all of its results are. */
+WILOR_API void wilor_hand_rest(const wilor_model *model, wilor_side side, const float *betas,
+                               float *vertices, float *keypoints);
+/* weights: V × 16, of each vertex 1 in all; parents: 16, -1 for the wrist's, before their children. NULL: not wanted. */
+WILOR_API void wilor_hand_skin(const wilor_model *model, float *weights, int *parents);
+/* Shape k, 0 … 134, of a pose: what is added to the mesh at rest, V × 3, for a 1 in element k % 9 of R - I
+ * (row-major) of joint 1 + k / 9. ERR_ARG: k outside. */
+WILOR_API wilor_status wilor_hand_pose_shape(const wilor_model *model, wilor_side side, int k,
+                                             float *offsets);
+
 /* ---------------------------------------------------------------- reading weights files */
 
 typedef struct wilor_file wilor_file; /* any file of tensors: see wilor_file_kind */

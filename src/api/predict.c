@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "crop.h"
 #include "gestures.h"
+#include "rig.h"
 #include "rotation.h"
 #include "xr_joints.h"
 
@@ -360,6 +361,23 @@ wilor_status wilor_hand_xr26(const wilor_model *model, const wilor_hands *hands,
                        hands->keypoints_3d + h * 21 * 3,
                        hands->vertices_3d + h * (size_t)hands->vertices * 3,
                        hands->cam_t + h * 3, out);
+    return WILOR_OK;
+}
+
+void wilor_hand_rest(const wilor_model *model, wilor_side side, const float *betas,
+                     float *vertices, float *keypoints) {
+    wilor_rig_rest(model->mano, side, betas, vertices, keypoints);
+}
+
+void wilor_hand_skin(const wilor_model *model, float *weights, int *parents) {
+    wilor_rig_skin(model->mano, weights, parents);
+}
+
+wilor_status wilor_hand_pose_shape(const wilor_model *model, wilor_side side, int shape,
+                                   float *offsets) {
+    if (shape < 0 || shape >= WILOR_RIG_SHAPES)
+        return WILOR_ERR_ARG;
+    wilor_rig_pose_shape(model->mano, side, shape, offsets);
     return WILOR_OK;
 }
 

@@ -101,14 +101,14 @@ usage_error "--max-hands '-1'" "${d[@]}" --max-hands=-1
 usage_error "--detector-profile '8.1': it should be 8.1.34 or 8.4.190" "${d[@]}" --detector-profile 8.1
 usage_error "--detector-profile has no meaning with --compat mlx" "${d[@]}" --compat mlx --detector-profile 8.1.34
 usage_error "--lanes '0': it should be a whole number from 1 to 1024" "${d[@]}" --lanes 0
-for o in --json --npz=x.npz --gltf=x.glb; do
-    usage_error "--resume cannot go on with ${o%=*}" "${d[@]}" --resume -o x.ndjson $o
+for o in --json --bin --npz=x.npz --gltf=x.glb; do
+    usage_error "--resume goes on with lines of events only, not with ${o%=*}" "${d[@]}" --resume -o x.ndjson $o
 done
 usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" --resume
 usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" --resume -o -
 usage_error "not the standard input" predict - --weights w --detector d --resume -o x
 usage_error "the standard input, -, is given twice" predict - a.png - --weights w --detector d
-for o in --bin --bvh --pages; do
+for o in --bvh --pages; do
     usage_error "$o is not in this version" "${p[@]}" $o
 done
 

@@ -170,7 +170,9 @@ static bool emit(void *user, size_t item, void *slot) {
     if (r->st == WILOR_OK)
         r->st = collect(r, item, out, &r->err);
     if (r->st == WILOR_OK && out->event)
-        r->st = wilor_cli_event_out_put(&r->out, out->event, &r->err);
+        r->st = r->o.binary
+                    ? wilor_cli_event_out_bytes(&r->out, out->event, out->event_size, &r->err)
+                    : wilor_cli_event_out_put(&r->out, out->event, &r->err);
     wilor_cli_picture_drop(r, out);
     r->progress.done += !r->sources.entries[item].done;
     r->progress.hands = r->hands;

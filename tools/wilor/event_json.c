@@ -4,22 +4,17 @@
  * that one flag at the end of each object says whether memory was enough. */
 #include "event_json.h"
 
+#include "live_hand.h"
 #include "predict_options.h"
+#include "text_buffer.h"
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 json_t *wilor_cli_json_float(float value) {
-    char text[32];
-    if (!isfinite(value))
-        return json_null();
-    /* Nine digits always do; fewer mostly, and 0.95 should not become 0.949999988. */
-    for (int digits = 6; digits < 9; digits++) {
-        snprintf(text, sizeof text, "%.*g", digits, (double)value);
-        if (strtof(text, NULL) == value)
-            return json_real(strtod(text, NULL));
-    }
-    return json_real((double)value);
+    char text[WILOR_CLI_FLOAT_TEXT];
+    wilor_cli_float_text(text, value);
+    return isfinite(value) ? json_real(strtod(text, NULL)) : json_null();
 }
 
 typedef struct json_text {
@@ -85,26 +80,12 @@ static json_t *microseconds(double ms) {
     return json_integer(ms > 0 && ms < 1e12 ? (json_int_t)(ms * 1000 + 0.5) : 0);
 }
 
-/* x y z w of a rotation vector, w >= 0. */
-static void quaternion(const float *vector, float *q) {
-    double x = (double)vector[0], y = (double)vector[1], z = (double)vector[2];
-    double angle = sqrt(x * x + y * y + z * z);
-    /* sin(a/2)/a near 0 is 1/2 - a²/48: a float is exact from the first term. */
-    double scale = angle > 1e-6 ? sin(angle / 2) / angle : 0.5;
-    double w = cos(angle / 2);
-    double sign = w < 0 ? -1 : 1;
-    q[0] = (float)(sign * scale * x);
-    q[1] = (float)(sign * scale * y);
-    q[2] = (float)(sign * scale * z);
-    q[3] = (float)(sign * w);
-}
-
 static json_t *wrist(const float *keypoints, const float *cam_t, const float *orient,
                      bool *ok) {
     float p[3], q[4];
     for (int i = 0; i < 3; i++)
         p[i] = keypoints[i] + cam_t[i];
-    quaternion(orient, q);
+    wilor_cli_quaternion(orient, q);
     json_t *object = json_object();
     put(object, "p", numbers(p, 3, ok), ok);
     put(object, "q", numbers(q, 4, ok), ok);
@@ -163,32 +144,13 @@ static void put_place(json_t *object, const wilor_hands *hands, size_t h, bool *
     put(object, "kp2d", rows(hands->keypoints_2d + 42 * h, 21, 2, ok), ok);
 }
 
-/* Root mean square distance between the detector's points and the projected ones, weighted by
- * visibility: how well two networks agree. False without a point that the detector saw; the
- * 8.1.34 profile blanks those below one half to 0, 0. */
-static bool fit(const wilor_hands *hands, size_t h, float *out) {
-    const float *seen = hands->detected_keypoints + 63 * h;
-    const float *projected = hands->keypoints_2d + 42 * h;
-    double sum = 0, weight = 0;
-    for (int i = 0; i < 21; i++) {
-        double x = (double)seen[3 * i], y = (double)seen[3 * i + 1],
-               v = (double)seen[3 * i + 2];
-        double dx = x - (double)projected[2 * i], dy = y - (double)projected[2 * i + 1];
-        if (x == 0 && y == 0)
-            continue;
-        sum += v * (dx * dx + dy * dy);
-        weight += v;
-    }
-    *out = weight > 0 ? (float)sqrt(sum / weight) : 0;
-    return weight > 0;
-}
-
 static void put_detected(json_t *object, const wilor_cli_event *e, const wilor_hands *hands,
                          size_t h, bool *ok) {
-    float pixels;
+    const float *points = hands->detected_keypoints + 63 * h;
+    float pixels = wilor_cli_keypoint_fit(points, hands->keypoints_2d + 42 * h);
     if (e->include & WILOR_CLI_DET)
-        put(object, "kp2d_det", rows(hands->detected_keypoints + 63 * h, 21, 3, ok), ok);
-    if (fit(hands, h, &pixels))
+        put(object, "kp2d_det", rows(points, 21, 3, ok), ok);
+    if (isfinite(pixels))
         put(object, "fit_px", wilor_cli_json_float(pixels), ok);
 }
 

@@ -113,6 +113,12 @@ wilor_status wilor_cli_event_out_put(wilor_cli_event_out *o, const char *text,
     return st == WILOR_OK ? flush(o, err) : st;
 }
 
+wilor_status wilor_cli_event_out_bytes(wilor_cli_event_out *o, const void *data, size_t size,
+                                       wilor_error *err) {
+    o->count++;
+    return fwrite(data, 1, size, o->to) == size ? flush(o, err) : fail(o, err);
+}
+
 wilor_status wilor_cli_event_out_finish(wilor_cli_event_out *o, wilor_error *err) {
     wilor_status st = o->array ? emit(o, o->count ? "\n]\n" : "]\n", err) : WILOR_OK;
     if (st == WILOR_OK)

@@ -1,4 +1,4 @@
-/* Where events go: the standard output or a file, as NDJSON or as readable JSON. */
+/* Where events go: the standard output or a file, as NDJSON, as readable JSON or as binary records. */
 #ifndef WILOR_CLI_EVENT_OUT_H
 #define WILOR_CLI_EVENT_OUT_H
 
@@ -26,6 +26,9 @@ char *wilor_cli_event_out_text(const wilor_cli_event_out *o, json_t *event);
 /* Write one event's text and flush. */
 wilor_status wilor_cli_event_out_put(wilor_cli_event_out *o, const char *text,
                                      wilor_error *err);
+/* Write a binary record and flush. */
+wilor_status wilor_cli_event_out_bytes(wilor_cli_event_out *o, const void *data, size_t size,
+                                       wilor_error *err);
 /* Close the array; the file gets its name. */
 wilor_status wilor_cli_event_out_finish(wilor_cli_event_out *o, wilor_error *err);
 void wilor_cli_event_out_discard(wilor_cli_event_out *o); /* a zeroed or finished one is fine */

@@ -57,6 +57,7 @@ typedef struct wilor_cli_live_hand {
 /* The same for all events of an engine. */
 typedef struct wilor_cli_live_model {
     const char *name;   /* "wilor" */
+    const char *label;  /* what test weights say of themselves; NULL or "": nothing */
     const char *sha256; /* of the weights' file; "" unknown */
     const char *dtype;  /* "bf16" */
     const char *device; /* "cpu" */

@@ -39,6 +39,7 @@ enum {
     ID_BETAS,
     ID_JSON,
     ID_NDJSON,
+    ID_BIN,
     ID_OUT,
     ID_NPZ,
     ID_OBJ,
@@ -116,6 +117,8 @@ static const wilor_cli_option g_options[] = {
      WILOR_CLI_PICTURES, NULL},
     {"--json", NULL, "readable JSON: an object for one picture, an array for more", ID_JSON,
      WILOR_CLI_PICTURES, NULL},
+    {"--bin", NULL, "binary records, one behind the other (docs/events.md)", ID_BIN,
+     WILOR_CLI_PICTURES, NULL},
     {"-o", "FILE", "write the events there instead of to the standard output", ID_OUT,
      WILOR_CLI_PICTURES, NULL},
     {"--npz", "FILE", "all hands' arrays for numpy, under WiLoR-mini's names", ID_NPZ,
@@ -148,7 +151,6 @@ static const wilor_cli_option g_options[] = {
     {"--quiet", NULL, "errors only on the standard error", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
-    {"--bin", NULL, "", 0, WILOR_CLI_PICTURES, NOT_HERE},
     {"--bvh", "FILE", "", 0, WILOR_CLI_PICTURES, NOT_HERE},
     {"--pages", "map|huge", "", 0, 0, NOT_HERE},
 };
@@ -322,6 +324,9 @@ static void take_flag(wilor_cli_predict_options *p, int id) {
         break;
     case ID_JSON:
         p->json = true;
+        break;
+    case ID_BIN:
+        p->binary = true;
         break;
     case ID_DETECT:
         p->detect_too = true;
@@ -509,11 +514,15 @@ static wilor_status check_detector(const wilor_cli_predict_options *p, uint64_t 
 
 /* An interrupted run is taken up line by line. */
 static wilor_status check_resume(const wilor_cli_predict_options *p, wilor_error *err) {
-    const char *other = p->json ? "--json" : p->npz ? "--npz" : p->gltf ? "--gltf" : NULL;
+    const char *other = p->json     ? "--json"
+                        : p->binary ? "--bin"
+                        : p->npz    ? "--npz"
+                        : p->gltf   ? "--gltf"
+                                    : NULL;
     if (other)
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "--resume cannot go on with %s, which is written in one "
-                              "piece at the end; leave it out, or leave --resume out",
+                              "--resume goes on with lines of events only, not with %s; leave "
+                              "it out, or leave --resume out",
                               other);
     if (!p->out || !strcmp(p->out, "-"))
         return wilor_cli_fail(err, WILOR_ERR_ARG,
@@ -571,10 +580,9 @@ static wilor_status check_files(const wilor_cli_predict_options *p, wilor_error 
 
 /* What pictures one by one and a stream of them have in common. */
 static wilor_status check(wilor_cli_predict_options *p, uint64_t seen, wilor_error *err) {
-    static const int pairs[][2] = {{ID_JSON, ID_NDJSON},
-                                   {ID_INTRINSICS, ID_FOV},
-                                   {ID_INTRINSICS, ID_FOCAL},
-                                   {ID_FOV, ID_FOCAL}};
+    static const int pairs[][2] = {{ID_JSON, ID_NDJSON},      {ID_JSON, ID_BIN},
+                                   {ID_NDJSON, ID_BIN},       {ID_INTRINSICS, ID_FOV},
+                                   {ID_INTRINSICS, ID_FOCAL}, {ID_FOV, ID_FOCAL}};
     wilor_status st = WILOR_OK;
     for (size_t i = 0; i < sizeof pairs / sizeof pairs[0] && st == WILOR_OK; i++)
         st = exclude(seen, pairs[i][0], pairs[i][1], err);

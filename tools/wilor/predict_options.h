@@ -44,7 +44,8 @@ typedef struct wilor_cli_predict_options {
     uint64_t max_pixels;
 
     unsigned include;
-    bool json; /* else NDJSON */
+    bool json;   /* else NDJSON … */
+    bool binary; /* … or records */
     const char *out, *npz, *obj, *gltf, *overlay;
     bool expect_hands, quiet, resume;
 } wilor_cli_predict_options;

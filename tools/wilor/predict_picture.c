@@ -4,6 +4,7 @@
 #include "predict_run.h"
 
 #include "hands_copy.h"
+#include "predict_record.h"
 #include "wilor/wilor_io.h"
 #include "writer_obj.h"
 
@@ -167,20 +168,32 @@ static void write_files(const wilor_cli_run *r, size_t i, const wilor_picture *p
     free(stem);
 }
 
-/* What is told of the picture when its turn comes. */
-static void tell(const wilor_cli_run *r, const wilor_cli_event *event, const wilor_hands *hands,
-                 wilor_cli_outcome *out) {
+static wilor_status put_into_words(const wilor_cli_run *r, size_t i,
+                                   const wilor_cli_event *event, const wilor_hands *hands,
+                                   wilor_cli_outcome *out) {
     json_t *json = NULL;
-    out->fatal = wilor_cli_event_build(&json, event, r->opened.model, hands, &out->err);
-    if (out->fatal == WILOR_OK) {
+    if (r->o.binary)
+        return wilor_cli_predict_record(&out->event, &out->event_size, event, i,
+                                        r->opened.model, hands, &out->err);
+    wilor_status st = wilor_cli_event_build(&json, event, r->opened.model, hands, &out->err);
+    if (st == WILOR_OK)
         out->event = wilor_cli_event_out_text(&r->out, json);
-        if (r->npz || r->gltf)
-            out->copy = wilor_cli_hands_copy(hands);
-        if (!out->event || ((r->npz || r->gltf) && !out->copy))
-            out->fatal = wilor_cli_fail(&out->err, WILOR_ERR_NOMEM,
-                                        "out of memory while writing results");
-    }
     json_decref(json);
+    return st;
+}
+
+/* What is told of the picture when its turn comes. */
+static void tell(const wilor_cli_run *r, size_t i, const wilor_cli_event *event,
+                 const wilor_hands *hands, wilor_cli_outcome *out) {
+    bool keep = r->npz || r->gltf;
+    out->fatal = put_into_words(r, i, event, hands, out);
+    if (out->fatal != WILOR_OK)
+        return;
+    if (keep)
+        out->copy = wilor_cli_hands_copy(hands);
+    if (!out->event || (keep && !out->copy))
+        out->fatal =
+            wilor_cli_fail(&out->err, WILOR_ERR_NOMEM, "out of memory while writing results");
 }
 
 static void one_picture(const wilor_cli_run *r, int lane, size_t item, const char *path,
@@ -211,7 +224,7 @@ static void one_picture(const wilor_cli_run *r, int lane, size_t item, const cha
         out->height = image.height;
         check_hands(out, path, hands);
         write_files(r, item, &picture, hands, out);
-        tell(r, &event, hands, out);
+        tell(r, item, &event, hands, out);
     } else {
         complain(out, "%s", err.text);
         out->failed++;

@@ -34,7 +34,8 @@ typedef struct wilor_cli_run {
 
 /* What a lane makes of a picture; zeroed: nothing, an earlier run has its event. */
 typedef struct wilor_cli_outcome {
-    char *event;        /* text; NULL when the picture failed */
+    char *event;        /* text or record; NULL when the picture failed */
+    size_t event_size;  /* of a record */
     char first[600];    /* error: needs no memory, for there may be none; "" for none */
     char *messages;     /* further ones, a line each; NULL for none */
     bool unsaid;        /* there was no memory for one of those */

@@ -7,6 +7,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+enum { WILOR_CLI_FLOAT_TEXT = 24 };
+
+/* The shortest decimal that reads back as the same float, with a point or an exponent as jansson writes reals; "null"
+ * when it is not finite. Ends with a zero; its length comes back. */
+size_t wilor_cli_float_text(char out[WILOR_CLI_FLOAT_TEXT], float value);
+
 typedef struct wilor_cli_buffer {
     char *text; /* used bytes, and a zero behind them once something was added */
     size_t used, room;
@@ -22,10 +28,8 @@ void wilor_cli_buffer_bytes(wilor_cli_buffer *b, const char *bytes, size_t count
 void wilor_cli_buffer_text(wilor_cli_buffer *b, const char *text);
 void wilor_cli_buffer_integer(wilor_cli_buffer *b, int64_t value);
 void wilor_cli_buffer_unsigned(wilor_cli_buffer *b, uint64_t value);
-/* The shortest decimal that reads back as the same float or double, always with a point or an exponent, as
- * jansson writes reals; "null" when it is not finite. Of a float: wilor_cli_json_float's number. */
+/* wilor_cli_float_text's. */
 void wilor_cli_buffer_float(wilor_cli_buffer *b, float value);
-void wilor_cli_buffer_double(wilor_cli_buffer *b, double value);
 /* A JSON string in quotes: controls, quote and backslash escaped, bytes that are not UTF-8 as U+FFFD. */
 void wilor_cli_buffer_string(wilor_cli_buffer *b, const char *text);
 
