@@ -43,11 +43,12 @@ static void fill_place(wilor_cli_live_hand *out, const wilor_hands *hands, size_
 void wilor_cli_live_hand_fill(wilor_cli_live_hand *out, const wilor_model *model,
                               const wilor_hands *hands, int i, unsigned include) {
     size_t h = (size_t)i;
-    *out = (wilor_cli_live_hand){
-        .side = hands->side[h] == WILOR_LEFT ? WILOR_LEFT : WILOR_RIGHT,
-        .conf = hands->score[h],
-        .fit_px = NAN,
-        .vertices_3d = hands->vertices_3d + h * (size_t)hands->vertices * 3};
+    *out =
+        (wilor_cli_live_hand){.side = hands->side[h] == WILOR_LEFT ? WILOR_LEFT : WILOR_RIGHT,
+                              .conf = hands->score[h],
+                              .fit_px = NAN};
+    if (hands->vertices_3d) /* else a result without its mesh */
+        out->vertices_3d = hands->vertices_3d + h * (size_t)hands->vertices * 3;
     fill_place(out, hands, h);
     memcpy(out->pred_cam, hands->pred_cam + 3 * h, sizeof out->pred_cam);
     memcpy(out->keypoints_3d, hands->keypoints_3d + 63 * h, sizeof out->keypoints_3d);

@@ -1,13 +1,8 @@
-/* From results of the library to the hands of an event. */
+/* Hands of a tracker as the hands of an event. */
 #ifndef WILOR_CLI_LIVE_HANDS_H
 #define WILOR_CLI_LIVE_HANDS_H
 
-#include "live_event.h"
-
-/* Everything but id, state, age and velocities, which are a tracker's: id 0, detected, none. include: joints
- * and angles are computed only when wanted. The vertices stay where they are. */
-void wilor_cli_live_hand_fill(wilor_cli_live_hand *to, const wilor_model *model,
-                              const wilor_hands *hands, int i, unsigned include);
+#include "live_hand.h"
 
 /* What a tracker said of `from` is true of `to` as well. */
 void wilor_cli_live_hand_keep(wilor_cli_live_hand *to, const wilor_cli_live_hand *from);
