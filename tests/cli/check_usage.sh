@@ -108,9 +108,8 @@ usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" -
 usage_error "--resume needs a file of events to go on with: -o FILE" "${d[@]}" --resume -o -
 usage_error "not the standard input" predict - --weights w --detector d --resume -o x
 usage_error "the standard input, -, is given twice" predict - a.png - --weights w --detector d
-for o in --bvh --pages; do
-    usage_error "$o is not in this version" "${p[@]}" $o
-done
+usage_error "--pages is not in this version" "${p[@]}" --pages
+usage_error "--bvh records a hand that moves" "${p[@]}" --bvh
 
 usage_error "no file given" info
 usage_error "one file at a time" info a b

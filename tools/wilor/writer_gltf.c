@@ -13,6 +13,7 @@
 #include "writer_gltf.h"
 
 #include "event_json.h"
+#include "mesh_normals.h"
 #include "temp_file.h"
 #include <errno.h>
 #include <math.h>
@@ -130,39 +131,6 @@ static void to_gltf_axes(float *to, const float *from, size_t points) {
     }
 }
 
-/* A triangle's cross product is its normal times twice its area: the sum is area-weighted. */
-static void add_triangle(double *sums, const float *points, const int32_t *f) {
-    double a[3], b[3], n[3];
-    for (int k = 0; k < 3; k++) {
-        a[k] = (double)points[3 * f[1] + k] - (double)points[3 * f[0] + k];
-        b[k] = (double)points[3 * f[2] + k] - (double)points[3 * f[0] + k];
-    }
-    n[0] = a[1] * b[2] - a[2] * b[1];
-    n[1] = a[2] * b[0] - a[0] * b[2];
-    n[2] = a[0] * b[1] - a[1] * b[0];
-    for (int corner = 0; corner < 3; corner++)
-        for (int k = 0; k < 3; k++)
-            sums[3 * f[corner] + k] += n[k];
-}
-
-/* Unit normals; the specification allows no others, so a vertex without area gets some. */
-static void find_normals(float *normals, double *sums, const float *points, size_t vertices,
-                         const int32_t *faces, int count) {
-    memset(sums, 0, vertices * 3 * sizeof *sums);
-    for (int i = 0; i < count; i++)
-        add_triangle(sums, points, faces + 3 * (size_t)i);
-    for (size_t i = 0; i < vertices; i++) {
-        double *n = sums + 3 * i;
-        double length = sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2]);
-        if (!(length > 0)) {
-            n[0] = n[1] = 0;
-            n[2] = length = 1;
-        }
-        for (size_t k = 0; k < 3; k++)
-            normals[3 * i + k] = (float)(n[k] / length);
-    }
-}
-
 static wilor_status spool(wilor_cli_gltf *g, const float *values, size_t count,
                           wilor_error *err) {
     size_t bytes = count * sizeof *values;
@@ -208,7 +176,7 @@ static wilor_status append_vertices(wilor_cli_gltf *g, const wilor_hands *hands,
     wilor_status st = points && sums ? WILOR_OK : no_memory(err);
     if (st == WILOR_OK) {
         to_gltf_axes(points, hands->vertices_3d + h * v * 3, v);
-        find_normals(points + 3 * v, sums, points, v, faces, count);
+        wilor_cli_mesh_normals(points + 3 * v, sums, points, v, faces, count);
         int positions = vector_accessor(g, g->spooled, v);
         put_bounds(g, positions, points, v);
         put(g, attributes, "POSITION", json_integer(positions));
