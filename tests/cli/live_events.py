@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Checks the lines of `wilor live`: live_events.py FILE [frames=N] [clock=media] [hands=some|none] [bye=TEXT]
+"""Checks the lines of `wilor live`: live_events.py FILE [same=FILE, but for times and the session, numbers to 1e-4] [frames=N] [clock=media] [hands=some|none] [bye=TEXT]
 [states=a,b] [ids=stable|new]. Prints what is wrong and exits with 1."""
 import json
 import math
@@ -58,6 +58,25 @@ if wanted.get("ids") == "new":
     need(not any(set(a) & set(b) for a, b in zip(ids, ids[1:])), "no id lives on")
 if "bye" in wanted:
     need(lines[-1].get("reason") == wanted["bye"], f"bye says {lines[-1].get('reason')}")
+def same(a, b, path):
+    """What belongs to one run alone is left out."""
+    if isinstance(a, dict) and isinstance(b, dict):
+        for key in (set(a) | set(b)) - {"t_ready", "t_utc", "session", "timing"}:
+            same(a.get(key), b.get(key), f"{path}.{key}")
+    elif isinstance(a, list) and isinstance(b, list) and len(a) == len(b):
+        for i, (x, y) in enumerate(zip(a, b)):
+            same(x, y, f"{path}[{i}]")
+    elif isinstance(a, float) and isinstance(b, (int, float)):
+        need(abs(a - b) <= 1e-4, f"{path}: {a} and {b}")
+    else:
+        need(a == b, f"{path}: {a} and {b}")
+
+
+if "same" in wanted:
+    others = [json.loads(line) for line in open(wanted["same"], encoding="utf-8")]
+    need(len(others) == len(lines), f"{len(lines)} lines and {len(others)}")
+    for i, (a, b) in enumerate(zip(lines, others)):
+        same(a, b, f"line {i + 1}")
 for p in problems[:10]:
     print(p, file=sys.stderr)
 sys.exit(1 if problems else 0)

@@ -31,12 +31,14 @@ typedef struct series {
 struct wilor_cli_both_sides {
     const wilor_model *model;
     double smooth;
-    size_t vertex_floats; /* a hand's; 0: not kept */
+    wilor_cli_live_model facts; /* the engine's, which may end before we do */
+    size_t vertex_floats;       /* a hand's; 0: not kept */
     kept_event *events;
     size_t event_count, event_room;
     kept_hand *hands;
     size_t hand_count, hand_room;
-    float *vertices; /* hand_room × vertex_floats */
+    float *vertices; /* vertex_room × vertex_floats */
+    size_t vertex_room;
     uint32_t *lost;
     size_t lost_count, lost_room;
 };
@@ -73,33 +75,31 @@ void wilor_cli_both_sides_free(wilor_cli_both_sides **both) {
 
 /* ---------------------------------------------------------------- keeping */
 
-/* Room for `more` entries behind count. False: no memory. */
-static bool grow(void **array, size_t *room, size_t count, size_t more, size_t size) {
-    if (count + more <= *room)
-        return true;
+/* The array with room for `more` entries behind count: itself, or moved; NULL: no memory, it stays as it is. */
+static void *grown(void *array, size_t *room, size_t count, size_t more, size_t size) {
+    if (array && count + more <= *room)
+        return array;
     size_t wanted = *room * 2 > count + more ? *room * 2 : count + more + 64;
-    void *grown = size && wanted < SIZE_MAX / size ? realloc(*array, wanted * size) : NULL;
-    if (!grown)
-        return false;
-    *array = grown;
-    *room = wanted;
-    return true;
+    void *moved = wanted < SIZE_MAX / size ? realloc(array, wanted * size) : NULL;
+    *room = moved ? wanted : *room;
+    return moved;
 }
 
 static bool make_room(wilor_cli_both_sides *b, const wilor_cli_live_event *e) {
-    size_t n = (size_t)e->results->n, before = b->hand_room;
-    if (!grow((void **)&b->events, &b->event_room, b->event_count, 1, sizeof *b->events) ||
-        !grow((void **)&b->lost, &b->lost_room, b->lost_count, (size_t)e->lost_count,
-              sizeof *b->lost) ||
-        !grow((void **)&b->hands, &b->hand_room, b->hand_count, n, sizeof *b->hands))
-        return false;
-    if (b->vertex_floats && (b->hand_room != before || !b->vertices)) {
-        float *grown = realloc(b->vertices, b->hand_room * b->vertex_floats * sizeof *grown);
-        if (!grown)
-            return false;
-        b->vertices = grown;
-    }
-    return true;
+    size_t n = (size_t)e->results->n, lost = (size_t)e->lost_count, room = b->vertex_room;
+    void *events = grown(b->events, &b->event_room, b->event_count, 1, sizeof *b->events);
+    b->events = events ? events : b->events;
+    void *ids = grown(b->lost, &b->lost_room, b->lost_count, lost, sizeof *b->lost);
+    b->lost = ids ? ids : b->lost;
+    void *hands = grown(b->hands, &b->hand_room, b->hand_count, n, sizeof *b->hands);
+    b->hands = hands ? hands : b->hands;
+    if (!events || !ids || !hands || !b->vertex_floats)
+        return events && ids && hands;
+    void *vertices =
+        grown(b->vertices, &room, b->hand_count, n, b->vertex_floats * sizeof(float));
+    b->vertices = vertices ? vertices : b->vertices;
+    b->vertex_room = room;
+    return vertices != NULL;
 }
 
 static void keep_hand(wilor_cli_both_sides *b, const wilor_hands *from, int i) {
@@ -127,6 +127,7 @@ wilor_status wilor_cli_both_sides_add(wilor_cli_both_sides *b, const wilor_cli_l
                               "no memory for %zu frames that wait to be smoothed",
                               b->event_count);
     kept_event *k = &b->events[b->event_count++];
+    b->facts = *e->model;
     *k = (kept_event){*e, b->hand_count, b->lost_count};
     for (int i = 0; i < e->lost_count; i++)
         b->lost[b->lost_count++] = e->lost[i];
@@ -330,6 +331,7 @@ static bool give_event(wilor_cli_both_sides *b, size_t i, wilor_cli_live_hand *h
     e.hands = hands;
     e.lost = b->lost + k->lost;
     e.results = NULL;
+    e.model = &b->facts;
     return fn(user, &e);
 }
 

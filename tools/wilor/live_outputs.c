@@ -53,7 +53,6 @@ static void note_failure(wilor_cli_outputs *o, wilor_status st, const wilor_erro
 
 static void put_line(wilor_cli_outputs *o, wilor_status st, wilor_error *err) {
     if (st == WILOR_OK) {
-        wilor_cli_buffer_text(&o->line, "\n");
         st = o->line.failed ? wilor_cli_fail(err, WILOR_ERR_NOMEM, "no memory for an event")
                             : wilor_cli_event_out_put(&o->out, o->line.text, err);
     }
@@ -128,7 +127,6 @@ static wilor_status put_event(wilor_cli_outputs *o, const wilor_cli_live_event *
     wilor_status st = wilor_cli_live_json(&o->line, event, err);
     if (st != WILOR_OK)
         return st;
-    wilor_cli_buffer_text(&o->line, "\n");
     return o->line.failed ? wilor_cli_fail(err, WILOR_ERR_NOMEM, "no memory for an event")
                           : wilor_cli_event_out_put(&o->out, o->line.text, err);
 }
