@@ -5,7 +5,6 @@
  * 4.19 million steps over all threads.
  *
  * usage: bench_tiles [threads]; exit 1 where there is no AMX */
-#define _GNU_SOURCE
 #include "wilor/wilor.h"
 
 #include <stdio.h>
