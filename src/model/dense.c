@@ -264,7 +264,10 @@ static void finish(const wilor_product *p, float *tile, int row, int rows, int c
         dot->kernels->add_bias_f32(tile, rows, cols, bias, out, p->ldo);
         break;
     case WILOR_FINISH_GELU:
-        dot->kernels->bias_gelu_f32(tile, rows, bias);
+        if (dot->arith == WILOR_ARITH_BF16 || dot->arith == WILOR_ARITH_INT8)
+            dot->kernels->bias_gelu_short_f32(tile, rows, bias);
+        else
+            dot->kernels->bias_gelu_f32(tile, rows, bias);
         if (p->next)
             wilor_acts_put(p->next, tile, (size_t)dot->nr, row, rows, column, cols);
         else
