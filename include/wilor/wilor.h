@@ -413,6 +413,28 @@ WILOR_API wilor_status wilor_predict_crops(wilor_session *session, const wilor_p
 WILOR_API wilor_status wilor_run(wilor_session *session, const float *rgb, int n,
                                  const wilor_hands **out, wilor_error *err);
 
+/* Where the time of a session's last call went: the parts of its stages in the order of the route, each added
+ * up over the blocks of the network and the batches of hands. Owned by the session, overwritten by its next
+ * call. Later versions may have other parts, and fields at the end. */
+typedef struct wilor_profile {
+    int n;
+    int threads;
+    const char *const *name; /* n: "crop", "embed", "norm", "qkv" …; constant */
+    const int
+        *stage; /* n: of which of stage_ms it is a part: 0 crop, 1 backbone, 2 hand model */
+    const double *ms; /* n: wall time. What is missing to stage_ms lies between the parts */
+    /* n: the threads' time in work, all together; ms × threads less this they waited, for each other or to
+     * be woken. 0 without profiling. */
+    const double *busy_ms;
+} wilor_profile;
+
+/* Count the threads' time from the next call on (on != 0), or no longer, as at the beginning: at each phase, of
+ * which a full-size pass has some 250, a cache line of every thread is read twice. Results stay the same. */
+WILOR_API void wilor_session_set_profiling(wilor_session *session, int on);
+
+/* Never NULL; all zero before the first call. */
+WILOR_API const wilor_profile *wilor_session_get_profile(const wilor_session *session);
+
 /* ---------------------------------------------------------------- detector */
 
 typedef struct wilor_detector wilor_detector; /* weights: immutable, shared */
@@ -486,6 +508,9 @@ typedef struct wilor_detections {
                                 sets x = y = 0 where the visibility is below 0.5 */
     int input_width, input_height; /* of the network's input */
     double stage_ms[4];            /* wall time: letterbox, network, suppression, whole */
+    double busy_ms[3]; /* of the first three: the threads' time in work, all together */
+    double
+        gflop; /* 10⁹ operations of the network for this input, counted as direct convolutions */
 } wilor_detections;
 
 /* ---------------------------------------------------------------- pipeline */
