@@ -711,6 +711,38 @@ WILOR_API wilor_status wilor_convert(const wilor_convert_options *o, wilor_error
 WILOR_API wilor_status wilor_verify(const char *path, const wilor_callbacks *callbacks,
                                     wilor_error *err);
 
+/* ---------------------------------------------------------------- measuring kernels */
+
+/* One kernel of this processor on one piece of a full-size pass with one hand. Later versions may add fields at
+ * the end. */
+typedef struct wilor_kernel_time {
+    const char *kernel; /* "f32", "int8 avx2", "bf16 amx" …; constant */
+    wilor_isa isa;      /* the tier it belongs to */
+    wilor_dtype dtype;  /* its arithmetic; INT4: 4-bit weights in that of `kernel` */
+    const char *work; /* "qkv", "proj", "fc1" (with GELU), "fc2", "attention", "norm", "gelu" */
+    int rows, columns,
+        depth; /* of a product; of attention queries, keys, width; else depth is 0 */
+    int threads;
+    double gflop; /* 10⁹ operations of a run; a norm counts as 8 a number, GELU as 28 */
+    int n;        /* runs that were timed */
+    double min_ms, median_ms, p90_ms;
+} wilor_kernel_time;
+
+/* How many there are here; the same throughout a process. */
+WILOR_API int wilor_kernel_count(void);
+
+/* Time the index-th for about so many seconds: three runs at least behind one that does not count, or that one
+ * alone where it takes more than three times as long. Not part of any model: the operands are made and freed here.
+ *   threads  0: wilor_threads_default()
+ *   seconds  0: say what it is, measure nothing
+ *   size     sizeof(wilor_kernel_time) as the caller knows it
+ *   errors   ERR_ARG (an index or a time outside), ERR_LIMIT (threads over 1024), ERR_NOMEM
+ *   memory   up to 0.3 GB: copies of the weights, so that they come from memory as a model's do
+ *   cost     plain C has only the smallest product, which takes up to seconds a run */
+WILOR_API wilor_status wilor_kernel_measure(int index, int threads, double seconds,
+                                            wilor_kernel_time *out, size_t size,
+                                            wilor_error *err);
+
 #ifdef __cplusplus
 }
 #endif

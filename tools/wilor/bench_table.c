@@ -1,6 +1,7 @@
 /* Prints what the JSON says, so that both say the same. */
 #include "bench_table.h"
 
+#include "bench_kernels.h"
 #include "bench_peak.h"
 #include "wilor/wilor.h"
 
@@ -87,17 +88,25 @@ static void print_times(const json_t *one) {
         print_rates(one);
 }
 
-static int is_peak(const json_t *one) { return strcmp(text(one, "what"), "peak") == 0; }
+static int is(const json_t *one, const char *what) {
+    return strcmp(text(one, "what"), what) == 0;
+}
 
 void wilor_cli_bench_table(const json_t *env, const json_t *results) {
     size_t i;
     json_t *one;
-    int timed = 0;
+    int timed = 0, kernels = 0;
     print_head(env);
     putchar('\n');
     json_array_foreach(results, i, one) {
-        if (is_peak(one)) {
+        if (is(one, "peak")) {
             wilor_cli_bench_peak_print(one);
+            continue;
+        }
+        if (is(one, "kernels")) {
+            if (!kernels++)
+                wilor_cli_bench_kernels_head();
+            wilor_cli_bench_kernels_print(one);
             continue;
         }
         if (!timed++)

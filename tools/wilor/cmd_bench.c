@@ -7,6 +7,7 @@
  * load      opening model and detector, the model's first pass and one more. The files are in the
  *           system's cache after the first time; with --cold they never are
  * peak      no wilor at all: what the processor and its memory can do (bench/probe)
+ * kernels   wilor_kernel_measure, each kernel with one thread and with all
  *
  * Each is run until it is warm and then a number of times; minimum, median and 90th percentile, of its stages
  * and of the network's phases, too, with the threads' share of work and their waiting. Where the arithmetic is
@@ -14,6 +15,7 @@
 #include "commands.h"
 
 #include "bench_env.h"
+#include "bench_kernels.h"
 #include "bench_options.h"
 #include "bench_peak.h"
 #include "bench_result.h"
@@ -296,7 +298,8 @@ static wilor_status open_all(bench *b, wilor_error *err) {
     }
     if (!make_inputs(b))
         return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
-    if (!(b->o.what & ~(unsigned)(WILOR_CLI_BENCH_LOAD | WILOR_CLI_BENCH_PEAK)))
+    if (!(b->o.what &
+          ~(unsigned)(WILOR_CLI_BENCH_LOAD | WILOR_CLI_BENCH_PEAK | WILOR_CLI_BENCH_KERNELS)))
         return WILOR_OK; /* the measurement itself opens */
     if (b->o.what & detector)
         st = open_detector(b, err);
@@ -446,7 +449,7 @@ static wilor_isa isa_of(const bench *b) {
         return m.isa;
     }
     if (!b->detector)
-        return wilor_isa_best(); /* peak alone */
+        return wilor_isa_best(); /* peak, kernels */
     wilor_detector_get_info(b->detector, &d, sizeof d);
     return d.isa;
 }
@@ -475,6 +478,8 @@ static wilor_status bench_run(bench *b, wilor_error *err) {
     if (st == WILOR_OK && (b->o.what & WILOR_CLI_BENCH_PEAK) &&
         !wilor_cli_bench_peak_all(b->results, b->threads))
         st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    if (st == WILOR_OK && (b->o.what & WILOR_CLI_BENCH_KERNELS))
+        st = wilor_cli_bench_kernels(b->results, b->threads, err);
     for (size_t i = 0; st == WILOR_OK && i < sizeof g_subjects / sizeof g_subjects[0]; i++) {
         const subject *s = &g_subjects[i];
         if (!(b->o.what & s->bit) || wilor_cli_interrupted())
