@@ -408,6 +408,8 @@ wilor_status wilor_kernel_measure(int index, int threads, double seconds,
     bench b = {0};
     int count = list_plans(plans);
     wilor_error_clear(err);
+    if (!out)
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_kernel_measure: out may not be NULL");
     memset(out, 0, size);
     if (index < 0 || index >= count)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_kernel_measure: kernel %d of %d", index, count);
