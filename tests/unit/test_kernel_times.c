@@ -71,6 +71,7 @@ static void test_errors(void **state) {
     assert_int_equal(wilor_kernel_measure(0, 5000, 0.1, &t, sizeof t, &err), WILOR_ERR_LIMIT);
 
     assert_int_equal(wilor_kernel_measure(0, 1, 0, NULL, sizeof t, &err), WILOR_ERR_ARG);
+
     /* An older caller's shorter struct. */
     struct {
         const char *kernel;
