@@ -12,7 +12,6 @@
 #include "random_detector.h"
 #include "random_weights.h"
 #include "yolo.h"
-#include "yolo_program.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -50,22 +49,6 @@ static int read_settings(settings *s, int argc, char **argv) {
     s->threads = s->threads > 0 ? s->threads : wilor_threads_default();
     return argc % 2 == 1 && s->runs > 0 && s->runs <= MOST_RUNS && s->width % 32 == 0 &&
            s->height % 32 == 0 && s->width > 0 && s->height > 0;
-}
-
-/* Multiplications and additions of all convolutions, as a direct computation would do them. */
-static double gflop(const wilor_yolo_plan *plan, int width, int height) {
-    static wilor_yolo_program p;
-    double sum = 0;
-    wilor_yolo_program_make(&p, plan);
-    for (int i = 0; i < p.step_count; i++) {
-        const wilor_yolo_step *s = &p.steps[i];
-        const wilor_yolo_conv *c = &p.convs[s->conv];
-        int shift = p.maps[s->out.map].shift;
-        if (s->op == WILOR_YOLO_CONVOLVE)
-            sum +=
-                2.0 * c->size * c->size * c->in * c->out * (width >> shift) * (height >> shift);
-    }
-    return sum * 1e-9;
 }
 
 /* One pass, the picture's bytes written anew as a caller would. */
@@ -131,7 +114,7 @@ int main(int argc, char **argv) {
     if (s.dump)
         dump(run, s.dump);
     wilor_machine_quantiles(ms, s.runs, q);
-    double work = gflop(wilor_yolo_get_plan(yolo), s.width, s.height);
+    double work = wilor_yolo_gflop(yolo, s.width, s.height);
     double rate = work / q[1] * 1e3, most = wilor_bench_peak_rate(&peak);
     wilor_bench_print_head(wilor_yolo_isa(yolo), s.threads, &peak);
     printf(

@@ -413,6 +413,28 @@ WILOR_API wilor_status wilor_predict_crops(wilor_session *session, const wilor_p
 WILOR_API wilor_status wilor_run(wilor_session *session, const float *rgb, int n,
                                  const wilor_hands **out, wilor_error *err);
 
+/* Where the time of a session's last call went: the parts of its stages in the order of the route, each added
+ * up over the blocks of the network and the batches of hands. Owned by the session, overwritten by its next
+ * call. Later versions may have other parts, and fields at the end. */
+typedef struct wilor_profile {
+    int n;
+    int threads;
+    const char *const *name; /* n: "crop", "embed", "norm", "qkv" …; constant */
+    const int
+        *stage; /* n: of which of stage_ms it is a part: 0 crop, 1 backbone, 2 hand model */
+    const double *ms; /* n: wall time. What is missing to stage_ms lies between the parts */
+    /* n: the threads' time in work, all together; ms × threads less this they waited, for each other or to
+     * be woken. 0 without profiling. */
+    const double *busy_ms;
+} wilor_profile;
+
+/* Count the threads' time from the next call on (on != 0), or no longer, as at the beginning: at each phase, of
+ * which a full-size pass has some 250, a cache line of every thread is read twice. Results stay the same. */
+WILOR_API void wilor_session_set_profiling(wilor_session *session, int on);
+
+/* Never NULL; all zero before the first call. */
+WILOR_API const wilor_profile *wilor_session_get_profile(const wilor_session *session);
+
 /* ---------------------------------------------------------------- detector */
 
 typedef struct wilor_detector wilor_detector; /* weights: immutable, shared */
@@ -486,6 +508,9 @@ typedef struct wilor_detections {
                                 sets x = y = 0 where the visibility is below 0.5 */
     int input_width, input_height; /* of the network's input */
     double stage_ms[4];            /* wall time: letterbox, network, suppression, whole */
+    double busy_ms[3]; /* of the first three: the threads' time in work, all together */
+    double
+        gflop; /* 10⁹ operations of the network for this input, counted as direct convolutions */
 } wilor_detections;
 
 /* ---------------------------------------------------------------- pipeline */
@@ -685,6 +710,38 @@ WILOR_API wilor_status wilor_convert(const wilor_convert_options *o, wilor_error
  *              file does not open; ERR_NOMEM, ERR_CANCELLED */
 WILOR_API wilor_status wilor_verify(const char *path, const wilor_callbacks *callbacks,
                                     wilor_error *err);
+
+/* ---------------------------------------------------------------- measuring kernels */
+
+/* One kernel of this processor on one piece of a full-size pass with one hand. Later versions may add fields at
+ * the end. */
+typedef struct wilor_kernel_time {
+    const char *kernel; /* "f32", "int8 avx2", "bf16 amx" …; constant */
+    wilor_isa isa;      /* the tier it belongs to */
+    wilor_dtype dtype;  /* its arithmetic; INT4: 4-bit weights in that of `kernel` */
+    const char *work; /* "qkv", "proj", "fc1" (with GELU), "fc2", "attention", "norm", "gelu" */
+    int rows, columns,
+        depth; /* of a product; of attention queries, keys, width; else depth is 0 */
+    int threads;
+    double gflop; /* 10⁹ operations of a run; a norm counts as 8 a number, GELU as 28 */
+    int n;        /* runs that were timed */
+    double min_ms, median_ms, p90_ms;
+} wilor_kernel_time;
+
+/* How many there are here; the same throughout a process. */
+WILOR_API int wilor_kernel_count(void);
+
+/* Time the index-th for about so many seconds: three runs at least behind one that does not count, or that one
+ * alone where it takes more than three times as long. Not part of any model: the operands are made and freed here.
+ *   threads  0: wilor_threads_default()
+ *   seconds  0: say what it is, measure nothing
+ *   size     sizeof(wilor_kernel_time) as the caller knows it
+ *   errors   ERR_ARG (an index or a time outside), ERR_LIMIT (threads over 1024), ERR_NOMEM
+ *   memory   up to 0.3 GB: copies of the weights, so that they come from memory as a model's do
+ *   cost     plain C has only the smallest product, which takes up to seconds a run */
+WILOR_API wilor_status wilor_kernel_measure(int index, int threads, double seconds,
+                                            wilor_kernel_time *out, size_t size,
+                                            wilor_error *err);
 
 #ifdef __cplusplus
 }

@@ -234,7 +234,7 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     workspace w;
     wilor_picture view = *picture;
     letterbox_job job = {.p = p, .l = &l, .picture = &view, .w = &w};
-    uint64_t t0 = wilor_clock_ns();
+    uint64_t t0 = wilor_clock_ns(), busy[4] = {wilor_threads_busy_ns(p->pool)};
     WILOR_TRY(wilor_letterbox_plan(&l, picture->width, picture->height, o->imgsz, rule, err));
     WILOR_TRY(wilor_convert_nv12(&view, o->nv12_chroma, o->nv12_chroma_stride, &p->converted,
                                  p->pool, err));
@@ -243,9 +243,11 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     wilor_threads_run(p->pool, letterbox_unit, &job,
                       (l.height + LETTERBOX_ROWS - 1) / LETTERBOX_ROWS);
     out->stage_ms[0] = since(t0);
+    busy[1] = wilor_threads_busy_ns(p->pool);
     uint64_t t1 = wilor_clock_ns();
     wilor_yolo_forward(p->run);
     out->stage_ms[1] = since(t1);
+    busy[2] = wilor_threads_busy_ns(p->pool);
     uint64_t t2 = wilor_clock_ns();
     wilor_nms_rule suppress = {o->iou, o->max_hands, rule == WILOR_LETTERBOX_MLX};
     int anchors = wilor_yolo_anchors(p->run);
@@ -260,6 +262,10 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     out->input_height = l.height;
     out->stage_ms[2] = since(t2);
     out->stage_ms[3] = since(t0);
+    busy[3] = wilor_threads_busy_ns(p->pool);
+    for (int i = 0; i < 3; i++)
+        out->busy_ms[i] = (double)(busy[i + 1] - busy[i]) * 1e-6;
+    out->gflop = wilor_yolo_gflop(p->detector->yolo, l.width, l.height);
 done:
     return st;
 }

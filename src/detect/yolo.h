@@ -39,6 +39,9 @@ wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, float 
 /* The whole network on what begin's input holds. No allocation. */
 void wilor_yolo_forward(wilor_yolo_run *run);
 int wilor_yolo_anchors(const wilor_yolo_run *run);
+/* 10⁹ multiplications and additions of all convolutions for an input of this size, as a direct computation
+ * would do them: Winograd's transforms save a good third of these. */
+double wilor_yolo_gflop(const wilor_yolo *yolo, int width, int height);
 
 /* Anchors that score above conf, in order; at most `most`; returns how many there are. */
 int wilor_yolo_candidates(const wilor_yolo_run *run, float conf, wilor_candidate *out,

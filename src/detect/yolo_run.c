@@ -468,6 +468,20 @@ void wilor_yolo_forward(wilor_yolo_run *run) {
     }
 }
 
+double wilor_yolo_gflop(const wilor_yolo *yolo, int width, int height) {
+    const wilor_yolo_program *p = &yolo->program;
+    double sum = 0;
+    for (int i = 0; i < p->step_count; i++) {
+        const wilor_yolo_step *s = &p->steps[i];
+        if (s->op != WILOR_YOLO_CONVOLVE)
+            continue;
+        const wilor_yolo_conv *c = &p->convs[s->conv];
+        int shift = p->maps[s->out.map].shift;
+        sum += 2.0 * c->size * c->size * c->in * c->out * (width >> shift) * (height >> shift);
+    }
+    return sum * 1e-9;
+}
+
 /* ---------------------------------------------------------------- memory */
 
 /* Floats of a map with all its zeros, and the pixels that the last tile reads behind it. */
