@@ -64,6 +64,13 @@ check "has the memory's line" grep -qE '^memory .* GB/s' out
 run "${b[@]}" model --hands 1 --dtype f32
 is "--dtype f32" 0
 check "says the type, hands and runs" grep -qE '^  f32, 1 hand, 3 runs, ' out
+# The detector follows the model's type where it has it.
+WILOR_ISA=c run bench detector --detector random:micro --runs 1 --size 64x64 --dtype bf16
+is "a detector in bf16, plain C" 0
+check "says bf16" grep -qE '^  bf16, 1 run' out
+run bench detector --detector random:micro --runs 1 --size 64x64 --dtype f32x
+is "a detector beside f32x" 0
+check "says f32" grep -qE '^  f32, 1 run' out
 usage_error "it should be model, detector, route, load or peak" bench speed
 usage_error "live is not in this version" bench live
 usage_error "kernels is not in this version" bench kernels

@@ -11,6 +11,7 @@
  * Each is run until it is warm and then a number of times; minimum, median and 90th percentile. Where the
  * arithmetic is counted, the peak rate is taken before and after, and the fraction of it is said. */
 #include "commands.h"
+#include "detector_dtype.h"
 
 #include "bench_env.h"
 #include "bench_options.h"
@@ -152,7 +153,7 @@ static wilor_status open_detector(bench *b, wilor_error *err) {
     wilor_detector_options_init(&o, sizeof o);
     o.detector = b->o.detector;
     o.threads = b->threads;
-    return wilor_detector_open(&b->detector, &o, err);
+    return wilor_cli_open_detector(&b->detector, &o, b->o.dtype, err);
 }
 
 static wilor_status open_pipeline(bench *b, wilor_error *err) {
@@ -317,9 +318,13 @@ static double model_gflop(const wilor_model *model) {
     return ((m.depth - 1) * block + last + 2 * patches * 768 * d) * 1e-9;
 }
 
-/* The detector computes in float32 whatever the model does. */
+/* The detector has its own: what there is beside the model's. */
 static const char *dtype_of(const bench *b, const subject *s) {
-    return s->bit == WILOR_CLI_BENCH_DETECTOR ? "f32" : wilor_dtype_name(b->o.dtype);
+    wilor_detector_info info;
+    if (s->bit != WILOR_CLI_BENCH_DETECTOR)
+        return wilor_dtype_name(b->o.dtype);
+    wilor_detector_get_info(b->detector, &info, sizeof info);
+    return wilor_dtype_name(info.dtype);
 }
 
 /* What the arithmetic came to, and its part of what the processor can do. */
