@@ -128,7 +128,8 @@ WILOR_API const char *wilor_isa_name(wilor_isa isa);
  * variable WILOR_ISA (one of the names above) when that is set. */
 WILOR_API wilor_isa wilor_isa_best(void);
 
-/* The arithmetic of the transformer's blocks, 98 % of a hand's work. The residual stream, norms, softmax,
+/* The arithmetic of the transformer's blocks, 98 % of a hand's work (wilor_detector_options has a dtype of its
+ * own). The residual stream, norms, softmax,
  * rotations, RefineNet and MANO are float32 with all of them; docs/accuracy.md says what each costs. */
 typedef enum wilor_dtype {
     WILOR_DTYPE_F32 = 0, /* float32, plain fused multiply-add: the oracle, on every processor */
@@ -448,6 +449,9 @@ typedef struct wilor_detector_options {
     int threads;       /* for loading; 0: wilor_threads_default() */
     wilor_isa max_isa; /* WILOR_ISA_AUTO, or the highest tier to use */
     wilor_callbacks callbacks;
+    /* WILOR_DTYPE_F32; BF16: maps and weights in bfloat16, sums in float32, on AMX and in plain C (tier c,
+     * slow); AUTO: BF16 with AMX, else F32. Others, and BF16 on other tiers, are ERR_UNSUPPORTED. */
+    wilor_dtype dtype;
 } wilor_detector_options;
 
 WILOR_API void wilor_detector_options_init(wilor_detector_options *o, size_t size);
@@ -455,8 +459,9 @@ WILOR_API void wilor_detector_options_init(wilor_detector_options *o, size_t siz
 /* Load a detector, fold its batch norms and pack it for this processor.
  *   out      the detector, or NULL on error
  *   errors   ERR_IO, ERR_FORMAT (damaged, or a pickle that wants to run something), ERR_MODEL (a
- *            layer, class or shape that is no YOLOv8-pose of hands: named), ERR_NOMEM
- *   memory   the weights in float32 (106 MB for the published file, scale m) */
+ *            layer, class or shape that is no YOLOv8-pose of hands: named), ERR_UNSUPPORTED (dtype),
+ *            ERR_NOMEM
+ *   memory   the weights: of the published file (scale m) 58 MB in float32, 53 in bfloat16 */
 WILOR_API wilor_status wilor_detector_open(wilor_detector **out,
                                            const wilor_detector_options *o, wilor_error *err);
 
@@ -470,6 +475,7 @@ typedef struct wilor_detector_info {
     double load_seconds;   /* wall time of wilor_detector_open */
     wilor_isa isa;         /* the kernel tier it is packed for */
     const char *detector;  /* the path it came from; lives as long as the detector */
+    wilor_dtype dtype;     /* what computes: F32 or BF16 */
 } wilor_detector_info;
 
 /* Fills *info; never fails on a live detector. size is sizeof(wilor_detector_info) as the caller

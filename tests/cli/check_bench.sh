@@ -101,6 +101,13 @@ is "--dtype f32" 0
 check "the table has the phases" test "$(grep -cE '^    (embed|norm|qkv|attention|proj|fc1|fc2|heads|mano|refine|last_block) .* %' out)" -eq 11
 check "but not those that this arithmetic lacks" test "$(grep -c '^    put ' out)" -eq 0
 check "says the type, hands and runs" grep -qE '^  f32, 1 hand, 3 runs, ' out
+# The detector follows the model's type where it has it.
+WILOR_ISA=c run bench detector --detector random:micro --runs 1 --size 64x64 --dtype bf16
+is "a detector in bf16, plain C" 0
+check "says bf16" grep -qE '^  bf16, 1 run' out
+run bench detector --detector random:micro --runs 1 --size 64x64 --dtype f32x
+is "a detector beside f32x" 0
+check "says f32" grep -qE '^  f32, 1 run' out
 usage_error "it should be model, detector, route, load, peak or kernels" bench speed
 usage_error "live is not in this version" bench live
 usage_error "--size '640': it should be WxH" bench --size 640

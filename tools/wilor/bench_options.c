@@ -39,7 +39,7 @@ static const wilor_cli_option g_options[] = {
     {"--packed", "FILE", "map the model as wilor convert --to packed wrote it", ID_PACKED, 0,
      NULL},
     {"--cold", NULL, "load: let the system forget the files before each run", ID_COLD, 0, NULL},
-    {"--dtype", WILOR_CLI_DTYPES, "the model's arithmetic; f32", ID_DTYPE, 0, NULL},
+    {"--dtype", WILOR_CLI_DTYPES, "the arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--json", NULL, "one JSON object", ID_JSON, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},

@@ -13,6 +13,7 @@
  * and of the network's phases, too, with the threads' share of work and their waiting. Where the arithmetic is
  * counted, the peak rate is taken before and after, and the fraction of it is said. */
 #include "commands.h"
+#include "detector_dtype.h"
 
 #include "bench_env.h"
 #include "bench_kernels.h"
@@ -160,7 +161,7 @@ static wilor_status open_detector(bench *b, wilor_error *err) {
     wilor_detector_options_init(&o, sizeof o);
     o.detector = b->o.detector;
     o.threads = b->threads;
-    return wilor_detector_open(&b->detector, &o, err);
+    return wilor_cli_open_detector(&b->detector, &o, b->o.dtype, err);
 }
 
 static wilor_status open_pipeline(bench *b, wilor_error *err) {
@@ -321,11 +322,19 @@ static double model_gflop(const wilor_model *model) {
     return ((m.depth - 1) * block + last + 2 * patches * 768 * d) * 1e-9;
 }
 
-/* The detector computes in float32 whatever the model does. */
+/* The detector has its own: what there is beside the model's. */
+static const char *detector_dtype(const bench *b) {
+    wilor_detector_info info;
+    if (!b->detector)
+        return "f32";
+    wilor_detector_get_info(b->detector, &info, sizeof info);
+    return wilor_dtype_name(info.dtype);
+}
+
 static const char *dtype_of(const bench *b, const subject *s) {
     wilor_model_info m;
     if (s->bit == WILOR_CLI_BENCH_DETECTOR || !b->model)
-        return "f32";
+        return detector_dtype(b);
     wilor_model_get_info(b->model, &m, sizeof m);
     return wilor_dtype_name(m.dtype);
 }
@@ -340,7 +349,7 @@ typedef struct work {
 } work;
 
 static work work_of(const bench *b, const subject *s) {
-    work w = {.dtype = {dtype_of(b, s), "f32"}};
+    work w = {.dtype = {dtype_of(b, s), detector_dtype(b)}};
     if (s->bit & (WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_ROUTE))
         w.gflop[MODEL] = model_gflop(b->model) * b->o.hands;
     if (s->bit & (WILOR_CLI_BENCH_DETECTOR | WILOR_CLI_BENCH_ROUTE))

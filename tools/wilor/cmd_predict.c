@@ -6,6 +6,7 @@
  * others go on; what concerns all of them (the output is full, memory is gone) ends the run.
  * Whatever is checked without the model is checked before it is loaded. */
 #include "commands.h"
+#include "detector_dtype.h"
 
 #include "betas_file.h"
 #include "hub_calls.h"
@@ -109,8 +110,9 @@ static wilor_status open_model(run *r, wilor_error *err) {
     dopt.threads = o->threads;
     dopt.callbacks = mo.callbacks;
     /* The smaller file first: what is wrong with it is seen at once. */
-    wilor_status st =
-        o->use_detector ? wilor_detector_open(&r->detector, &dopt, err) : WILOR_OK;
+    wilor_status st = o->use_detector
+                          ? wilor_cli_open_detector(&r->detector, &dopt, o->dtype, err)
+                          : WILOR_OK;
     if (st == WILOR_OK)
         st = wilor_model_open(&r->model, &mo, err);
     wilor_cli_report_clear(&r->report);
