@@ -310,6 +310,17 @@ static void gemm_case(const problem *p, int rows, int cols, bool add, size_t ldt
     tile_free(d, &t);
 }
 
+/* Whether a part of n of `most` rows or columns is tried. Where instructions are emulated, long sums
+ * are made for the parts around a register's or a tile's end only. */
+static bool is_tried(int n, int most, size_t k) {
+#if defined(WILOR_EMULATE_X86)
+    if (k > 96)
+        return n == 1 || n == 16 || n == 17 || n == most;
+#endif
+    (void)k;
+    return n <= most;
+}
+
 /* Every part of a tile of a whole panel, by all ways to ask for it. */
 static void all_parts(const problem *p) {
     const wilor_dot *d = p->d;
@@ -320,6 +331,8 @@ static void all_parts(const problem *p) {
     for (int rows = 1; rows <= p->rows; rows++)
         for (int cols = 1; cols <= p->cols; cols++)
             for (int add = 0; add < 2; add++) {
+                if (!is_tried(rows, p->rows, p->k) || !is_tried(cols, p->cols, p->k))
+                    continue;
                 gemm_case(p, rows, cols, add, nr, full.data);
                 if (d->any_ldt)
                     gemm_case(p, rows, cols, add, nr + (cols % 2 ? 5 : 16), full.data);
