@@ -298,7 +298,8 @@ static int unit_chunk(const wilor_product *p, int row_panels) {
 }
 
 /* Behind a panel that is ready lies the next one, or the next slice's first. Float32's kernels fetch as
- * much as a panel of theirs: nothing for weights that they have to expand. */
+ * much as a panel of theirs: nothing for weights that they have to expand. Nor for float32 that will be
+ * split: it would drive activations out of the cache. */
 static soon next_weights(const wilor_dense *w, ready b, int panel, int first, int last) {
     size_t part = (size_t)(w->w.k / w->slices);
     bool last_panel = panel + 1 == wilor_panels(w->w.n, w->dot->nr);
@@ -307,7 +308,7 @@ static soon next_weights(const wilor_dense *w, ready b, int panel, int first, in
         s.bytes = w->panels ? w->panel_bytes : w->dot->b_bytes(w->dot, part);
         s.at = b.base + (size_t)first * b.stride + s.bytes;
         s.bytes = last_panel && first + 1 >= unit_slices(w) ? 0 : s.bytes;
-    } else if (!is_float(w) && !last_panel) {
+    } else if (w->w.type != WILOR_PANEL_F32 && !is_float(w) && !last_panel) {
         s.at = wilor_linear_stored(&w->w, w->dot->kernels, panel + 1, (size_t)first * part,
                                    (size_t)(last - first) * part, &s.bytes);
     }
