@@ -15,6 +15,7 @@
 
 #include "wilor/wilor.h"
 #include <stddef.h>
+#include <stdint.h>
 
 enum { WILOR_MAX_MR = 16, WILOR_MAX_NR = 32, WILOR_CONV_BLOCK = 128 };
 
@@ -27,6 +28,14 @@ typedef enum wilor_panel_type {
     WILOR_PANEL_U8, /* w = scale · q + bias */
     WILOR_PANEL_U4  /* the same; [k / 2][nr] bytes: low halves are even steps, k is even */
 } wilor_panel_type;
+
+/* Steps of a panel of U4, their scales and biases one row of nr for each `group` of them. */
+typedef struct wilor_u4_steps {
+    const uint8_t *q;               /* [steps / 2][nr] */
+    const uint8_t *scales, *biases; /* [steps / group][nr] */
+    wilor_panel_type scale_type;    /* F32 or F16 */
+    size_t group;                   /* a multiple of 4; divides the number of steps */
+} wilor_u4_steps;
 
 typedef struct wilor_kernels {
     wilor_isa isa;
