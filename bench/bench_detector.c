@@ -3,7 +3,8 @@
  * rate measured before and after.
  *
  * usage: bench_detector [--detector PATH|random:n|s|m] [--size WxH] [--threads N] [--runs N]
- *                       [--isa c|avx2|avx512|neon] [--dump FILE]
+ *                       [--isa c|avx2|avx512|amx|neon] [--dtype f32|bf16|auto] [--dump FILE] [--phases 1]
+ * --phases 1 prints what each phase takes on average: wall time, and the share of it that the threads worked.
  * --dump writes the decoded output, anchors × 69 floats, for peer_detector.py to compare with. The
  * input is the same there: byte i of the picture is (2654435761 · i mod 2³²) >> 16 mod 256. */
 #include "bench_json.h"
@@ -22,12 +23,13 @@ enum { MOST_RUNS = 10000 };
 
 typedef struct settings {
     const char *detector, *dump;
-    int width, height, threads, runs;
+    int width, height, threads, runs, phases;
     wilor_isa isa;
+    wilor_dtype dtype;
 } settings;
 
 static int read_settings(settings *s, int argc, char **argv) {
-    *s = (settings){"random:m", NULL, 512, 384, 0, 30, WILOR_ISA_AUTO};
+    *s = (settings){.detector = "random:m", .width = 512, .height = 384, .runs = 30};
     for (int i = 1; i + 1 < argc; i += 2) {
         const char *value = argv[i + 1];
         if (strcmp(argv[i], "--detector") == 0)
@@ -40,6 +42,12 @@ static int read_settings(settings *s, int argc, char **argv) {
             s->threads = atoi(value);
         else if (strcmp(argv[i], "--runs") == 0)
             s->runs = atoi(value);
+        else if (strcmp(argv[i], "--phases") == 0)
+            s->phases = atoi(value);
+        else if (strcmp(argv[i], "--dtype") == 0)
+            for (int k = WILOR_DTYPE_F32; k <= WILOR_DTYPE_FP8; k++)
+                s->dtype = strcmp(value, wilor_dtype_name((wilor_dtype)k)) == 0 ? (wilor_dtype)k
+                                                                                : s->dtype;
         else if (strcmp(argv[i], "--isa") == 0)
             for (int k = WILOR_ISA_C; k <= WILOR_ISA_NEON; k++)
                 s->isa =
@@ -49,36 +57,38 @@ static int read_settings(settings *s, int argc, char **argv) {
     }
     s->threads = s->threads > 0 ? s->threads : wilor_threads_default();
     return argc % 2 == 1 && s->runs > 0 && s->runs <= MOST_RUNS && s->width % 32 == 0 &&
-           s->height % 32 == 0 && s->width > 0 && s->height > 0;
-}
-
-/* Multiplications and additions of all convolutions, as a direct computation would do them. */
-static double gflop(const wilor_yolo_plan *plan, int width, int height) {
-    static wilor_yolo_program p;
-    double sum = 0;
-    wilor_yolo_program_make(&p, plan);
-    for (int i = 0; i < p.step_count; i++) {
-        const wilor_yolo_step *s = &p.steps[i];
-        const wilor_yolo_conv *c = &p.convs[s->conv];
-        int shift = p.maps[s->out.map].shift;
-        if (s->op == WILOR_YOLO_CONVOLVE)
-            sum +=
-                2.0 * c->size * c->size * c->in * c->out * (width >> shift) * (height >> shift);
-    }
-    return sum * 1e-9;
+           s->height % 32 == 0 && s->width > 0 && s->height > 0 &&
+           s->width <= WILOR_YOLO_MOST_SIDE && s->height <= WILOR_YOLO_MOST_SIDE;
 }
 
 /* One pass, the picture's bytes written anew as a caller would. */
 static double pass(wilor_yolo_run *run, const settings *s) {
-    float *input;
-    size_t stride;
-    wilor_yolo_begin(run, s->width, s->height, &input, &stride, NULL);
-    for (uint32_t y = 0, i = 0; y < (uint32_t)s->height; y++)
+    static uint8_t line[3 * WILOR_YOLO_MOST_SIDE];
+    wilor_yolo_begin(run, s->width, s->height, NULL);
+    for (uint32_t y = 0, i = 0; y < (uint32_t)s->height; y++) {
         for (uint32_t x = 0; x < (uint32_t)s->width * 3; x++, i++)
-            input[y * stride + x] = (float)((i * 2654435761u >> 16) & 255) / 255.0f;
+            line[x] = (uint8_t)(i * 2654435761u >> 16);
+        wilor_yolo_put_row(run, (int)y, line);
+    }
     uint64_t start = wilor_clock_ns();
     wilor_yolo_forward(run);
     return (double)(wilor_clock_ns() - start) * 1e-6;
+}
+
+/* Runs more passes, watched. */
+static void print_phases(wilor_yolo_run *run, const settings *s) {
+    static wilor_yolo_time times[WILOR_YOLO_STEPS];
+    const char *name;
+    int steps, units;
+    memset(times, 0, sizeof times);
+    wilor_yolo_watch(run, times);
+    for (int i = 0; i < s->runs; i++)
+        pass(run, s);
+    wilor_yolo_watch(run, NULL);
+    for (int i = 0; wilor_yolo_phase_facts(run, i, &name, &steps, &units); i++)
+        printf("%2d %-18s %d steps %4d units %8.1f us, busy %3.0f %%\n", i, name, steps, units,
+               (double)times[i].wall_ns * 1e-3 / s->runs,
+               100.0 * (double)times[i].busy_ns / (double)times[i].wall_ns / s->threads);
 }
 
 static void dump(const wilor_yolo_run *run, const char *path) {
@@ -116,29 +126,32 @@ int main(int argc, char **argv) {
     }
     if (open_index(&index, s.detector, &err) != WILOR_OK ||
         wilor_threads_create(&pool, s.threads, &err) != WILOR_OK ||
-        wilor_yolo_load(&yolo, index, s.isa, pool, NULL, &err) != WILOR_OK ||
+        wilor_yolo_load(&yolo, index, s.isa, s.dtype, pool, NULL, &err) != WILOR_OK ||
         wilor_yolo_open(&run, yolo, pool, false, &err) != WILOR_OK) {
         fprintf(stderr, "%s\n", err.text);
         return 1;
     }
-    wilor_bench_peak_probe(&peak, "f32", s.threads, 0);
+    const char *dtype = wilor_dtype_name(wilor_yolo_dtype(yolo));
+    wilor_bench_peak_probe(&peak, dtype, s.threads, 0);
     uint64_t start = wilor_clock_ns();
     for (int i = 0; i < 3 || wilor_clock_ns() - start < 1000000000u; i++)
         pass(run, &s);
     for (int i = 0; i < s.runs; i++)
         ms[i] = pass(run, &s);
-    wilor_bench_peak_probe(&peak, "f32", s.threads, 1);
+    wilor_bench_peak_probe(&peak, dtype, s.threads, 1);
     if (s.dump)
         dump(run, s.dump);
+    if (s.phases)
+        print_phases(run, &s);
     wilor_machine_quantiles(ms, s.runs, q);
-    double work = gflop(wilor_yolo_get_plan(yolo), s.width, s.height);
+    double work = wilor_yolo_gflop(yolo, s.width, s.height);
     double rate = work / q[1] * 1e3, most = wilor_bench_peak_rate(&peak);
     wilor_bench_print_head(wilor_yolo_isa(yolo), s.threads, &peak);
     printf(
-        "{\"what\":\"detector\",\"dtype\":\"f32\",\"weights\":\"%s\",\"size\":[%d,%d],\"n\":%d,"
+        "{\"what\":\"detector\",\"dtype\":\"%s\",\"weights\":\"%s\",\"size\":[%d,%d],\"n\":%d,"
         "\"min_ms\":%.2f,\"median_ms\":%.2f,\"p90_ms\":%.2f,\"gflop\":%.1f,\"gflops\":%.1f,"
         "\"of_peak\":%.3f}]}\n",
-        s.detector, s.width, s.height, s.runs, q[0], q[1], q[2], work, rate,
+        dtype, s.detector, s.width, s.height, s.runs, q[0], q[1], q[2], work, rate,
         most > 0 ? rate / most : 0);
     wilor_yolo_close(&run);
     wilor_yolo_free(&yolo);

@@ -18,13 +18,33 @@ double wilor_bench_peak_rate(const wilor_bench_peak *peak) {
     return peak->before > peak->after ? peak->before : peak->after;
 }
 
-void wilor_bench_print_head(wilor_isa isa, int threads, const wilor_bench_peak *peak) {
+static void print_env(wilor_isa isa, int threads) {
     char cpu[256];
     wilor_machine_cpu(cpu, sizeof cpu);
     printf(
         "{\"v\":1,\"env\":{\"build\":\"%s; %s\",\"cpu\":\"%s\",\"isa\":\"%s\",\"threads\":%d,"
-        "\"affinity\":%d,\"quota\":%.2f,\"peak\":\"%s\",\"peak_gflops\":[%.1f,%.1f]},\n"
-        " \"results\":[",
+        "\"affinity\":%d,\"quota\":%.2f",
         wilor_build_info(), wilor_machine_build(), cpu, wilor_isa_name(isa), threads,
-        wilor_machine_affinity(), wilor_machine_quota(), peak->name, peak->before, peak->after);
+        wilor_machine_affinity(), wilor_machine_quota());
+}
+
+void wilor_bench_print_head(wilor_isa isa, int threads, const wilor_bench_peak *peak) {
+    print_env(isa, threads);
+    printf(",\"peak\":\"%s\",\"peak_gflops\":[%.1f,%.1f]},\n \"results\":[", peak->name,
+           peak->before, peak->after);
+}
+
+void wilor_bench_print_peaks(int threads) {
+    print_env(wilor_isa_best(), threads);
+    printf("},\n \"results\":[");
+    for (int i = 0; i < wilor_probe_count(); i++) {
+        const wilor_probe *p = wilor_probe_at(i);
+        wilor_probe_rate r;
+        bool done = wilor_probe_run(i, threads, 0.5, &r) == WILOR_PROBE_DONE;
+        printf("%s{\"what\":\"peak\",\"name\":\"%s\",\"dtype\":\"%s\",\"instruction\":\"%s\","
+               "\"unit\":\"%s\",\"rate\":",
+               i ? ",\n  " : "", p->name, p->dtype, p->instruction, p->unit);
+        printf(done ? "%.1f}" : "null}", r.rate);
+    }
+    printf("]}\n");
 }

@@ -15,6 +15,9 @@ void wilor_bench_peak_probe(wilor_bench_peak *peak, const char *dtype, int threa
 /* The larger of both. */
 double wilor_bench_peak_rate(const wilor_bench_peak *peak);
 
+/* All probes of this processor, as one JSON object of its own: what `wilor bench peak --json` says. */
+void wilor_bench_print_peaks(int threads);
+
 /* {"v":1,"env":{…},"results":[ — the caller goes on with its result and closes with ]}. */
 void wilor_bench_print_head(wilor_isa isa, int threads, const wilor_bench_peak *peak);
 

@@ -4,26 +4,30 @@
  *
  * usage: bench_model [--weights PATH|random|random:NAME] [--mano PATH] [--heads N] [--hands N]
  *                    [--threads N] [--runs N] [--dtype f32|f32x|bf16|int8|int4] [--isa c|avx2|avx512|amx|neon] [--full-path]
- *                    [--dump FILE]
+ *                    [--dump FILE] [--profile]
+ *        bench_model --peak [--threads N]
  * "random" (the default) needs no files but the hand model: full-size weights by formula. --dump writes
  * what came out, float32: all hands' cameras (3), betas (10), rotation vectors (48), keypoints (63),
- * vertices, for peers.py to compare with. The input is the same there: value i is
+ * vertices, for peers.py to compare with. --profile counts the threads' time, too: "stages" has each phase's
+ * median, the threads' share of work in it and their waiting; else times only. --peak is all probes of this
+ * processor, as `wilor bench peak`. The input is the same there: value i is
  * (2654435761 · i mod 2³²) >> 16 mod 256. */
 #include "bench_json.h"
 #include "machine_facts.h"
 
 #include "wilor/wilor.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { CROP_FLOATS = 256 * 256 * 3, MOST_RUNS = 10000 };
+enum { CROP_FLOATS = 256 * 256 * 3, MOST_RUNS = 10000, MOST_PARTS = 24 };
 
 typedef struct settings {
     const char *weights, *mano, *dump;
-    int heads, hands, threads, runs, full_path;
+    int heads, hands, threads, runs, full_path, profile, peak;
     wilor_dtype dtype;
     wilor_isa isa;
 } settings;
@@ -59,8 +63,12 @@ static int read_settings(settings *s, int argc, char **argv) {
                     .isa = WILOR_ISA_AUTO};
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
-        if (strcmp(argv[i], "--full-path") == 0) {
-            s->full_path = 1;
+        int *flag = strcmp(argv[i], "--full-path") == 0 ? &s->full_path
+                    : strcmp(argv[i], "--profile") == 0 ? &s->profile
+                    : strcmp(argv[i], "--peak") == 0    ? &s->peak
+                                                        : NULL;
+        if (flag) {
+            *flag = 1;
             continue;
         }
         if (strcmp(argv[i], "--weights") == 0)
@@ -107,7 +115,10 @@ static wilor_status open_all(wilor_model **model, wilor_session **session, const
     so.batch = s->hands;
     so.full_path = s->full_path;
     wilor_status st = wilor_model_open(model, &mo, err);
-    return st == WILOR_OK ? wilor_session_create(session, *model, &so, err) : st;
+    st = st == WILOR_OK ? wilor_session_create(session, *model, &so, err) : st;
+    if (st == WILOR_OK)
+        wilor_session_set_profiling(*session, s->profile);
+    return st;
 }
 
 static void write_each(FILE *f, const float *a, const float *b, size_t an, size_t bn, int n) {
@@ -138,33 +149,79 @@ static float *make_crops(int hands) {
     return rgb;
 }
 
+/* Of each run: the whole, and its parts' wall and busy time. */
+typedef struct times {
+    double ms[MOST_RUNS];
+    float part[MOST_PARTS][MOST_RUNS], busy[MOST_PARTS][MOST_RUNS];
+    const wilor_profile *profile;
+} times;
+
+static void note_parts(times *t, int run) {
+    for (int p = 0; p < t->profile->n && p < MOST_PARTS; p++) {
+        t->part[p][run] = (float)t->profile->ms[p];
+        t->busy[p][run] = (float)t->profile->busy_ms[p];
+    }
+}
+
 /* At least three passes and a second to warm up, then the runs that count. */
 static wilor_status time_runs(wilor_session *session, const float *rgb, const settings *s,
-                              double *ms, const wilor_hands **hands, wilor_error *err) {
+                              times *t, const wilor_hands **hands, wilor_error *err) {
     wilor_status st = WILOR_OK;
     double start = milliseconds();
     for (int i = 0; st == WILOR_OK && (i < 3 || milliseconds() - start < 1000); i++)
         st = wilor_run(session, rgb, s->hands, hands, err);
+    t->profile = wilor_session_get_profile(session);
     for (int i = 0; st == WILOR_OK && i < s->runs; i++) {
-        double t = milliseconds();
+        double begin = milliseconds();
         st = wilor_run(session, rgb, s->hands, hands, err);
-        ms[i] = milliseconds() - t;
+        t->ms[i] = milliseconds() - begin;
+        note_parts(t, i);
     }
     return st;
 }
 
-static int print_result(const settings *s, const wilor_model_info *info, int threads,
-                        double *ms, const wilor_bench_peak *peak) {
+/* Medians of a part's runs. */
+static void print_part(const times *t, int part, int runs, bool counted) {
+    static double sorted[MOST_RUNS];
+    double q[3], threads = t->profile->threads;
+    for (int i = 0; i < runs; i++)
+        sorted[i] = t->part[part][i];
+    wilor_machine_quantiles(sorted, runs, q);
+    printf("\"%s\":{\"median_ms\":%.3f", t->profile->name[part], q[1]);
+    if (counted) {
+        for (int i = 0; i < runs; i++)
+            sorted[i] = t->part[part][i] - t->busy[part][i] / threads;
+        double whole = q[1];
+        wilor_machine_quantiles(sorted, runs, q);
+        printf(",\"busy\":%.3f,\"wait_ms\":%.3f", whole > 0 ? 1 - q[1] / whole : 1, q[1]);
+    }
+    putchar('}');
+}
+
+static void print_parts(const times *t, const settings *s) {
+    printf("\"stages\":{");
+    for (int p = 1; p < t->profile->n && p < MOST_PARTS; p++) { /* 0: crops, which are given */
+        if (p > 1)
+            putchar(',');
+        print_part(t, p, s->runs, s->profile);
+    }
+    printf("}");
+}
+
+static int print_result(const settings *s, const wilor_model_info *info, int threads, times *t,
+                        const wilor_bench_peak *peak) {
     double q[3], rate = wilor_bench_peak_rate(peak);
-    wilor_machine_quantiles(ms, s->runs, q);
+    wilor_machine_quantiles(t->ms, s->runs, q);
     double gflops = lean_gflop(info) * s->hands / q[1] * 1e3;
     wilor_bench_print_head(info->isa, threads, peak);
-    return printf(
+    printf(
         "{\"what\":\"model\",\"dtype\":\"%s\",\"weights\":\"%s\",\"hands\":%d,\"n\":%d,"
         "\"min_ms\":%.2f,\"median_ms\":%.2f,\"p90_ms\":%.2f,\"gflops\":%.1f,\"of_peak\":%.3f,"
-        "\"load_s\":%.2f,\"rss_mb\":%.0f}]}\n",
+        "\"load_s\":%.2f,\"rss_mb\":%.0f,\n  ",
         wilor_dtype_name(s->dtype), s->weights, s->hands, s->runs, q[0], q[1], q[2], gflops,
         rate > 0 ? gflops / rate : 0, info->load_seconds, wilor_machine_peak_mb());
+    print_parts(t, s);
+    return printf("}]}\n");
 }
 
 int main(int argc, char **argv) {
@@ -175,18 +232,22 @@ int main(int argc, char **argv) {
     wilor_model_info info;
     const wilor_hands *hands;
     wilor_bench_peak peak;
-    static double ms[MOST_RUNS];
+    static times t;
     if (!read_settings(&s, argc, argv)) {
         fprintf(stderr, "usage: see the head of bench/bench_model.c\n");
         return 2;
     }
-    float *rgb = make_crops(s.hands);
     int threads = s.threads ? s.threads : wilor_threads_default();
+    if (s.peak) {
+        wilor_bench_print_peaks(threads);
+        return 0;
+    }
+    float *rgb = make_crops(s.hands);
     wilor_status st = rgb ? open_all(&model, &session, &s, &err) : WILOR_ERR_NOMEM;
     if (st == WILOR_OK) {
         wilor_model_get_info(model, &info, sizeof info);
         wilor_bench_peak_probe(&peak, wilor_dtype_name(s.dtype), threads, 0);
-        st = time_runs(session, rgb, &s, ms, &hands, &err);
+        st = time_runs(session, rgb, &s, &t, &hands, &err);
         wilor_bench_peak_probe(&peak, wilor_dtype_name(s.dtype), threads, 1);
     }
     int printed = 0;
@@ -195,7 +256,7 @@ int main(int argc, char **argv) {
     else if (s.dump && !dump(hands, s.dump))
         fprintf(stderr, "%s cannot be written\n", s.dump);
     else
-        printed = print_result(&s, &info, threads, ms, &peak) > 0;
+        printed = print_result(&s, &info, threads, &t, &peak) > 0;
     free(rgb);
     wilor_session_free(&session);
     wilor_model_free(&model);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """wilor and others on the same network with the same weights and input, in turns, in one run. Needs no files.
 
-    peers.py --out FILE.json [--threads N] [--runs N] [--hands N] [--size full|small] [--only LIST]
+    peers.py --out FILE.json [--threads N | --scaling 1,2,4,...] [--runs N] [--hands N] [--size full|small] [--only LIST]
              [--ours f32,bf16,...] [--compile] [--limit SECONDS] [--total SECONDS] [--work DIR] [--build DIR]
              [--path DIR]
 
@@ -11,7 +11,8 @@ and just after it (the second figure: of the minima, which suffer less from othe
 arithmetic where wilor has it, else in float32. Ours takes the peak rate at its begin and its end, and a peer
 between two that differ by more than 5 % is marked: the machine was busy. The peers get what a user could give
 them: static shapes, a LATENCY hint, freezing, raised malloc thresholds (--untuned: not), and their own choice of
-threads unless --threads says so. peer_worker.py holds them. Float32 peers must agree with ours to 1e-3 of each
+threads unless --threads says so; --scaling goes through the whole once for each number of threads.
+peer_worker.py holds them. Float32 peers must agree with ours to 1e-3 of each
 output's largest value, or the run fails; others are only compared."""
 
 import argparse, datetime, json, os, pathlib, platform, shutil, signal, subprocess, sys, tempfile, time
@@ -129,12 +130,12 @@ class Run:
             raise Skipped(self.made[step]['failed'])
 
     def probe(self):
-        """All peak rates of the machine."""
-        program = os.path.join(self.args.build, 'tools/wilor/wilor')
-        out = json.loads(call([program, 'bench', 'peak', '--json', '--threads', self.args.threads], 120))
+        """All peak rates of the machine; bench_model has them, too, and needs less than the program wilor."""
+        program = os.path.join(self.args.build, 'bench/bench_model')
+        out = json.loads(call([program, '--peak', '--threads', self.args.threads], 120))
         self.result['env'] = self.result['env'] or out['env']
         rates = {r['name']: r['rate'] for r in out['results'] if r['rate']}
-        self.probes.append(rates)
+        self.probes.append(dict(threads=out['env']['threads'], rates=rates))
         say('probe:', ', '.join(f'{k} {v:g}' for k, v in rates.items()))
 
     def ours(self, dtype):
@@ -227,20 +228,26 @@ class Run:
             self.result['skipped'][f'wilor-{name}' if what == 'ours' else name] = str(e)
             say(f'{what} {name}: skipped: {e}')
             return None
+        r['round'] = self.args.threads
         self.result['series'].append(r)
         say(f"{what} {name}: median {r['median_ms']:.2f} ms, {r['threads']} threads")
         self.save()
         return r
 
     def go(self):
+        for threads in self.args.scaling or [self.args.threads]:
+            self.args.threads = threads
+            self.round()
+        self.judge()
+
+    def round(self):
+        """Everything once, with one number of threads."""
         a, last = self.args, None
         wanted = (
             a.only.split(',') if a.only else [p for p in PEERS if a.compile or not p.startswith('compile')]
         )
         self.probe()
-        for dtype in a.ours.split(','):
-            self.turn('ours', dtype)
-        have = list(self.seen)
+        have = [dtype for dtype in a.ours.split(',') if self.turn('ours', dtype)]
         last = have[-1] if have else None
         for name in wanted:
             mine = PEERS[name][0] if PEERS[name][0] in have else 'f32'
@@ -249,22 +256,30 @@ class Run:
             last = mine
             if self.turn('peer', name) and mine in have:
                 self.turn('ours', mine)
+        # Those that no peer stood between, once more: a series has two ends.
+        for dtype in have:
+            if dtype not in [PEERS[name][0] for name in wanted]:
+                self.turn('ours', dtype)
         self.probe()
-        self.judge()
 
     def judge(self):
         """Whether the machine was steady, and each peer's ratio."""
         series, moved = self.result['series'], {}
-        for k, v in self.probes[0].items():
-            rates = [p[k] for p in self.probes if k in p]
-            moved[k] = round(max(rates) / min(rates) - 1, 3)
+        for threads in sorted({p['threads'] for p in self.probes}):
+            probes = [p['rates'] for p in self.probes if p['threads'] == threads]
+            for k in probes[0]:
+                rates = [p[k] for p in probes if k in p]
+                moved[k] = max(moved.get(k, 0), round(max(rates) / min(rates) - 1, 3))
         self.result['moved'] = moved
         self.result['steady'] = all(v <= STEADY for v in moved.values())
         for i, r in enumerate(series):
             if r['who'] == 'wilor':
                 continue
             beside = [
-                series[k] for k in (i - 1, i + 1) if 0 <= k < len(series) and series[k]['who'] == 'wilor'
+                series[k]
+                for k in (i - 1, i + 1)
+                if 0 <= k < len(series) and series[k]['who'] == 'wilor'
+                and series[k]['round'] == r['round']
             ]
             if len(beside) == 2 and beside[0]['peak'] == beside[1]['peak']:
                 before, after = beside[0]['peak_gflops'][1], beside[1]['peak_gflops'][0]
@@ -328,6 +343,13 @@ def has_bf16():
     return bool(words & {'avx512_bf16', 'amx_bf16', 'bf16'})
 
 
+def thread_list(text):
+    numbers = [int(n) for n in text.split(',')]
+    if not all(0 < n <= 1024 for n in numbers):
+        raise argparse.ArgumentTypeError('it should be numbers from 1 to 1024, with commas between')
+    return numbers
+
+
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     ap.add_argument('--out', required=True, help='the JSON file')
@@ -336,7 +358,10 @@ def main():
     ap.add_argument('--hands', type=int, default=1)
     ap.add_argument('--size', choices=list(MODELS), default='full')
     ap.add_argument('--only', help='peers, with commas between: ' + ', '.join(PEERS))
-    ap.add_argument('--ours', default='f32,bf16,int8', help="wilor's types; what it refuses is skipped")
+    ap.add_argument(
+        '--scaling', type=thread_list, help='numbers of threads, with commas between: the whole with each'
+    )
+    ap.add_argument('--ours', default='f32,f32x,bf16,int8,int4', help="wilor's types; what it refuses is skipped")
     ap.add_argument('--compile', action='store_true', help='torch.compile, too')
     ap.add_argument('--limit', type=float, default=240, help='seconds for each process')
     ap.add_argument('--total', type=float, help='seconds for all: what does not fit is skipped')

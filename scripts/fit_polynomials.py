@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """The approximations of src/kernels/kernels.h: how their coefficients were found. Needs numpy, scipy.
 
-erf(x/sqrt 2) = x P(x^2)/Q(x^2) on |x| <= 5.5 and exp(r) = 1 + r + r^2 E(r) on |r| <= ln 2/2
+erf(x/sqrt 2) = x P(x^2)/Q(x^2) on |x| <= 5.5, erf(x/sqrt 2)/2 = x S(2 (x/4.4)^2 - 1) on |x| <= 4.4 (least largest error of x times it: for results
+that become 16 or 8 bits) and exp(r) = 1 + r + r^2 E(r) on |r| <= ln 2/2
 (and, for weights that become bfloat16, 2^r = 1 + r B(r) on |r| <= 1/2), each the least
 largest relative error at Chebyshev points: linearised least squares with the denominator of the round before,
 weights by Lawson's rule. Prints the coefficients as the header has them and the errors before rounding.
@@ -31,6 +32,22 @@ def rational(degree_p, degree_q):
     p, q = (Chebyshev(part, domain=[0, LIMIT ** 2]).convert(kind=Polynomial, domain=[-1, 1], window=[-1, 1]).coef
             for part in (c[:degree_p + 1], np.r_[1, c[degree_p + 1:]]))
     return error, p / q[0], q / q[0]
+
+
+def short_gelu(degree, limit):
+    x = limit * (1 - np.cos((np.arange(POINTS) + .5) * np.pi / POINTS)) / 2
+    f, v = erf(x / np.sqrt(2)) / 2 / x, chebyshev.chebvander(2 * (x / limit) ** 2 - 1, degree)
+    weight, best = np.ones(POINTS), (np.inf, None)
+    for _ in range(ROUNDS):
+        rows = np.sqrt(weight) * x * x
+        c, *_ = np.linalg.lstsq(v * rows[:, None], f * rows, rcond=None)
+        error = abs(v @ c - f) * x * x
+        if error.max() < best[0]:
+            best = error.max(), c
+        weight *= error / error.max() + 1e-3
+        weight /= weight.mean()
+    error, c = best
+    return error, chebyshev.cheb2poly(c)
 
 
 def exponential(degree):
@@ -72,6 +89,9 @@ error, p, q = rational(6, 4)
 print(f'erf: relative error {error:.2e}')
 show('P', p)
 show('Q', q)
+error, s = short_gelu(8, 4.4)
+print(f'gelu for 16 and 8 bits: error {error:.2e}')
+show('S', s)
 error, e = exponential(4)
 print(f'exp: relative error {error:.2e}')
 show('E', e)

@@ -11,6 +11,7 @@
 #include <stdalign.h>
 #include <stdatomic.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -244,6 +245,29 @@ int wilor_probe_for(const char *dtype) {
     /* 4 bits, and 16 in files, are multiplied as float32 where there is no bfloat16. */
     bool wide = strcmp(dtype, "bf16") == 0 || strcmp(dtype, "int4") == 0;
     return found < 0 && wide ? best("f32") : found;
+}
+
+int wilor_probe_for_kernel(const char *kernel, const char *tier) {
+    char name[128], arithmetic[32];
+    size_t word = strcspn(kernel, " "), longest = 0;
+    int found = -1;
+    if (word >= sizeof arithmetic || strlen(kernel) + strlen(tier) > 64)
+        return -1;
+    memcpy(arithmetic, kernel, word);
+    arithmetic[word] = 0;
+    const char *rest = kernel[word] ? kernel + word + 1 : tier;
+    if (strcmp(rest, "amx") == 0 && strcmp(arithmetic, "f32") == 0)
+        rest = "avx512"; /* what the matrix unit's tier has for float32 */
+    snprintf(name, sizeof name, "%s-%s", arithmetic, rest);
+    for (int i = 0; i < wilor_probe_count(); i++) {
+        const char *probe = wilor_probe_at(i)->name;
+        size_t length = strlen(probe);
+        if (length > longest && wilor_probe_here(i) && strncmp(name, probe, length) == 0) {
+            longest = length;
+            found = i;
+        }
+    }
+    return found >= 0 ? found : wilor_probe_for(arithmetic);
 }
 
 wilor_probe_status wilor_probe_run(int index, int threads, double seconds,

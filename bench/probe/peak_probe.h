@@ -38,6 +38,10 @@ bool wilor_probe_here(int index);
  * bf16 is float32 where there are no such instructions. */
 int wilor_probe_for(const char *dtype);
 
+/* The probe of the instructions that a kernel uses: "int8 avx512vnni", "bf16 amx", or "f32" with the tier it
+ * belongs to. Where there is none, the best for its arithmetic. */
+int wilor_probe_for_kernel(const char *kernel, const char *tier);
+
 /* Runs for about `seconds` (the memory probe also fills its buffers). *out is zeroed unless DONE. */
 wilor_probe_status wilor_probe_run(int index, int threads, double seconds,
                                    wilor_probe_rate *out);

@@ -128,7 +128,8 @@ WILOR_API const char *wilor_isa_name(wilor_isa isa);
  * variable WILOR_ISA (one of the names above) when that is set. */
 WILOR_API wilor_isa wilor_isa_best(void);
 
-/* The arithmetic of the transformer's blocks, 98 % of a hand's work. The residual stream, norms, softmax,
+/* The arithmetic of the transformer's blocks, 98 % of a hand's work (wilor_detector_options has a dtype of its
+ * own). The residual stream, norms, softmax,
  * rotations, RefineNet and MANO are float32 with all of them; docs/accuracy.md says what each costs. */
 typedef enum wilor_dtype {
     WILOR_DTYPE_F32 = 0, /* float32, plain fused multiply-add: the oracle, on every processor */
@@ -413,6 +414,28 @@ WILOR_API wilor_status wilor_predict_crops(wilor_session *session, const wilor_p
 WILOR_API wilor_status wilor_run(wilor_session *session, const float *rgb, int n,
                                  const wilor_hands **out, wilor_error *err);
 
+/* Where the time of a session's last call went: the parts of its stages in the order of the route, each added
+ * up over the blocks of the network and the batches of hands. Owned by the session, overwritten by its next
+ * call. Later versions may have other parts, and fields at the end. */
+typedef struct wilor_profile {
+    int n;
+    int threads;
+    const char *const *name; /* n: "crop", "embed", "norm", "qkv" …; constant */
+    const int
+        *stage; /* n: of which of stage_ms it is a part: 0 crop, 1 backbone, 2 hand model */
+    const double *ms; /* n: wall time. What is missing to stage_ms lies between the parts */
+    /* n: the threads' time in work, all together; ms × threads less this they waited, for each other or to
+     * be woken. 0 without profiling. */
+    const double *busy_ms;
+} wilor_profile;
+
+/* Count the threads' time from the next call on (on != 0), or no longer, as at the beginning: at each phase, of
+ * which a full-size pass has some 250, a cache line of every thread is read twice. Results stay the same. */
+WILOR_API void wilor_session_set_profiling(wilor_session *session, int on);
+
+/* Never NULL; all zero before the first call. */
+WILOR_API const wilor_profile *wilor_session_get_profile(const wilor_session *session);
+
 /* ---------------------------------------------------------------- detector */
 
 typedef struct wilor_detector wilor_detector; /* weights: immutable, shared */
@@ -426,6 +449,9 @@ typedef struct wilor_detector_options {
     int threads;       /* for loading; 0: wilor_threads_default() */
     wilor_isa max_isa; /* WILOR_ISA_AUTO, or the highest tier to use */
     wilor_callbacks callbacks;
+    /* WILOR_DTYPE_F32; BF16: maps and weights in bfloat16, sums in float32, on AMX and in plain C (tier c,
+     * slow); AUTO: BF16 with AMX, else F32. Others, and BF16 on other tiers, are ERR_UNSUPPORTED. */
+    wilor_dtype dtype;
 } wilor_detector_options;
 
 WILOR_API void wilor_detector_options_init(wilor_detector_options *o, size_t size);
@@ -433,8 +459,9 @@ WILOR_API void wilor_detector_options_init(wilor_detector_options *o, size_t siz
 /* Load a detector, fold its batch norms and pack it for this processor.
  *   out      the detector, or NULL on error
  *   errors   ERR_IO, ERR_FORMAT (damaged, or a pickle that wants to run something), ERR_MODEL (a
- *            layer, class or shape that is no YOLOv8-pose of hands: named), ERR_NOMEM
- *   memory   the weights in float32 (106 MB for the published file, scale m) */
+ *            layer, class or shape that is no YOLOv8-pose of hands: named), ERR_UNSUPPORTED (dtype),
+ *            ERR_NOMEM
+ *   memory   the weights: of the published file (scale m) 58 MB in float32, 53 in bfloat16 */
 WILOR_API wilor_status wilor_detector_open(wilor_detector **out,
                                            const wilor_detector_options *o, wilor_error *err);
 
@@ -448,6 +475,7 @@ typedef struct wilor_detector_info {
     double load_seconds;   /* wall time of wilor_detector_open */
     wilor_isa isa;         /* the kernel tier it is packed for */
     const char *detector;  /* the path it came from; lives as long as the detector */
+    wilor_dtype dtype;     /* what computes: F32 or BF16 */
 } wilor_detector_info;
 
 /* Fills *info; never fails on a live detector. size is sizeof(wilor_detector_info) as the caller
@@ -486,6 +514,9 @@ typedef struct wilor_detections {
                                 sets x = y = 0 where the visibility is below 0.5 */
     int input_width, input_height; /* of the network's input */
     double stage_ms[4];            /* wall time: letterbox, network, suppression, whole */
+    double busy_ms[3]; /* of the first three: the threads' time in work, all together */
+    double
+        gflop; /* 10⁹ operations of the network for this input, counted as direct convolutions */
 } wilor_detections;
 
 /* ---------------------------------------------------------------- pipeline */
@@ -857,6 +888,38 @@ WILOR_API wilor_status wilor_convert(const wilor_convert_options *o, wilor_error
  *              file does not open; ERR_NOMEM, ERR_CANCELLED */
 WILOR_API wilor_status wilor_verify(const char *path, const wilor_callbacks *callbacks,
                                     wilor_error *err);
+
+/* ---------------------------------------------------------------- measuring kernels */
+
+/* One kernel of this processor on one piece of a full-size pass with one hand. Later versions may add fields at
+ * the end. */
+typedef struct wilor_kernel_time {
+    const char *kernel; /* "f32", "int8 avx2", "bf16 amx" …; constant */
+    wilor_isa isa;      /* the tier it belongs to */
+    wilor_dtype dtype;  /* its arithmetic; INT4: 4-bit weights in that of `kernel` */
+    const char *work; /* "qkv", "proj", "fc1" (with GELU), "fc2", "attention", "norm", "gelu" */
+    int rows, columns,
+        depth; /* of a product; of attention queries, keys, width; else depth is 0 */
+    int threads;
+    double gflop; /* 10⁹ operations of a run; a norm counts as 8 a number, GELU as 28 */
+    int n;        /* runs that were timed */
+    double min_ms, median_ms, p90_ms;
+} wilor_kernel_time;
+
+/* How many there are here; the same throughout a process. */
+WILOR_API int wilor_kernel_count(void);
+
+/* Time the index-th for about so many seconds: three runs at least behind one that does not count, or that one
+ * alone where it takes more than three times as long. Not part of any model: the operands are made and freed here.
+ *   threads  0: wilor_threads_default()
+ *   seconds  0: say what it is, measure nothing
+ *   size     sizeof(wilor_kernel_time) as the caller knows it
+ *   errors   ERR_ARG (an index or a time outside), ERR_LIMIT (threads over 1024), ERR_NOMEM
+ *   memory   up to 0.3 GB: copies of the weights, so that they come from memory as a model's do
+ *   cost     plain C has only the smallest product, which takes up to seconds a run */
+WILOR_API wilor_status wilor_kernel_measure(int index, int threads, double seconds,
+                                            wilor_kernel_time *out, size_t size,
+                                            wilor_error *err);
 
 #ifdef __cplusplus
 }

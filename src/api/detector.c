@@ -38,13 +38,16 @@ wilor_status wilor_detector_open(wilor_detector **out, const wilor_detector_opti
     WILOR_TRY(wilor_options_read(&o, sizeof o, options, "wilor_detector_options", err));
     if (!o.detector)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_detector_options: detector is not set");
+    if (o.dtype < WILOR_DTYPE_F32 || o.dtype > WILOR_DTYPE_FP8)
+        WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_detector_options: dtype %d is none",
+                   (int)o.dtype);
     WILOR_TRY(open_index(&index, o.detector, err));
     WILOR_TRY(
         wilor_threads_create(&pool, o.threads > 0 ? o.threads : wilor_threads_default(), err));
     d = wilor_heap_alloc(1, sizeof *d);
     if (!d || !(d->path = wilor_heap_string(o.detector)))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
-    WILOR_TRY(wilor_yolo_load(&d->yolo, index, o.max_isa, pool, &o.callbacks, err));
+    WILOR_TRY(wilor_yolo_load(&d->yolo, index, o.max_isa, o.dtype, pool, &o.callbacks, err));
     WILOR_TRY(wilor_index_check(index, err));
     const wilor_yolo_plan *plan = wilor_yolo_get_plan(d->yolo);
     d->info = (wilor_detector_info){.imgsz = plan->imgsz,
@@ -52,7 +55,8 @@ wilor_status wilor_detector_open(wilor_detector **out, const wilor_detector_opti
                                     .packed_bytes = wilor_yolo_bytes(d->yolo),
                                     .load_seconds = (double)(wilor_clock_ns() - start) * 1e-9,
                                     .isa = wilor_yolo_isa(d->yolo),
-                                    .detector = d->path};
+                                    .detector = d->path,
+                                    .dtype = wilor_yolo_dtype(d->yolo)};
     *out = d;
     d = NULL;
 done:

@@ -19,6 +19,9 @@ struct wilor_model {
     wilor_file_map packed; /* in use, or empty */
 };
 
+/* Parts of a session's calls: the crops', the back end's. */
+enum { WILOR_PROFILE_PARTS = WILOR_BACKEND_PARTS + 1 };
+
 struct wilor_session {
     const wilor_model *model;
     wilor_threads *pool;
@@ -36,6 +39,12 @@ struct wilor_session {
     float *detected_keypoints;
     uint8_t *detected;
     wilor_hands hands; /* what callers see */
+    bool profiling;
+    wilor_span spent[WILOR_PROFILE_PARTS]; /* of the call in work, or the last one */
+    const char *part_name[WILOR_PROFILE_PARTS];
+    int part_stage[WILOR_PROFILE_PARTS];
+    double part_ms[WILOR_PROFILE_PARTS], part_busy_ms[WILOR_PROFILE_PARTS];
+    wilor_profile profile; /* what callers see of these */
 };
 
 struct wilor_detector {

@@ -21,7 +21,6 @@ struct wilor_pipeline {
     wilor_threads *own_pool;
     wilor_yolo_run *run;
     wilor_pipeline_options o;
-    float divided[256];    /* v / 255 */
     wilor_pages converted; /* an NV12 picture as RGB; grows */
     wilor_pages work;      /* letterbox rows of each thread, candidates, suppression; grows */
     wilor_pages kept;      /* results; grows */
@@ -80,8 +79,6 @@ wilor_status wilor_pipeline_create(wilor_pipeline **out, const wilor_detector *d
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a pipeline");
     p->detector = detector;
     p->o = o;
-    for (int v = 0; v < 256; v++)
-        p->divided[v] = (float)v / 255.0f;
     if (model) {
         WILOR_TRY(wilor_session_create(&p->session, model, &so, err));
         p->pool = p->session->pool;
@@ -185,8 +182,6 @@ typedef struct letterbox_job {
     const wilor_letterbox *l;
     const wilor_picture *picture;
     const workspace *w;
-    float *input;
-    size_t stride;
 } letterbox_job;
 
 static void letterbox_unit(void *context, int unit, int thread) {
@@ -195,11 +190,8 @@ static void letterbox_unit(void *context, int unit, int thread) {
     int first = unit * LETTERBOX_ROWS, line = j->l->width * 3;
     int rows = j->l->height - first < LETTERBOX_ROWS ? j->l->height - first : LETTERBOX_ROWS;
     wilor_letterbox_rows(j->l, j->picture, first, rows, bytes + j->w->rows_bytes, bytes);
-    for (int y = 0; y < rows; y++) {
-        float *to = j->input + (size_t)(first + y) * j->stride;
-        for (int i = 0; i < line; i++)
-            to[i] = j->p->divided[bytes[y * line + i]];
-    }
+    for (int y = 0; y < rows; y++)
+        wilor_yolo_put_row(j->p->run, first + y, bytes + y * line);
 }
 
 /* What suppression kept, as boxes and points of the picture. */
@@ -234,18 +226,20 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     workspace w;
     wilor_picture view = *picture;
     letterbox_job job = {.p = p, .l = &l, .picture = &view, .w = &w};
-    uint64_t t0 = wilor_clock_ns();
+    uint64_t t0 = wilor_clock_ns(), busy[4] = {wilor_threads_busy_ns(p->pool)};
     WILOR_TRY(wilor_letterbox_plan(&l, picture->width, picture->height, o->imgsz, rule, err));
     WILOR_TRY(wilor_convert_nv12(&view, o->nv12_chroma, o->nv12_chroma_stride, &p->converted,
                                  p->pool, err));
-    WILOR_TRY(wilor_yolo_begin(p->run, l.width, l.height, &job.input, &job.stride, err));
+    WILOR_TRY(wilor_yolo_begin(p->run, l.width, l.height, err));
     WILOR_TRY(get_workspace(p, &l, &w, err));
     wilor_threads_run(p->pool, letterbox_unit, &job,
                       (l.height + LETTERBOX_ROWS - 1) / LETTERBOX_ROWS);
     out->stage_ms[0] = since(t0);
+    busy[1] = wilor_threads_busy_ns(p->pool);
     uint64_t t1 = wilor_clock_ns();
     wilor_yolo_forward(p->run);
     out->stage_ms[1] = since(t1);
+    busy[2] = wilor_threads_busy_ns(p->pool);
     uint64_t t2 = wilor_clock_ns();
     wilor_nms_rule suppress = {o->iou, o->max_hands, rule == WILOR_LETTERBOX_MLX};
     int anchors = wilor_yolo_anchors(p->run);
@@ -260,6 +254,10 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     out->input_height = l.height;
     out->stage_ms[2] = since(t2);
     out->stage_ms[3] = since(t0);
+    busy[3] = wilor_threads_busy_ns(p->pool);
+    for (int i = 0; i < 3; i++)
+        out->busy_ms[i] = (double)(busy[i + 1] - busy[i]) * 1e-6;
+    out->gflop = wilor_yolo_gflop(p->detector->yolo, l.width, l.height);
 done:
     return st;
 }

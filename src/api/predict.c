@@ -40,6 +40,7 @@ static void start_hands(wilor_session *s) {
     memset(s->detected, 0, most);
     memset(s->detected_keypoints, 0, most * 63 * sizeof(float));
     memset(s->hands.stage_ms, 0, sizeof s->hands.stage_ms);
+    memset(s->spent, 0, sizeof s->spent);
 }
 
 static wilor_status check_call(const wilor_session *s, int n, const wilor_hands **out,
@@ -217,6 +218,34 @@ done:
     return st;
 }
 
+/* ---------------------------------------------------------------- where the time went */
+
+/* Part 0 is the crops'; the back end's follow. */
+static void add_times(wilor_session *s) {
+    wilor_backend_times t;
+    s->model->backend->times(s->work, &t);
+    for (int i = 0; i < t.n; i++) {
+        s->spent[i + 1].ns += t.span[i].ns;
+        s->spent[i + 1].busy_ns += t.span[i].busy_ns;
+    }
+}
+
+static void publish_times(wilor_session *s) {
+    for (int i = 0; i < s->profile.n; i++) {
+        s->part_ms[i] = (double)s->spent[i].ns * 1e-6;
+        s->part_busy_ms[i] = (double)s->spent[i].busy_ns * 1e-6;
+    }
+}
+
+void wilor_session_set_profiling(wilor_session *session, int on) {
+    session->profiling = on != 0;
+    session->model->backend->profile(session->work, session->profiling);
+}
+
+const wilor_profile *wilor_session_get_profile(const wilor_session *session) {
+    return &session->profile;
+}
+
 /* ---------------------------------------------------------------- all levels */
 
 static wilor_status run_batch(call *c, int n, wilor_error *err) {
@@ -226,8 +255,10 @@ static wilor_status run_batch(call *c, int n, wilor_error *err) {
     uint64_t t0 = wilor_clock_ns();
     for (int i = 0; i < n; i++)
         note_hand(c, c->first + i);
+    wilor_span begin = wilor_span_begin(s->pool, s->profiling);
     if (!c->rgb)
         WILOR_TRY(make_crops(c, n, err));
+    wilor_span_end(&s->spent[0], begin, s->pool, s->profiling);
     uint64_t t1 = wilor_clock_ns();
     wilor_backend_result r = {.rotation = s->rotation + h * 16 * 9,
                               .betas = s->betas + h * 10,
@@ -236,6 +267,7 @@ static wilor_status run_batch(call *c, int n, wilor_error *err) {
                               .keypoints = s->keypoints_3d + h * 21 * 3};
     s->model->backend->run(s->work, c->rgb ? c->rgb + h * CROP_FLOATS : s->crops, n, c->o.betas,
                            &r);
+    add_times(s);
     wilor_threads_run(s->pool, finish_unit, c, n);
     uint64_t t2 = wilor_clock_ns();
     c->spent[STAGE_CROP] += t1 - t0;
@@ -256,6 +288,7 @@ static wilor_status run_call(call *c, const wilor_hands **out, wilor_error *err)
         int left = c->n - c->first;
         WILOR_TRY(run_batch(c, left < batch ? left : batch, err));
     }
+    publish_times(s);
     s->hands.n = c->n;
     s->hands.mirrored = c->o.mirrored != 0;
     for (int i = 0; i < 4; i++)

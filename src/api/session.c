@@ -88,6 +88,23 @@ static void publish_results(wilor_session *s) {
                              .detected = s->detected};
 }
 
+/* Names and places of the times; they do not change. */
+static void publish_profile(wilor_session *s) {
+    wilor_backend_times t;
+    s->model->backend->times(s->work, &t);
+    s->part_name[0] = "crop";
+    for (int i = 0; i < t.n; i++) {
+        s->part_name[i + 1] = t.name[i];
+        s->part_stage[i + 1] = t.network[i] ? 1 : 2;
+    }
+    s->profile = (wilor_profile){.n = t.n + 1,
+                                 .threads = wilor_threads_count(s->pool),
+                                 .name = s->part_name,
+                                 .stage = s->part_stage,
+                                 .ms = s->part_ms,
+                                 .busy_ms = s->part_busy_ms};
+}
+
 static size_t results_bytes(const wilor_model *m, int hands, int batch) {
     wilor_session s = {0};
     wilor_arena a;
@@ -130,6 +147,7 @@ wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
     WILOR_TRY(wilor_threads_create(&s->pool, o.threads, err));
     wilor_backend_session b = for_backend(&o);
     WILOR_TRY(model->backend->open(&s->work, model->network, &b, s->pool, err));
+    publish_profile(s);
     *out = s;
     s = NULL;
 done:

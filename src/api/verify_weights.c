@@ -105,7 +105,7 @@ static wilor_status check_detector(wilor_verifier *v, const wilor_index *x, wilo
     wilor_yolo_program *p = wilor_heap_alloc(1, sizeof *p);
     if (!p)
         return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory to check a detector");
-    wilor_yolo_program_make(p, &plan);
+    wilor_yolo_program_make(p, &plan, false);
     st = check_convs(v, x, p, err);
     snprintf(text, sizeof text,
              "hand detector: YOLOv8-pose, %d convolutions, %" PRIu64 " parameters, imgsz %d",

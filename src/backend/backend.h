@@ -42,6 +42,16 @@ typedef struct wilor_backend_result {
     uint64_t network_ns; /* time until the backbone was done */
 } wilor_backend_result;
 
+/* Where the time of a run went, in the order of the route. */
+enum { WILOR_BACKEND_PARTS = 16 };
+
+typedef struct wilor_backend_times {
+    int n;
+    const char *name[WILOR_BACKEND_PARTS]; /* constant */
+    bool network[WILOR_BACKEND_PARTS];     /* a part of network_ns, not of what comes behind */
+    wilor_span span[WILOR_BACKEND_PARTS];
+} wilor_backend_times;
+
 typedef struct wilor_backend {
     const char *name; /* "cpu" */
     wilor_status (*load)(void **model, const wilor_backend_load *o, wilor_error *err);
@@ -59,6 +69,10 @@ typedef struct wilor_backend {
      * replace the shape in the result. Allocates nothing and does not fail. */
     void (*run)(void *session, const float *rgb, int n, const float *fixed_betas,
                 wilor_backend_result *out);
+    /* From the next run on, count the threads' time as well, or no longer. */
+    void (*profile)(void *session, bool on);
+    /* Of the last run; names and their number are the same for every session. */
+    void (*times)(const void *session, wilor_backend_times *out);
 } wilor_backend;
 
 const wilor_backend *wilor_backend_cpu(void);

@@ -52,6 +52,10 @@ static wilor_isa tier_above(unsigned b, unsigned d, unsigned long long saved) {
         ALL = USED | WILOR_CPU_QUICK_BF16
     };
 
+#if defined(WILOR_EMULATE_X86) /* by tests/emulate, on top of a real AVX2 */
+    g_features = USED | WILOR_CPU_AVXVNNI;
+    return WILOR_ISA_AMX;
+#endif
     unsigned need = bit_AVX512F | bit_AVX512DQ | bit_AVX512BW | bit_AVX512VL;
     if ((b & need) != need || (saved & ZMM) != ZMM) {
         g_features &= ~(unsigned)ALL;

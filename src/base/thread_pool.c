@@ -192,6 +192,16 @@ uint64_t wilor_threads_busy_ns(const wilor_threads *p) {
     return sum;
 }
 
+wilor_span wilor_span_begin(const wilor_threads *p, bool counted) {
+    return (wilor_span){wilor_clock_ns(), counted ? wilor_threads_busy_ns(p) : 0};
+}
+
+void wilor_span_end(wilor_span *sum, wilor_span begin, const wilor_threads *p, bool counted) {
+    wilor_span now = wilor_span_begin(p, counted);
+    sum->ns += now.ns - begin.ns;
+    sum->busy_ns += now.busy_ns - begin.busy_ns;
+}
+
 int wilor_threads_count(const wilor_threads *p) { return p->threads; }
 
 wilor_status wilor_threads_create(wilor_threads **out, int threads, wilor_error *err) {

@@ -8,6 +8,7 @@
 
 #include "status.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef struct wilor_threads wilor_threads;
@@ -26,6 +27,16 @@ static inline int wilor_threads_first(int units, int thread, int threads) {
 
 /* Time in units, summed over all phases and threads; between phases only. */
 uint64_t wilor_threads_busy_ns(const wilor_threads *pool);
+
+/* Wall time, and with `counted` the threads' time in units, all together: of a stretch, or until now. Counting
+ * reads a line of every thread, which costs some of a short phase. */
+typedef struct wilor_span {
+    uint64_t ns, busy_ns;
+} wilor_span;
+
+wilor_span wilor_span_begin(const wilor_threads *pool, bool counted);
+/* *sum += what has passed since `begin`. */
+void wilor_span_end(wilor_span *sum, wilor_span begin, const wilor_threads *pool, bool counted);
 
 /* Run fn(context, unit, thread) for every unit in 0 … units - 1, thread in 0 … threads - 1;
  * returns when all are done. One call at a time. No allocation. */

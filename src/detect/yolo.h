@@ -16,12 +16,15 @@ enum {
 typedef struct wilor_yolo wilor_yolo;
 typedef struct wilor_yolo_run wilor_yolo_run;
 
+/* dtype: F32; BF16, or ERR_UNSUPPORTED where the tier has none; AUTO, BF16 where that is quick. Others
+ * are ERR_UNSUPPORTED. */
 wilor_status wilor_yolo_load(wilor_yolo **out, const wilor_index *index, wilor_isa max_isa,
-                             wilor_threads *pool, const wilor_callbacks *callbacks,
-                             wilor_error *err);
+                             wilor_dtype dtype, wilor_threads *pool,
+                             const wilor_callbacks *callbacks, wilor_error *err);
 void wilor_yolo_free(wilor_yolo **yolo); /* NULL is fine */
 const wilor_yolo_plan *wilor_yolo_get_plan(const wilor_yolo *yolo);
 wilor_isa wilor_yolo_isa(const wilor_yolo *yolo);
+wilor_dtype wilor_yolo_dtype(const wilor_yolo *yolo); /* F32 or BF16 */
 size_t wilor_yolo_bytes(const wilor_yolo *yolo);
 
 /* keep: every layer's map stays until the next forward, for wilor_yolo_layer; more memory. */
@@ -32,13 +35,28 @@ void wilor_yolo_close(wilor_yolo_run **run); /* NULL is fine */
 size_t wilor_yolo_memory(const wilor_yolo *yolo, int threads, int width, int height);
 
 /* Get ready for inputs of this size (multiples of 32): allocates only when it is larger than any
- * before. *input: where the picture goes, RGB floats 0 … 1: row y begins at
- * input + y · *stride numbers. */
-wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, float **input,
-                              size_t *stride, wilor_error *err);
-/* The whole network on what begin's input holds. No allocation. */
+ * before. */
+wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, wilor_error *err);
+/* Row y of the picture, width × 3 bytes, RGB. Different rows may be put by different threads. */
+void wilor_yolo_put_row(wilor_yolo_run *run, int y, const uint8_t *rgb);
+/* The whole network on the rows that were put. No allocation. */
 void wilor_yolo_forward(wilor_yolo_run *run);
+
+/* For measuring: from now on every forward adds each phase's wall time and the threads' time in units to
+ * its entry; NULL: no more. */
+typedef struct wilor_yolo_time {
+    uint64_t wall_ns, busy_ns;
+} wilor_yolo_time;
+
+void wilor_yolo_watch(wilor_yolo_run *run, wilor_yolo_time *times);
+/* Phase `phase`'s first convolution, steps and units, for inputs of begin's size; false beyond the last. */
+bool wilor_yolo_phase_facts(const wilor_yolo_run *run, int phase, const char **name, int *steps,
+                            int *units);
+
 int wilor_yolo_anchors(const wilor_yolo_run *run);
+/* 10⁹ multiplications and additions of all convolutions for an input of this size, as a direct computation
+ * would do them: Winograd's transforms save a good third of these. */
+double wilor_yolo_gflop(const wilor_yolo *yolo, int width, int height);
 
 /* Anchors that score above conf, in order; at most `most`; returns how many there are. */
 int wilor_yolo_candidates(const wilor_yolo_run *run, float conf, wilor_candidate *out,

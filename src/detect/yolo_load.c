@@ -1,5 +1,5 @@
 /* Loading: every convolution read by yolo_file.c, then packed: in half floats where that loses
- * nothing, else in float32. */
+ * nothing, else in float32; or in bfloat16 for conv16.h. */
 #include "yolo_load.h"
 
 #include "round16.h"
@@ -39,7 +39,8 @@ static size_t conv_floats(const wilor_yolo_conv *c) {
 }
 
 static size_t padded(const wilor_yolo *y, const wilor_yolo_conv *c) {
-    return (size_t)wilor_yolo_parts(c->out, y->kernels->nr) * (size_t)y->kernels->nr;
+    int nr = y->conv16 ? WILOR_CONV16_SIDE : y->kernels->nr;
+    return (size_t)wilor_yolo_parts(c->out, nr) * (size_t)nr;
 }
 
 /* With few channels the transformations cost what the products save; with many, on the coarsest
@@ -51,6 +52,11 @@ static bool wants_winograd(const wilor_yolo *y, const wilor_yolo_step *s) {
 
 static void choose_way(wilor_yolo *y, const wilor_yolo_step *s) {
     wilor_yolo_packed *w = &y->convs[s->conv];
+    if (y->conv16) {
+        wilor_yolo_shape_bf16(w, &y->program.convs[s->conv],
+                              y->program.maps[s->in.map].channels);
+        return;
+    }
     w->winograd = wants_winograd(y, s);
     /* On finer maps there are few weights and many sums to scale. */
     w->coarse = y->program.maps[s->out.map].shift >= 4;
@@ -63,7 +69,10 @@ static void push_conv(wilor_yolo *y, int i, wilor_panel_type type, wilor_arena *
     size_t n = padded(y, c);
     bool half = type == WILOR_PANEL_F16;
     to->type = type;
-    to->panels = wilor_arena_push(a, n * wilor_yolo_depth(c), half ? 2 : sizeof(float));
+    if (type == WILOR_PANEL_BF16)
+        to->panels = wilor_arena_push(a, wilor_yolo_numbers_bf16(to, c), sizeof(uint16_t));
+    else
+        to->panels = wilor_arena_push(a, n * wilor_yolo_depth(c), half ? 2 : sizeof(float));
     to->scale = half && !c->plain ? wilor_arena_push(a, n, sizeof(float)) : NULL;
     to->bias = wilor_arena_push(a, n, sizeof(float));
 }
@@ -74,7 +83,7 @@ static size_t most_bytes(wilor_yolo *y) {
     wilor_arena a;
     wilor_arena_begin(&a, NULL, 0);
     for (int i = 0; i < y->program.conv_count; i++) {
-        push_conv(y, i, WILOR_PANEL_F32, &a);
+        push_conv(y, i, y->conv16 ? WILOR_PANEL_BF16 : WILOR_PANEL_F32, &a);
         wilor_arena_push(&a, padded(y, &y->program.convs[i]), sizeof(float));
     }
     return wilor_arena_used(&a);
@@ -114,24 +123,43 @@ static void fold(const wilor_yolo_conv *c, const scratch *s) {
             s->weight[o * depth + i] *= s->scale[o];
 }
 
+/* The picture comes as whole numbers 0 … 255 in bfloat16. */
+static void divide(const wilor_yolo_conv *c, const scratch *s) {
+    for (size_t i = 0; i < conv_floats(c); i++)
+        s->weight[i] /= 255.0f;
+}
+
+static void pack_conv(wilor_yolo *y, int i, wilor_threads *pool, const scratch *s) {
+    const wilor_yolo_conv *c = &y->program.convs[i];
+    wilor_yolo_packed *to = &y->convs[i];
+    /* By value, not by the file's type: wilor-mlx keeps the published half floats as float32. */
+    bool half = to->coarse && all_half(s->weight, conv_floats(c));
+    wilor_panel_type type = half ? WILOR_PANEL_F16 : WILOR_PANEL_F32;
+    /* Fresh pages are zero: the padding stays so. */
+    push_conv(y, i, y->conv16 ? WILOR_PANEL_BF16 : type, &y->arena);
+    memcpy(to->bias, s->bias, (size_t)c->out * sizeof *s->bias);
+    if (to->scale)
+        memcpy(to->scale, s->scale, (size_t)c->out * sizeof *s->scale);
+    if (!half)
+        fold(c, s);
+    if (y->conv16) {
+        if (i == 0)
+            divide(c, s);
+        wilor_yolo_pack_bf16(to, c, s->weight, pool);
+        return;
+    }
+    pack_job job = {y->kernels, s->weight, to->panels, c->out, wilor_yolo_depth(c)};
+    wilor_threads_run(pool, half ? pack_half_unit : pack_unit, &job,
+                      wilor_yolo_parts(c->out, y->kernels->nr));
+}
+
 static wilor_status load_conv(wilor_yolo *y, int i, const wilor_index *index,
                               wilor_threads *pool, const scratch *s, wilor_error *err) {
     wilor_status st = WILOR_OK;
     const wilor_yolo_conv *c = &y->program.convs[i];
     wilor_yolo_packed *to = &y->convs[i];
     WILOR_TRY(wilor_yolo_conv_read(index, c, s->weight, s->scale, s->bias, &to->silu, err));
-    /* By value, not by the file's type: wilor-mlx keeps the published half floats as float32. */
-    bool half = to->coarse && all_half(s->weight, conv_floats(c));
-    /* Fresh pages are zero: the padding stays so. */
-    push_conv(y, i, half ? WILOR_PANEL_F16 : WILOR_PANEL_F32, &y->arena);
-    memcpy(to->bias, s->bias, (size_t)c->out * sizeof *s->bias);
-    if (to->scale)
-        memcpy(to->scale, s->scale, (size_t)c->out * sizeof *s->scale);
-    if (!half)
-        fold(c, s);
-    pack_job job = {y->kernels, s->weight, to->panels, c->out, wilor_yolo_depth(c)};
-    wilor_threads_run(pool, half ? pack_half_unit : pack_unit, &job,
-                      wilor_yolo_parts(c->out, y->kernels->nr));
+    pack_conv(y, i, pool, s);
 done:
     return st;
 }
@@ -145,9 +173,30 @@ static wilor_status tell(const wilor_callbacks *c, size_t done, size_t total,
     return WILOR_OK;
 }
 
+/* What computes. */
+static wilor_status choose_arithmetic(wilor_yolo *y, wilor_isa max_isa, wilor_dtype dtype,
+                                      wilor_error *err) {
+    y->kernels = wilor_kernels_best(max_isa);
+    y->conv16 = dtype == WILOR_DTYPE_F32 ? NULL : wilor_conv16_get(y->kernels);
+    if (dtype == WILOR_DTYPE_AUTO && y->conv16 && !y->conv16->quick)
+        y->conv16 = NULL;
+    if (dtype == WILOR_DTYPE_F32 || dtype == WILOR_DTYPE_AUTO ||
+        (dtype == WILOR_DTYPE_BF16 && y->conv16))
+        return WILOR_OK;
+    if (dtype != WILOR_DTYPE_BF16)
+        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
+                               "the detector has no dtype %s: f32, bf16 and auto",
+                               wilor_dtype_name(dtype));
+    return wilor_error_set(
+        err, WILOR_ERR_UNSUPPORTED,
+        "the detector's dtype bf16 needs AMX, which this processor (tier %s) "
+        "has not got",
+        wilor_isa_name(y->kernels->isa));
+}
+
 wilor_status wilor_yolo_load(wilor_yolo **out, const wilor_index *index, wilor_isa max_isa,
-                             wilor_threads *pool, const wilor_callbacks *callbacks,
-                             wilor_error *err) {
+                             wilor_dtype dtype, wilor_threads *pool,
+                             const wilor_callbacks *callbacks, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_yolo_plan plan;
     size_t bytes, done_floats = 0, all_floats = 0;
@@ -158,8 +207,8 @@ wilor_status wilor_yolo_load(wilor_yolo **out, const wilor_index *index, wilor_i
     y = wilor_heap_alloc(1, sizeof *y);
     if (!y)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
-    y->kernels = wilor_kernels_best(max_isa);
-    wilor_yolo_program_make(&y->program, &plan);
+    WILOR_TRY(choose_arithmetic(y, max_isa, dtype, err));
+    wilor_yolo_program_make(&y->program, &plan, y->conv16 != NULL);
     for (int i = 0; i < y->program.step_count; i++)
         if (y->program.steps[i].op == WILOR_YOLO_CONVOLVE)
             choose_way(y, &y->program.steps[i]);
@@ -198,5 +247,9 @@ const wilor_yolo_plan *wilor_yolo_get_plan(const wilor_yolo *yolo) {
 }
 
 wilor_isa wilor_yolo_isa(const wilor_yolo *yolo) { return yolo->kernels->isa; }
+
+wilor_dtype wilor_yolo_dtype(const wilor_yolo *yolo) {
+    return yolo->conv16 ? WILOR_DTYPE_BF16 : WILOR_DTYPE_F32;
+}
 
 size_t wilor_yolo_bytes(const wilor_yolo *yolo) { return wilor_arena_used(&yolo->arena); }

@@ -1,9 +1,9 @@
-/* A loaded detector network: packed convolutions. Shared by yolo_load.c, yolo_panels.c and
- * yolo_run.c. */
+/* A loaded detector network: packed convolutions. Shared by the files that load and run it. */
 #ifndef WILOR_YOLO_LOAD_H
 #define WILOR_YOLO_LOAD_H
 
 #include "arena.h"
+#include "conv16.h"
 #include "heap.h"
 #include "yolo.h"
 #include "yolo_program.h"
@@ -13,13 +13,16 @@
  * which it would be half floats no more, are for the sums. Other weights are float32 with the factors
  * folded in. */
 typedef struct wilor_yolo_packed {
-    wilor_panel_type type; /* F16 or F32 */
-    void *panels;          /* [out / nr][size · size][in][nr] */
-    float *scale;          /* of the sums, padded to whole panels; NULL: none */
-    float *bias;           /* padded, too */
+    wilor_panel_type type; /* F16 or F32; BF16 for conv16.h */
+    void *panels; /* [out / nr][size · size][in][nr]; BF16: [out / 32] of conv16.h's b */
+    float *scale; /* of the sums, padded to whole panels; NULL: none */
+    float *bias;  /* padded, too */
     bool silu;
     bool winograd;
     bool coarse; /* computed on maps of stride 16 or 32 */
+    /* BF16: pieces of an output's inputs that lie behind each other, and steps of 32 numbers of each. */
+    int pieces, steps;
+    bool high_low; /* each piece twice: the weights' high parts, then their low ones */
 } wilor_yolo_packed;
 
 enum { WILOR_WINOGRAD_PLANES = 16 };
@@ -34,16 +37,25 @@ static inline size_t wilor_yolo_depth(const wilor_yolo_conv *c) {
 
 struct wilor_yolo {
     const wilor_kernels *kernels;
+    const wilor_conv16 *conv16; /* NULL: float32 */
     wilor_yolo_program program;
     wilor_yolo_packed convs[WILOR_YOLO_CONVS];
     wilor_arena arena;
     wilor_pages pages;
 };
 
+/* bfloat16: how a convolution that reads a map of so many channels is packed; its numbers; packing it from
+ * weights with all factors in them. */
+void wilor_yolo_shape_bf16(wilor_yolo_packed *w, const wilor_yolo_conv *c, int map_channels);
+size_t wilor_yolo_numbers_bf16(const wilor_yolo_packed *w, const wilor_yolo_conv *c);
+void wilor_yolo_pack_bf16(const wilor_yolo_packed *w, const wilor_yolo_conv *c,
+                          const float *weight, wilor_threads *pool);
+
 /* Floats of what the kernels read of a convolution: [out / nr][size · size][in][nr], of a Winograd
  * one [out / nr][16][in][nr] of G g Gᵀ. 0: that is what is kept. */
 size_t wilor_yolo_expanded(const wilor_yolo *y, int conv);
-/* Make panel number `panel` of it, at its place in to. */
-void wilor_yolo_expand(const wilor_yolo *y, int conv, int panel, float *to);
+/* Making them: units of one panel and some of its depth, each at its place in to. */
+int wilor_yolo_expand_units(const wilor_yolo *y, int conv);
+void wilor_yolo_expand(const wilor_yolo *y, int conv, int unit, float *to);
 
 #endif

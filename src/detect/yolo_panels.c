@@ -4,10 +4,15 @@
 
 enum { CHANNELS = 16, TAPS3 = 9 };
 
+/* Depth of a unit: channels of a Winograd convolution, steps of others. */
+enum { UNIT_CHANNELS = 2 * CHANNELS, UNIT_STEPS = 512 };
+
 size_t wilor_yolo_expanded(const wilor_yolo *y, int conv) {
     const wilor_yolo_conv *c = &y->program.convs[conv];
     const wilor_yolo_packed *w = &y->convs[conv];
     size_t padded = (size_t)wilor_yolo_parts(c->out, y->kernels->nr) * (size_t)y->kernels->nr;
+    if (w->type == WILOR_PANEL_BF16)
+        return 0;
     if (w->winograd)
         return padded * WILOR_WINOGRAD_PLANES * (size_t)c->in;
     return w->type == WILOR_PANEL_F32 ? 0 : padded * wilor_yolo_depth(c);
@@ -43,25 +48,48 @@ static void winograd_weights(const float *g, size_t n, float *to, size_t plane) 
         winograd_column(rows + i * 3 * n, n, n, to + 4 * i * plane, plane);
 }
 
-static void expand_winograd(const wilor_yolo *y, int conv, int panel, float *to) {
+/* Channels c … end - 1 of a panel; to is the panel's. */
+static void expand_winograd(const wilor_yolo *y, int conv, int panel, size_t c, size_t end,
+                            float *to) {
     const wilor_yolo_packed *w = &y->convs[conv];
     size_t nr = (size_t)y->kernels->nr, in = (size_t)y->program.convs[conv].in;
     size_t first = (size_t)panel * TAPS3 * in; /* step of the panel's beginning */
     _Alignas(WILOR_ALIGN) float g[TAPS3 * CHANNELS * WILOR_MAX_NR];
-    for (size_t c = 0; c < in; c += CHANNELS) {
-        size_t k = in - c < CHANNELS ? in - c : CHANNELS;
+    for (; c < end; c += CHANNELS) {
+        size_t k = end - c < CHANNELS ? end - c : CHANNELS;
         for (size_t tap = 0; tap < TAPS3; tap++)
             expand_steps(y, w, first + tap * in + c, k, g + tap * k * nr);
         winograd_weights(g, k * nr, to + c * nr, in * nr);
     }
 }
 
-void wilor_yolo_expand(const wilor_yolo *y, int conv, int panel, float *to) {
+/* Depth of a panel, and of a unit of it. */
+static size_t unit_depth(const wilor_yolo *y, int conv, size_t *each) {
+    const wilor_yolo_conv *c = &y->program.convs[conv];
+    bool winograd = y->convs[conv].winograd;
+    *each = winograd ? UNIT_CHANNELS : UNIT_STEPS;
+    return winograd ? (size_t)c->in : wilor_yolo_depth(c);
+}
+
+static int slices_of(const wilor_yolo *y, int conv) {
+    size_t each, depth = unit_depth(y, conv, &each);
+    return (int)((depth + each - 1) / each);
+}
+
+int wilor_yolo_expand_units(const wilor_yolo *y, int conv) {
+    return wilor_yolo_parts(y->program.convs[conv].out, y->kernels->nr) * slices_of(y, conv);
+}
+
+void wilor_yolo_expand(const wilor_yolo *y, int conv, int unit, float *to) {
     const wilor_yolo_packed *w = &y->convs[conv];
+    int slices = slices_of(y, conv), panel = unit / slices;
     size_t nr = (size_t)y->kernels->nr, in = (size_t)y->program.convs[conv].in;
-    size_t depth = wilor_yolo_depth(&y->program.convs[conv]), first = (size_t)panel * depth;
+    size_t each, depth = unit_depth(y, conv, &each), first = (size_t)(unit % slices) * each;
+    size_t n = depth - first < each ? depth - first : each;
     if (w->winograd)
-        expand_winograd(y, conv, panel, to + (size_t)panel * WILOR_WINOGRAD_PLANES * in * nr);
+        expand_winograd(y, conv, panel, first, first + n,
+                        to + (size_t)panel * WILOR_WINOGRAD_PLANES * in * nr);
     else
-        expand_steps(y, w, first, depth, to + first * nr);
+        expand_steps(y, w, (size_t)panel * depth + first, n,
+                     to + ((size_t)panel * depth + first) * nr);
 }

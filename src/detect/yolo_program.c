@@ -13,11 +13,10 @@ static int new_map(wilor_yolo_program *p, int shift, int channels) {
     return p->map_count++;
 }
 
-static void touch(wilor_yolo_program *p, wilor_yolo_slice s) {
+static void touch(wilor_yolo_program *p, wilor_yolo_slice s, int phase) {
     if (s.map < 0)
         return;
     wilor_yolo_map *m = &p->maps[s.map];
-    int phase = p->phase_count;
     m->first = phase < m->first ? phase : m->first;
     m->last = phase > m->last ? phase : m->last;
 }
@@ -26,11 +25,15 @@ static void touch(wilor_yolo_program *p, wilor_yolo_slice s) {
 static wilor_yolo_step *new_step(wilor_yolo_program *p, wilor_yolo_op op, wilor_yolo_slice in,
                                  wilor_yolo_slice out, wilor_yolo_slice added) {
     wilor_yolo_step *s = &p->steps[p->step_count++];
-    *s = (wilor_yolo_step){
-        .op = op, .phase = p->phase_count, .in = in, .out = out, .added = added};
-    touch(p, in);
-    touch(p, out);
-    touch(p, added);
+    *s = (wilor_yolo_step){.op = op,
+                           .phase = p->phase_count,
+                           .in = in,
+                           .out = out,
+                           .added = added,
+                           .twice = NOTHING};
+    touch(p, in, s->phase);
+    touch(p, out, s->phase);
+    touch(p, added, s->phase);
     return s;
 }
 
@@ -90,57 +93,68 @@ static void sppf(wilor_yolo_program *p, int inputs, wilor_yolo_slice in, wilor_y
     int h = inputs / 2, parts = new_map(p, 5, 4 * h);
     conv(p, (shape){inputs, h, 1, 1, false}, in, whole(parts), NOTHING, "model.9.cv1");
     end_phase(p);
-    for (int i = 0; i < 3; i++) {
-        wilor_yolo_slice from = {parts, i * h}, to = {parts, (i + 1) * h};
-        new_step(p, WILOR_YOLO_POOL, from, to, NOTHING)->channels = h;
-        end_phase(p);
-    }
+    new_step(p, WILOR_YOLO_POOL, whole(parts), (wilor_yolo_slice){parts, h}, NOTHING)
+        ->channels = h;
+    end_phase(p);
     conv(p, (shape){4 * h, p->plan.channels[9], 1, 1, false}, whole(parts), out, NOTHING,
          "model.9.cv2");
     end_phase(p);
     p->layers[9] = out;
 }
 
-static void upsample(wilor_yolo_program *p, wilor_yolo_slice in, wilor_yolo_slice out,
-                     int channels) {
-    new_step(p, WILOR_YOLO_UPSAMPLE, in, out, NOTHING)->channels = channels;
-    end_phase(p);
+/* The last step's outputs go to the slice, too, at twice the size. */
+static void upsample(wilor_yolo_program *p, wilor_yolo_slice to) {
+    wilor_yolo_step *s = &p->steps[p->step_count - 1];
+    s->twice = to;
+    touch(p, to, s->phase);
 }
 
-/* All branches of a level at once, and all levels where the weights are few: a phase's weights are
- * expanded together. */
-static void head(wilor_yolo_program *p, const int inputs[WILOR_YOLO_LEVELS],
-                 const wilor_yolo_slice in[WILOR_YOLO_LEVELS]) {
-    static const int outputs[3] = {WILOR_YOLO_BOX, WILOR_YOLO_CLASSES, WILOR_YOLO_POINTS};
+typedef struct head_maps {
+    int inner[WILOR_YOLO_LEVELS][2];
+} head_maps;
+
+static void new_head(wilor_yolo_program *p, head_maps *m) {
     const int *hidden = p->plan.hidden;
-    int maps[WILOR_YOLO_LEVELS][2];
     for (int l = 0; l < WILOR_YOLO_LEVELS; l++) {
         for (int i = 0; i < 2; i++)
-            maps[l][i] = new_map(p, 3 + l, hidden[0] + hidden[1] + hidden[2]);
+            m->inner[l][i] = new_map(p, 3 + l, hidden[0] + hidden[1] + hidden[2]);
         p->head[l] = new_map(p, 3 + l, WILOR_YOLO_HEAD);
     }
-    for (int stage = 0; stage < 3; stage++) {
+}
+
+/* One stage of a level's three branches, into the phase in the making. */
+static void head(wilor_yolo_program *p, const head_maps *m, int level, int stage,
+                 wilor_yolo_slice in, int inputs) {
+    static const int outputs[3] = {WILOR_YOLO_BOX, WILOR_YOLO_CLASSES, WILOR_YOLO_POINTS};
+    const int *hidden = p->plan.hidden, *maps = m->inner[level];
+    int at = 0, to = 0;
+    for (int b = 0; b < 3; b++) {
+        wilor_yolo_slice from = stage ? (wilor_yolo_slice){maps[stage - 1], at} : in;
+        wilor_yolo_slice out = {stage < 2 ? maps[stage] : p->head[level], stage < 2 ? at : to};
+        shape k = {stage ? hidden[b] : inputs, stage < 2 ? hidden[b] : outputs[b],
+                   stage < 2 ? 3 : 1, 1, stage == 2};
+        conv(p, k, from, out, NOTHING, "model.22.cv%d.%d.%d", b + 2, level, stage);
+        at += hidden[b];
+        to += outputs[b];
+    }
+}
+
+/* Level by level, and all levels where the weights are few: a phase's weights are expanded together. */
+static void rest_of_head(wilor_yolo_program *p, const head_maps *m, const int *inputs,
+                         const wilor_yolo_slice *in, bool begun) {
+    for (int stage = 0; stage < 3; stage++)
         for (int l = 0; l < WILOR_YOLO_LEVELS; l++) {
-            int at = 0, to = 0;
-            for (int b = 0; b < 3; b++) {
-                wilor_yolo_slice from =
-                    stage ? (wilor_yolo_slice){maps[l][stage - 1], at} : in[l];
-                wilor_yolo_slice out = {stage < 2 ? maps[l][stage] : p->head[l],
-                                        stage < 2 ? at : to};
-                shape k = {stage ? hidden[b] : inputs[l], stage < 2 ? hidden[b] : outputs[b],
-                           stage < 2 ? 3 : 1, 1, stage == 2};
-                conv(p, k, from, out, NOTHING, "model.22.cv%d.%d.%d", b + 2, l, stage);
-                at += hidden[b];
-                to += outputs[b];
-            }
+            if (begun && (l == 0 || (l == 1 && stage < 2)))
+                continue;
+            head(p, m, l, stage, in[l], inputs[l]);
             if (stage < 2)
                 end_phase(p);
         }
-    }
     end_phase(p);
 }
 
-void wilor_yolo_program_make(wilor_yolo_program *p, const wilor_yolo_plan *plan) {
+void wilor_yolo_program_make(wilor_yolo_program *p, const wilor_yolo_plan *plan,
+                             bool head_beside) {
     memset(p, 0, sizeof *p);
     p->plan = *plan;
     for (int i = 0; i < WILOR_YOLO_LAYERS; i++)
@@ -172,16 +186,29 @@ void wilor_yolo_program_make(wilor_yolo_program *p, const wilor_yolo_plan *plan)
     down(p, 7, c[6], s[6], s[7]);
     c2f(p, 8, 5, c[7], s[7], s[8], true);
     sppf(p, c[8], s[8], s[9]);
-    upsample(p, s[9], whole(cat11), c[9]);
+    upsample(p, whole(cat11));
     c2f(p, 12, 4, c[9] + c[6], whole(cat11), s[12], false);
-    upsample(p, s[12], whole(cat14), c[12]);
+    upsample(p, whole(cat14));
     c2f(p, 15, 3, c[12] + c[4], whole(cat14), s[15], false);
+    const int inputs[WILOR_YOLO_LEVELS] = {c[15], c[18], c[21]};
+    const wilor_yolo_slice levels[WILOR_YOLO_LEVELS] = {s[15], s[18], s[21]};
+    head_maps m;
+    new_head(p, &m);
+    if (head_beside)
+        head(p, &m, 0, 0, s[15], c[15]);
     down(p, 16, c[15], s[15], s[16]);
+    if (head_beside)
+        head(p, &m, 0, 1, s[15], c[15]);
     c2f(p, 18, 4, c[16] + c[12], whole(cat17), s[18], false);
+    if (head_beside) {
+        head(p, &m, 0, 2, s[15], c[15]);
+        head(p, &m, 1, 0, s[18], c[18]);
+    }
     down(p, 19, c[18], s[18], s[19]);
+    if (head_beside)
+        head(p, &m, 1, 1, s[18], c[18]);
     c2f(p, 21, 5, c[19] + c[9], whole(cat20), s[21], false);
-    head(p, (const int[]){c[15], c[18], c[21]},
-         (const wilor_yolo_slice[]){s[15], s[18], s[21]});
+    rest_of_head(p, &m, inputs, levels, head_beside);
     p->layers[10] = p->layers[11] = whole(cat11);
     p->layers[13] = p->layers[14] = whole(cat14);
     p->layers[17] = whole(cat17);

@@ -3,7 +3,7 @@
  * A map is channels-last with one zero pixel to the right of each row, which is also the one to the
  * left of the next, and a zero row above and below: a 3 × 3 convolution of stride 1 is then the same
  * nine offsets from every pixel, whichever row it is in. Concatenations are maps that several steps
- * write slices of. */
+ * write slices of. Upsampling is a second place that a convolution's outputs are written to. */
 #ifndef WILOR_YOLO_PROGRAM_H
 #define WILOR_YOLO_PROGRAM_H
 
@@ -18,8 +18,7 @@ typedef struct wilor_yolo_slice {
 
 typedef enum wilor_yolo_op {
     WILOR_YOLO_CONVOLVE,
-    WILOR_YOLO_POOL,    /* 5 × 5 maximum, stride 1 */
-    WILOR_YOLO_UPSAMPLE /* nearest, twice the size */
+    WILOR_YOLO_POOL /* three 5 × 5 maxima of stride 1, each of the one before, side by side */
 } wilor_yolo_op;
 
 typedef struct wilor_yolo_step {
@@ -28,7 +27,8 @@ typedef struct wilor_yolo_step {
     int conv;  /* of the program's convs */
     int stride;
     wilor_yolo_slice in, out, added; /* added.map < 0: nothing */
-    int channels;                    /* POOL, UPSAMPLE */
+    wilor_yolo_slice twice; /* every output four times, a map of twice the size; or nothing */
+    int channels;           /* POOL: of each maximum */
 } wilor_yolo_step;
 
 typedef struct wilor_yolo_map {
@@ -56,7 +56,9 @@ enum {
     WILOR_YOLO_HEAD = 129
 };
 
-/* Never fails for a plan that wilor_yolo_plan_read made. */
-void wilor_yolo_program_make(wilor_yolo_program *p, const wilor_yolo_plan *plan);
+/* Never fails for a plan that wilor_yolo_plan_read made. head_beside: the head's steps run beside the neck's,
+ * which are too small for many threads; their maps live longer then, 5 MB more in float32. */
+void wilor_yolo_program_make(wilor_yolo_program *p, const wilor_yolo_plan *plan,
+                             bool head_beside);
 
 #endif

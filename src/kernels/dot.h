@@ -89,6 +89,9 @@ struct wilor_dot {
      * from cols on become zero. */
     void (*pack_b)(const wilor_dot *d, const float *w, size_t ldc, size_t ldk, int cols,
                    size_t k, void *panel);
+    /* NULL, or what pack_b makes of all nr columns of weights that lie in 4 bits, byte for byte, without
+     * making them float32 first; k is a multiple of w->group. */
+    void (*pack_u4)(const wilor_dot *d, const wilor_u4_steps *w, size_t k, void *panel);
     /* INT8, others NULL: the largest magnitude of each row. */
     void (*tops)(const float *src, size_t ld, int rows, size_t k, float *top);
     /* Columns col … col + cols - 1 of rows row … row + rows - 1 of a panel of A of k columns. src is

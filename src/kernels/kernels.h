@@ -15,6 +15,7 @@
 
 #include "wilor/wilor.h"
 #include <stddef.h>
+#include <stdint.h>
 
 enum { WILOR_MAX_MR = 16, WILOR_MAX_NR = 32, WILOR_CONV_BLOCK = 128 };
 
@@ -27,6 +28,14 @@ typedef enum wilor_panel_type {
     WILOR_PANEL_U8, /* w = scale · q + bias */
     WILOR_PANEL_U4  /* the same; [k / 2][nr] bytes: low halves are even steps, k is even */
 } wilor_panel_type;
+
+/* Steps of a panel of U4, their scales and biases one row of nr for each `group` of them. */
+typedef struct wilor_u4_steps {
+    const uint8_t *q;               /* [steps / 2][nr] */
+    const uint8_t *scales, *biases; /* [steps / group][nr] */
+    wilor_panel_type scale_type;    /* F32 or F16 */
+    size_t group;                   /* a multiple of 4; divides the number of steps */
+} wilor_u4_steps;
 
 typedef struct wilor_kernels {
     wilor_isa isa;
@@ -85,6 +94,8 @@ typedef struct wilor_kernels {
                           const float *added, size_t lda, float *out, size_t ldo);
     /* tile = gelu(tile + bias), the first rows, all nr columns: x/2 · (1 + erf(x/√2)). */
     void (*bias_gelu_f32)(float *tile, int rows, const float *bias);
+    /* The same to 2.6e-5, for results that are rounded to 16 or 8 bits: no division, half the work. */
+    void (*bias_gelu_short_f32)(float *tile, int rows, const float *bias);
 
     /* s[keys][nr]: every column becomes exp(scale · (s - its maximum)); sums[nr] their sums. */
     void (*softmax_f32)(float *s, int keys, float scale, float *sums);
@@ -123,6 +134,20 @@ void wilor_kernels_fill_neon(wilor_kernels *t);
 #define WILOR_ERF_Q2 0x1.d27f3cp-6f
 #define WILOR_ERF_Q3 0x1.cefa76p-10f
 #define WILOR_ERF_Q4 0x1.e8c030p-15f
+
+/* gelu(x) = x · (1/2 + g), g = x · S(2 · x²/4.4² - 1) with x² at most 4.4² and g within ±1/2: 2.5e-5 at most from
+ * the true value, where it is largest. The same script. */
+#define WILOR_GELU_LIMIT 0x1.35c290p4f  /* 4.4² */
+#define WILOR_GELU_SCALE 0x1.a723f8p-4f /* 2 / 4.4² */
+#define WILOR_GELU_S0 0x1.48821cp-3f
+#define WILOR_GELU_S1 -0x1.41fefcp-4f
+#define WILOR_GELU_S2 0x1.c49cbep-5f
+#define WILOR_GELU_S3 -0x1.486938p-5f
+#define WILOR_GELU_S4 0x1.b72090p-6f
+#define WILOR_GELU_S5 -0x1.05c456p-6f
+#define WILOR_GELU_S6 0x1.680c8cp-7f
+#define WILOR_GELU_S7 -0x1.025954p-7f
+#define WILOR_GELU_S8 0x1.68fee6p-9f
 
 #define WILOR_EXP_LOWEST -87.0f /* e^-87 is the last whole power of two above the denormals */
 #define WILOR_LOG2_E 0x1.715476p0f

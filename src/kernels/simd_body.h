@@ -197,6 +197,28 @@ static void bias_gelu_f32_simd(float *tile, int rows, const float *bias) {
             v_store(tile + c, gelu(v_add(v_load(tile + c), v_load(bias + c))));
 }
 
+/* x · (1/2 + x · S), see kernels.h. The limits' order lets a NaN through. */
+static inline VF gelu_short(VF x) {
+    VF u = v_min(v_set1(WILOR_GELU_LIMIT), v_mul(x, x));
+    u = v_fma(v_set1(WILOR_GELU_SCALE), u, v_set1(-1.0f));
+    VF s = v_fma(v_set1(WILOR_GELU_S8), u, v_set1(WILOR_GELU_S7));
+    s = v_fma(s, u, v_set1(WILOR_GELU_S6));
+    s = v_fma(s, u, v_set1(WILOR_GELU_S5));
+    s = v_fma(s, u, v_set1(WILOR_GELU_S4));
+    s = v_fma(s, u, v_set1(WILOR_GELU_S3));
+    s = v_fma(s, u, v_set1(WILOR_GELU_S2));
+    s = v_fma(s, u, v_set1(WILOR_GELU_S1));
+    s = v_fma(s, u, v_set1(WILOR_GELU_S0));
+    VF g = v_min(v_set1(0.5f), v_max(v_set1(-0.5f), v_mul(x, s)));
+    return v_mul(x, v_add(v_set1(0.5f), g));
+}
+
+static void bias_gelu_short_f32_simd(float *tile, int rows, const float *bias) {
+    for (int r = 0; r < rows; r++, tile += NR)
+        for (int c = 0; c < NR; c += VL)
+            v_store(tile + c, gelu_short(v_add(v_load(tile + c), v_load(bias + c))));
+}
+
 /* e^x for x <= 0: 2^n · e^r with |r| <= ln 2 / 2. */
 static inline VF exp_negative(VF x) {
     x = v_max(v_set1(WILOR_EXP_LOWEST), x);
@@ -268,6 +290,7 @@ static void fill_simd(wilor_kernels *t) {
     t->affine_relu_f32 = affine_relu_f32_simd;
     t->bias_silu_f32 = bias_silu_f32_simd;
     t->bias_gelu_f32 = bias_gelu_f32_simd;
+    t->bias_gelu_short_f32 = bias_gelu_short_f32_simd;
     t->softmax_f32 = softmax_f32_simd;
     t->divide_f32 = divide_f32_simd;
 }

@@ -149,15 +149,22 @@ static ready make_ready(const wilor_dense *w, int panel, int first, int last, ui
         return (ready){w->panels + (size_t)panel * w->panel_bytes,
                        (size_t)wilor_panels(w->w.n, dot->nr) * w->panel_bytes};
     float *wide = (float *)(void *)(room + tile_bytes(dot));
-    const float *from = wilor_linear_panel(&w->w, dot->kernels, panel, wide);
     if (is_float(w))
-        return (ready){(const uint8_t *)from, 0};
+        return (ready){(const uint8_t *)wilor_linear_panel(&w->w, dot->kernels, panel, wide),
+                       0};
     uint8_t *to = room + tile_bytes(dot) + float_bytes(w);
     ready r = {to, dot->b_bytes(dot, part)};
     int left = w->w.n - panel * dot->nr, cols = left < dot->nr ? left : dot->nr;
-    for (int s = first; s < last; s++)
-        dot->pack_b(dot, from + (size_t)s * part * nr, 1, nr, cols, part,
-                    to + (size_t)s * r.stride);
+    for (int s = first; s < last; s++) {
+        size_t at = (size_t)s * part;
+        wilor_u4_steps u4;
+        if (dot->pack_u4 && wilor_linear_u4(&w->w, dot->kernels, panel, at, part, &u4)) {
+            dot->pack_u4(dot, &u4, part, to + (size_t)s * r.stride);
+            continue;
+        }
+        const float *from = wilor_linear_steps(&w->w, dot->kernels, panel, at, part, wide);
+        dot->pack_b(dot, from + at * nr, 1, nr, cols, part, to + (size_t)s * r.stride);
+    }
     return r;
 }
 
@@ -223,11 +230,17 @@ static void point(wilor_dot_call *c, const wilor_product *p, const uint8_t *b, i
     c->b_sum = wilor_dot_b_sums(dot, b, c->k);
 }
 
-/* The i-th of `count` pieces of what comes behind b: what the next unit will want. */
-static void fetch_piece(wilor_dot_call *c, const uint8_t *b, size_t bytes, int i, int count) {
-    size_t begin = bytes * (size_t)i / (size_t)count / 64 * 64;
-    size_t end = bytes * ((size_t)i + 1) / (size_t)count / 64 * 64;
-    c->next = (const char *)b + bytes + begin;
+/* What the next unit of other columns will want, as it lies in memory; 0 bytes: unknown. */
+typedef struct soon {
+    const uint8_t *at;
+    size_t bytes;
+} soon;
+
+/* The i-th of `count` pieces of it. */
+static void fetch_piece(wilor_dot_call *c, soon s, int i, int count) {
+    size_t begin = s.bytes * (size_t)i / (size_t)count / 64 * 64;
+    size_t end = s.bytes * ((size_t)i + 1) / (size_t)count / 64 * 64;
+    c->next = s.bytes ? (const char *)s.at + begin : NULL;
     c->next_bytes = end - begin;
 }
 
@@ -264,7 +277,10 @@ static void finish(const wilor_product *p, float *tile, int row, int rows, int c
         dot->kernels->add_bias_f32(tile, rows, cols, bias, out, p->ldo);
         break;
     case WILOR_FINISH_GELU:
-        dot->kernels->bias_gelu_f32(tile, rows, bias);
+        if (dot->arith == WILOR_ARITH_BF16 || dot->arith == WILOR_ARITH_INT8)
+            dot->kernels->bias_gelu_short_f32(tile, rows, bias);
+        else
+            dot->kernels->bias_gelu_f32(tile, rows, bias);
         if (p->next)
             wilor_acts_put(p->next, tile, (size_t)dot->nr, row, rows, column, cols);
         else
@@ -284,8 +300,22 @@ static int unit_chunk(const wilor_product *p, int row_panels) {
     return is_ready(p->w) ? p->w->dot->chunk : row_panels;
 }
 
-static size_t panel_bytes(const wilor_dense *w) {
-    return w->panels ? w->panel_bytes : w->dot->b_bytes(w->dot, (size_t)(w->w.k / w->slices));
+/* Behind a panel that is ready lies the next one, or the next slice's first. Float32's kernels fetch as
+ * much as a panel of theirs: nothing for weights that they have to expand. Nor for float32 that will be
+ * split: it would drive activations out of the cache. */
+static soon next_weights(const wilor_dense *w, ready b, int panel, int first, int last) {
+    size_t part = (size_t)(w->w.k / w->slices);
+    bool last_panel = panel + 1 == wilor_panels(w->w.n, w->dot->nr);
+    soon s = {NULL, 0};
+    if (is_ready(w)) {
+        s.bytes = w->panels ? w->panel_bytes : w->dot->b_bytes(w->dot, part);
+        s.at = b.base + (size_t)first * b.stride + s.bytes;
+        s.bytes = last_panel && first + 1 >= unit_slices(w) ? 0 : s.bytes;
+    } else if (w->w.type != WILOR_PANEL_F32 && !is_float(w) && !last_panel) {
+        s.at = wilor_linear_stored(&w->w, w->dot->kernels, panel + 1, (size_t)first * part,
+                                   (size_t)(last - first) * part, &s.bytes);
+    }
+    return s;
 }
 
 /* Slices first … last - 1 of one tile, added up. */
@@ -314,7 +344,7 @@ static void product_unit(void *context, int unit, int thread) {
     int panel = unit / chunks % panels, column = panel * dot->nr;
     int cols = w->w.n - column < dot->nr ? w->w.n - column : dot->nr;
     ready b = make_ready(w, panel, first, last, room);
-    bool more = is_ready(w) && (panel + 1 < panels || first + 1 < unit_slices(w));
+    soon next = next_weights(w, b, panel, first, last);
     bool direct = p->finish == WILOR_FINISH_PART && dot->any_ldt && cols == dot->nr;
     wilor_dot_call call = {
         .k = (size_t)(w->w.k / w->slices), .cols = cols, .tile = tile, .ldt = (size_t)dot->nr};
@@ -329,9 +359,7 @@ static void product_unit(void *context, int unit, int thread) {
             call.tile = out;
             call.ldt = p->ldo;
         }
-        if (more)
-            fetch_piece(&call, b.base + (size_t)first * b.stride, panel_bytes(w), i,
-                        row_panels);
+        fetch_piece(&call, next, i, row_panels);
         gemm_slices(p, &call, b, first, last, i);
         if (!direct)
             finish(p, tile, row, left < dot->mr ? left : dot->mr, column, cols, out);

@@ -233,25 +233,61 @@ static void store_unit(void *context, int unit, int thread) {
         pack_scales(w, biases, rows, nr, to + groups * nr * scale_bytes(w));
 }
 
-const float *wilor_linear_panel(const wilor_linear *w, const wilor_kernels *t, int panel,
-                                float *room) {
+const float *wilor_linear_steps(const wilor_linear *w, const wilor_kernels *t, int panel,
+                                size_t first, size_t steps, float *room) {
+    size_t nr = (size_t)t->nr, groups = groups_of(w), line = nr * scale_bytes(w);
     if (w->type == WILOR_PANEL_F32)
-        return w->panels + (size_t)panel * (size_t)w->k * (size_t)t->nr;
+        return w->panels + (size_t)panel * (size_t)w->k * nr;
     alignas(WILOR_ALIGN) float scale[WILOR_MAX_NR], bias[WILOR_MAX_NR];
     const uint8_t *from = w->stored + (size_t)panel * w->panel_bytes;
-    size_t nr = (size_t)t->nr, groups = groups_of(w), line = nr * scale_bytes(w);
     const uint8_t *scales = from + number_bytes(w, (size_t)w->k, nr);
-    if (!groups)
-        t->expand_f32(w->type, from, (size_t)w->k, NULL, NULL, room);
-    for (size_t g = 0; g < groups; g++, scales += line) {
-        size_t steps = (size_t)w->group;
-        t->expand_f32(w->scale_type, scales, 1, NULL, NULL, scale);
+    if (!groups) {
+        t->expand_f32(w->type, from + number_bytes(w, first, nr), steps, NULL, NULL,
+                      room + first * nr);
+        return room;
+    }
+    size_t group = (size_t)w->group;
+    for (size_t g = first / group; g * group < first + steps; g++) {
+        t->expand_f32(w->scale_type, scales + g * line, 1, NULL, NULL, scale);
         if (w->type != WILOR_PANEL_I8)
-            t->expand_f32(w->scale_type, scales + groups * line, 1, NULL, NULL, bias);
-        t->expand_f32(w->type, from + number_bytes(w, g * steps, nr), steps, scale, bias,
-                      room + g * steps * nr);
+            t->expand_f32(w->scale_type, scales + (groups + g) * line, 1, NULL, NULL, bias);
+        t->expand_f32(w->type, from + number_bytes(w, g * group, nr), group, scale, bias,
+                      room + g * group * nr);
     }
     return room;
+}
+
+const float *wilor_linear_panel(const wilor_linear *w, const wilor_kernels *t, int panel,
+                                float *room) {
+    return wilor_linear_steps(w, t, panel, 0, (size_t)w->k, room);
+}
+
+const uint8_t *wilor_linear_stored(const wilor_linear *w, const wilor_kernels *t, int panel,
+                                   size_t first, size_t steps, size_t *bytes) {
+    size_t nr = (size_t)t->nr;
+    if (w->type == WILOR_PANEL_F32) {
+        *bytes = steps * nr * sizeof(float);
+        return (const uint8_t *)(w->panels + ((size_t)panel * (size_t)w->k + first) * nr);
+    }
+    *bytes = number_bytes(w, steps, nr);
+    return w->stored + (size_t)panel * w->panel_bytes + number_bytes(w, first, nr);
+}
+
+bool wilor_linear_u4(const wilor_linear *w, const wilor_kernels *t, int panel, size_t first,
+                     size_t steps, wilor_u4_steps *out) {
+    if (w->type != WILOR_PANEL_U4 || w->group % 4)
+        return false;
+    size_t nr = (size_t)t->nr, group = (size_t)w->group, line = nr * scale_bytes(w);
+    if (first % group || steps % group)
+        return false;
+    const uint8_t *from = w->stored + (size_t)panel * w->panel_bytes;
+    const uint8_t *scales = from + number_bytes(w, (size_t)w->k, nr) + first / group * line;
+    *out = (wilor_u4_steps){.q = from + number_bytes(w, first, nr),
+                            .scales = scales,
+                            .biases = scales + groups_of(w) * line,
+                            .scale_type = w->scale_type,
+                            .group = group};
+    return true;
 }
 
 enum { QUANTISED_GROUP = 64 };

@@ -100,6 +100,16 @@ wilor_status wilor_bias_load(const float **out, wilor_loader *l, const char *pre
 /* A panel as float32, [k][nr]: where it lies, or made in `room` (wilor_linear_room floats). */
 const float *wilor_linear_panel(const wilor_linear *w, const wilor_kernels *kernels, int panel,
                                 float *room);
+/* Steps first … first + steps - 1 of it alone, or some more around them; at their places in the whole
+ * panel, which is what is returned. */
+const float *wilor_linear_steps(const wilor_linear *w, const wilor_kernels *kernels, int panel,
+                                size_t first, size_t steps, float *room);
+/* The same steps as they are stored; false: not in 4 bits, or not in whole groups. */
+bool wilor_linear_u4(const wilor_linear *w, const wilor_kernels *kernels, int panel,
+                     size_t first, size_t steps, wilor_u4_steps *out);
+/* Where the numbers of these steps lie, in whatever type, without scales. */
+const uint8_t *wilor_linear_stored(const wilor_linear *w, const wilor_kernels *kernels,
+                                   int panel, size_t first, size_t steps, size_t *bytes);
 /* From memory: rows given by a function that fills row i's k numbers. Bias is set to zero. */
 typedef void (*wilor_row_fn)(void *context, int row, float *dst);
 wilor_status wilor_linear_pack(wilor_linear *out, wilor_loader *l, int n, int k,

@@ -94,10 +94,9 @@ typedef struct wilor_vit_work {
     size_t tile_stride;
     float *scratch; /* threads × scratch_floats: rows before packing, attention */
     size_t scratch_floats;
-    uint64_t phase_ns[WILOR_PHASES]; /* of the last run and its tails */
-    uint64_t busy_ns[WILOR_PHASES];  /* of all threads in units, when `profile` is set */
-    bool profile;
-    wilor_trace_fn trace; /* NULL in production */
+    wilor_span phase[WILOR_PHASES]; /* of the last run and its tails */
+    bool profile;                   /* count the threads' time, too */
+    wilor_trace_fn trace;           /* NULL in production */
     void *trace_context;
 } wilor_vit_work;
 

@@ -11,7 +11,6 @@
 #include "vit.h"
 
 #include "attention.h"
-#include "clock.h"
 
 #include <math.h>
 #include <string.h>
@@ -102,32 +101,25 @@ static void trace_acts(const wilor_vit_work *w, const char *stage, int block,
         trace(w, stage, block, (const float *)(const void *)a->panels, a->dot->mr, rows, a->k);
 }
 
-/* A phase's times: its own, and what its threads spent in units. */
-typedef struct stopwatch {
-    uint64_t start, busy;
-} stopwatch;
-
-static stopwatch start_phase(const wilor_vit_work *w, const wilor_threads *pool) {
-    return (stopwatch){wilor_clock_ns(), w->profile ? wilor_threads_busy_ns(pool) : 0};
+static wilor_span start_phase(const wilor_vit_work *w, const wilor_threads *pool) {
+    return wilor_span_begin(pool, w->profile);
 }
 
 static void end_phase(wilor_vit_work *w, wilor_phase phase, const wilor_threads *pool,
-                      stopwatch s) {
-    w->phase_ns[phase] += wilor_clock_ns() - s.start;
-    if (w->profile)
-        w->busy_ns[phase] += wilor_threads_busy_ns(pool) - s.busy;
+                      wilor_span s) {
+    wilor_span_end(&w->phase[phase], s, pool, w->profile);
 }
 
 static void run_phase(wilor_vit_work *w, wilor_phase phase, wilor_threads *pool,
                       wilor_unit_fn fn, void *job, int units) {
-    stopwatch s = start_phase(w, pool);
+    wilor_span s = start_phase(w, pool);
     wilor_threads_run(pool, fn, job, units);
     end_phase(w, phase, pool, s);
 }
 
 static void run_product(wilor_vit_work *w, wilor_phase phase, const wilor_product *p,
                         wilor_threads *pool) {
-    stopwatch s = start_phase(w, pool);
+    wilor_span s = start_phase(w, pool);
     wilor_product_run(p, pool);
     end_phase(w, phase, pool, s);
 }
@@ -484,9 +476,8 @@ void wilor_vit_run(const wilor_vit *v, wilor_vit_work *w, const float *rgb, int 
                    wilor_threads *pool) {
     int rows = n * WILOR_TOKENS;
     w->part_bias = NULL;
-    memset(w->phase_ns, 0, sizeof w->phase_ns);
-    memset(w->busy_ns, 0, sizeof w->busy_ns);
-    stopwatch s = start_phase(w, pool);
+    memset(w->phase, 0, sizeof w->phase);
+    wilor_span s = start_phase(w, pool);
     embed(v, w, rgb, n, pool);
     end_phase(w, WILOR_PHASE_EMBED, pool, s);
     for (int i = 0; i < v->depth; i++) {

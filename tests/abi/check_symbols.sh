@@ -36,7 +36,8 @@ if [ "$(uname -m)" = x86_64 ]; then
     (cd "$work" && ar x "$3")
     for object in "$work"/*.o; do
         case $(basename "$object") in
-        kernels_avx2.c.o | kernels_avx512.c.o | dot_avx2.c.o | dot_avxvnni.c.o | dot_avx512*.c.o | dot_amx.c.o) continue ;;
+        kernels_avx2.c.o | kernels_avx512.c.o | dot_avx2.c.o | dot_avxvnni.c.o | dot_avx512*.c.o | dot_amx.c.o | \
+            conv16_amx.c.o) continue ;;
         esac
         if objdump -d --no-show-raw-insn "$object" | grep -qE '%[yz]mm'; then
             fail "$(basename "$object") uses ymm or zmm registers"

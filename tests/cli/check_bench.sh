@@ -25,9 +25,23 @@ import json, sys
 for r in json.load(open(sys.argv[1]))["results"]:
     assert 0 < r["min_ms"] <= r["median_ms"] <= r["p90_ms"], r
     assert sum(s["min_ms"] for s in r["stages"].values()) <= r["p90_ms"] * 1.01 + 0.01, r
-    if r["what"] == "model" and r["peak"]:
+    if r["what"] != "load" and r["peak"]:
         most = max(r["peak"]["before"], r["peak"]["after"])
         assert abs(r["of_peak"] - r["gflops"] / most) < 0.01, r
+    for name, stage in r["stages"].items():
+        parts = stage.get("phases", {})
+        assert bool(parts) == (r["what"] != "load" and name in ("backbone", "hand")), name
+        if parts:
+            low, high = (sum(p[k] for p in parts.values()) for k in ("min_ms", "p90_ms"))
+            assert low <= stage["p90_ms"] + 0.02 and high >= stage["min_ms"] - 0.02, stage
+        for p in [stage, *parts.values()]:
+            if "busy" in p: # one thread waits for nobody
+                assert 0 < p["busy"] <= 1.01 and 0 <= p["wait_ms"] <= p["p90_ms"], (name, p)
+        if name == "backbone" and r["what"] != "load":
+            assert {"embed", "norm", "qkv", "attention", "proj", "fc1", "fc2"} <= set(parts), parts
+            assert parts["fc1"]["busy"] > 0.5, parts
+        if name == "hand" and r["what"] != "load":
+            assert {"last_block", "heads", "mano", "refine", "rest"} == set(parts), parts
 PY
 fi
 run "${b[@]}"
@@ -61,12 +75,41 @@ run bench peak --threads 1
 is "peak as a table" 0
 check "says what is absent" test "$(grep -c 'not on this processor' out)" -eq "$absent"
 check "has the memory's line" grep -qE '^memory .* GB/s' out
+# Kernels with one thread and with two; each names its shape and what it is a part of.
+run bench kernels --threads 2 --json
+is "kernels" 0
+check "is JSON" "$CLI_CHECK" json out
+check "has the products" test "$(grep -cE '"work": "(qkv|proj|fc1|fc2|attention|norm|gelu)"' out)" -eq "$(grep -c '"what": "kernels"' out)"
+check "each with both numbers of threads" test "$(grep -c '"threads": 1,' out)" -eq "$(grep -c '"gflops"' out | awk '{print $1 / 2}')"
+if python3 -c 'import json' 2>/dev/null; then
+    check "the numbers fit each other" python3 - out <<'PY'
+import json, sys
+for r in json.load(open(sys.argv[1]))["results"]:
+    assert 0 < r["min_ms"] <= r["median_ms"] <= r["p90_ms"] and r["n"] > 0 and r["gflops"] > 0, r
+    if r["peak"]:
+        assert r["peak"]["name"].split("-")[0] in ("f32", "bf16", "int8"), r
+        assert abs(r["of_peak"] - r["gflops"] / max(r["peak"]["before"], r["peak"]["after"])) < 0.01, r
+    if r["kernel"].startswith("int8 ") and r["peak"]:
+        assert r["peak"]["name"].startswith("int8-"), r
+PY
+fi
+run "${b[@]}" route --dtype int8 --json
+is "the route in another arithmetic" 0
+check "has both peaks" test "$(grep -cE '"(detector_)?peak": \{' out)" -eq 2
 run "${b[@]}" model --hands 1 --dtype f32
 is "--dtype f32" 0
+check "the table has the phases" test "$(grep -cE '^    (embed|norm|qkv|attention|proj|fc1|fc2|heads|mano|refine|last_block) .* %' out)" -eq 11
+check "but not those that this arithmetic lacks" test "$(grep -c '^    put ' out)" -eq 0
 check "says the type, hands and runs" grep -qE '^  f32, 1 hand, 3 runs, ' out
-usage_error "it should be model, detector, route, load or peak" bench speed
+# The detector follows the model's type where it has it.
+WILOR_ISA=c run bench detector --detector random:micro --runs 1 --size 64x64 --dtype bf16
+is "a detector in bf16, plain C" 0
+check "says bf16" grep -qE '^  bf16, 1 run' out
+run bench detector --detector random:micro --runs 1 --size 64x64 --dtype f32x
+is "a detector beside f32x" 0
+check "says f32" grep -qE '^  f32, 1 run' out
+usage_error "it should be model, detector, route, load, peak or kernels" bench speed
 usage_error "live is not in this version" bench live
-usage_error "kernels is not in this version" bench kernels
 usage_error "--size '640': it should be WxH" bench --size 640
 usage_error "--size '0x5'" bench --size 0x5
 usage_error "--hands '65'" bench --hands 65

@@ -14,7 +14,7 @@ static void read_convs(const wilor_index *index, const wilor_yolo_plan *plan, si
     static wilor_yolo_program program;
     wilor_error err;
     size_t all = 0;
-    wilor_yolo_program_make(&program, plan);
+    wilor_yolo_program_make(&program, plan, false);
     for (int i = 0; i < program.conv_count; i++) {
         const wilor_yolo_conv *c = &program.convs[i];
         size_t n = (size_t)c->out * (size_t)c->in * (size_t)c->size * (size_t)c->size;

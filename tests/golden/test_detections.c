@@ -69,7 +69,8 @@ static network open_network(const char *path, int threads, bool keep) {
     if (wilor_index_open(&index, path, &err) != WILOR_OK ||
         wilor_index_canonical(index, &err) != WILOR_OK ||
         wilor_threads_create(&n.pool, threads, &err) != WILOR_OK ||
-        wilor_yolo_load(&n.yolo, index, g_isa, n.pool, NULL, &err) != WILOR_OK ||
+        wilor_yolo_load(&n.yolo, index, g_isa, WILOR_DTYPE_F32, n.pool, NULL, &err) !=
+            WILOR_OK ||
         wilor_yolo_open(&n.run, n.yolo, n.pool, keep, &err) != WILOR_OK)
         fail_msg("%s", err.text);
     assert_int_equal(wilor_yolo_isa(n.yolo), g_isa);
@@ -86,13 +87,10 @@ static void close_network(network *n) {
 /* Run it on RGB bytes. */
 static void feed(const network *n, const uint8_t *rgb, int width, int height) {
     wilor_error err;
-    float *input;
-    size_t stride;
-    if (wilor_yolo_begin(n->run, width, height, &input, &stride, &err) != WILOR_OK)
+    if (wilor_yolo_begin(n->run, width, height, &err) != WILOR_OK)
         fail_msg("%s", err.text);
-    for (int y = 0; y < height; y++)
-        for (int i = 0; i < width * 3; i++)
-            input[(size_t)y * stride + (size_t)i] = (float)*rgb++ / 255.0f;
+    for (int y = 0; y < height; y++, rgb += width * 3)
+        wilor_yolo_put_row(n->run, y, rgb);
     wilor_yolo_forward(n->run);
 }
 
@@ -682,7 +680,7 @@ static void test_memory(void **state) {
     (void)state;
     if (wilor_random_detector(&index, "m", &err) != WILOR_OK ||
         wilor_threads_create(&pool, 2, &err) != WILOR_OK ||
-        wilor_yolo_load(&yolo, index, g_isa, pool, NULL, &err) != WILOR_OK)
+        wilor_yolo_load(&yolo, index, g_isa, WILOR_DTYPE_F32, pool, NULL, &err) != WILOR_OK)
         fail_msg("%s", err.text);
     size_t weights = wilor_yolo_bytes(yolo), maps = wilor_yolo_memory(yolo, 0, 640, 480);
     printf("%s: weights %.1f MB, maps %.1f MB\n", wilor_isa_name(g_isa), (double)weights * 1e-6,

@@ -1,8 +1,8 @@
 /* Every table of dot.h with one name against double arithmetic: INT8 bit for bit against the contract's
  * formula (so that tables which keep 8 bits agree with each other), small whole numbers exactly, the rest
  * within an error model of the arithmetic; arrays end at guard pages, what must stay untouched is
- * checked. Usage: test_dots NAME [--bench], NAME as in wilor_dot.name with _ for spaces, or "all". The
- * seed is printed; WILOR_SEED sets it. --bench times the kernels instead, in thread CPU time. */
+ * checked. Usage: test_dots NAME [--bench | TEST], NAME as in wilor_dot.name with _ for spaces, or "all";
+ * TEST: only the tests of that name (cmocka's pattern). The seed is printed; WILOR_SEED sets it. --bench times the kernels instead, in thread CPU time. */
 #include "dot.h"
 #include "guarded.h"
 
@@ -126,6 +126,19 @@ static float narrow(float x) {
     bits = (bits + 0x7FFF + (bits >> 16 & 1)) & 0xFFFF0000u;
     memcpy(&x, &bits, sizeof x);
     return x;
+}
+
+/* A scale or bias. Halves are normal numbers or denormal ones, never an infinity. */
+static float factor_of(const char *from, wilor_panel_type type, size_t at) {
+    float x;
+    uint16_t half;
+    memcpy(&x, from + at * sizeof x * (type == WILOR_PANEL_F32), sizeof x);
+    memcpy(&half, from + at * sizeof half * (type == WILOR_PANEL_F16), sizeof half);
+    if (type == WILOR_PANEL_F32)
+        return x;
+    int power = half >> 10 & 31, digits = half & 1023;
+    x = power ? ldexpf((float)(1024 + digits), power - 25) : ldexpf((float)digits, -24);
+    return half & 0x8000 ? -x : x;
 }
 
 static float top_of(const float *x, size_t k) {
@@ -310,6 +323,17 @@ static void gemm_case(const problem *p, int rows, int cols, bool add, size_t ldt
     tile_free(d, &t);
 }
 
+/* Whether a part of n of `most` rows or columns is tried. Where instructions are emulated, long sums
+ * are made for the parts around a register's or a tile's end only. */
+static bool is_tried(int n, int most, size_t k) {
+#if defined(WILOR_EMULATE_X86)
+    if (k > 96)
+        return n == 1 || n == 16 || n == 17 || n == most;
+#endif
+    (void)k;
+    return n <= most;
+}
+
 /* Every part of a tile of a whole panel, by all ways to ask for it. */
 static void all_parts(const problem *p) {
     const wilor_dot *d = p->d;
@@ -320,6 +344,8 @@ static void all_parts(const problem *p) {
     for (int rows = 1; rows <= p->rows; rows++)
         for (int cols = 1; cols <= p->cols; cols++)
             for (int add = 0; add < 2; add++) {
+                if (!is_tried(rows, p->rows, p->k) || !is_tried(cols, p->cols, p->k))
+                    continue;
                 gemm_case(p, rows, cols, add, nr, full.data);
                 if (d->any_ldt)
                     gemm_case(p, rows, cols, add, nr + (cols % 2 ? 5 : 16), full.data);
@@ -482,6 +508,75 @@ static void test_pack_b(void **state) {
                 pack_b_case(&p, 1, (size_t)p.d->nr + 3);
                 unmake(&p);
             }
+}
+
+/* 4-bit weights straight to a panel, and by way of float32: the same bytes. */
+static void pack_u4_case(const wilor_dot *d, size_t k, size_t group, wilor_panel_type type) {
+    size_t nr = (size_t)d->nr, groups = k / group, each = type == WILOR_PANEL_F16 ? 2 : 4;
+    guarded q = guarded_alloc(k / 2 * nr / 4), factors[2], want, got, wide;
+    wide = guarded_alloc(k * nr);
+    float *row = calloc(2 * nr, sizeof *row);
+    assert_non_null(row);
+    for (size_t i = 0; i < k / 2 * nr; i++) {
+        /* Columns of all numbers, of few, and of one. */
+        unsigned n = (unsigned)(next_random() >> 32);
+        ((uint8_t *)q.data)[i] = (uint8_t)(i % 5 == 0 ? n : i % 5 == 1 ? n & 0x33 : n | 0x88);
+    }
+    for (int f = 0; f < 2; f++) {
+        factors[f] = guarded_alloc(groups * nr * each / 4);
+        for (size_t i = 0; i < groups * nr; i++) {
+            float x = noise() * ldexpf(1, any_of(-8, 3)) * (i % nr % 7 == 3 ? 0 : 1);
+            uint16_t half = (uint16_t)(next_random() % 0x7C00 | (next_random() & 0x8000));
+            memcpy((char *)factors[f].data + i * each,
+                   type == WILOR_PANEL_F16 ? (const void *)&half : (const void *)&x, each);
+        }
+    }
+    /* Sums that are zero but for the rounding of the product. */
+    for (size_t i = 0; type == WILOR_PANEL_F32 && i < groups * nr; i++)
+        if (i % nr % 7 == 5)
+            factors[1].data[i] = -11 * factors[0].data[i];
+    wilor_u4_steps w = {.q = (const uint8_t *)q.data,
+                        .scales = (const uint8_t *)factors[0].data,
+                        .biases = (const uint8_t *)factors[1].data,
+                        .scale_type = type,
+                        .group = group};
+    for (size_t g = 0; g < groups; g++) {
+        for (int f = 0; f < 2; f++)
+            for (size_t c = 0; c < nr; c++)
+                row[(size_t)f * nr + c] =
+                    factor_of((const char *)factors[f].data, type, g * nr + c);
+        for (size_t i = g * group; i < (g + 1) * group; i++)
+            for (size_t c = 0; c < nr; c++) {
+                int n = w.q[i / 2 * nr + c] >> i % 2 * 4 & 15;
+                wide.data[i * nr + c] = row[c] * (float)n + row[nr + c];
+            }
+    }
+    void *a = panel_alloc(&want, d->b_bytes(d, k)), *b = panel_alloc(&got, d->b_bytes(d, k));
+    d->pack_b(d, wide.data, 1, nr, d->nr, k, a);
+    d->pack_u4(d, &w, k, b);
+    for (size_t i = 0; i < d->b_bytes(d, k); i++)
+        if (((uint8_t *)a)[i] != ((uint8_t *)b)[i])
+            fail_msg(
+                "%s: 4 bits, k %zu, groups of %zu, scales of %zu bytes: byte %zu of %zu is "
+                "%d, not %d",
+                d->name, k, group, each, i, d->b_numbers(d, k), ((uint8_t *)b)[i],
+                ((uint8_t *)a)[i]);
+    canary_check(&got);
+    guarded *const all[] = {&q, &factors[0], &factors[1], &want, &got, &wide};
+    for (int i = 0; i < 6; i++)
+        guarded_free(all[i]);
+    free(row);
+}
+
+static void test_pack_u4(void **state) {
+    (void)state;
+    static const size_t groups[] = {4, 8, 32, 64, 128}, counts[] = {1, 2, 3, 5, 10, 20};
+    for (int t = 0; t < g_count; t++)
+        for (size_t g = 0; g < 5 && g_tables[t]->pack_u4; g++)
+            for (size_t n = 0; n < 6; n++)
+                for (int half = 0; half < 2; half++)
+                    pack_u4_case(g_tables[t], counts[n] * groups[g], groups[g],
+                                 half ? WILOR_PANEL_F16 : WILOR_PANEL_F32);
 }
 
 static void tops_case(const wilor_dot *d, size_t k) {
@@ -685,11 +780,13 @@ int main(int argc, char **argv) {
             bench(g_tables[t]);
         return 0;
     }
+    if (argc > 2)
+        cmocka_set_test_filter(argv[2]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sizes),    cmocka_unit_test(test_gemm),
         cmocka_unit_test(test_gemm_raw), cmocka_unit_test(test_gemm_edges),
         cmocka_unit_test(test_special),  cmocka_unit_test(test_put_parts),
-        cmocka_unit_test(test_pack_b),   cmocka_unit_test(test_tops),
-        cmocka_unit_test(test_attend)};
+        cmocka_unit_test(test_pack_b),   cmocka_unit_test(test_pack_u4),
+        cmocka_unit_test(test_tops),     cmocka_unit_test(test_attend)};
     return cmocka_run_group_tests_name("dots", tests, NULL, NULL);
 }

@@ -262,6 +262,50 @@ static void test_batches(void **state) {
     wilor_model_free(&model);
 }
 
+/* What a call's parts add up to, by stage; the threads' time does not exceed what there was. */
+static void check_profile(const wilor_profile *p, const wilor_hands *h, bool counted) {
+    double sum[3] = {0}, busy = 0;
+    for (int i = 0; i < p->n; i++) {
+        assert_true(p->stage[i] >= 0 && p->stage[i] < 3 && p->name[i][0] && p->ms[i] >= 0);
+        assert_true(p->busy_ms[i] >= 0);
+        assert_true(p->busy_ms[i] <= p->ms[i] * p->threads * 1.001 + 0.01);
+        sum[p->stage[i]] += p->ms[i];
+        busy += p->busy_ms[i];
+    }
+    assert_true(counted ? busy > 0 : busy == 0);
+    for (int stage = 0; stage < 3; stage++) {
+        assert_true(sum[stage] > 0);
+        assert_true(sum[stage] <= h->stage_ms[stage] + 0.001);
+    }
+}
+
+static void test_profile(void **state) {
+    (void)state;
+    wilor_error err;
+    const wilor_hands *h;
+    wilor_model *model = open_tiny();
+    wilor_session *s = session_on(model, 2, 2); /* three hands are two batches */
+    const wilor_profile *p = wilor_session_get_profile(s);
+    float plain[3 * 63];
+    assert_int_equal(p->threads, 2);
+    assert_string_equal(p->name[0], "crop");
+    for (int i = 0; i < p->n; i++)
+        assert_true(p->ms[i] == 0 && p->busy_ms[i] == 0);
+    for (int run = 0; run < 4; run++) {
+        bool counted = run == 1 || run == 2;
+        wilor_session_set_profiling(s, counted);
+        assert_int_equal(wilor_predict_boxes(s, &g_picture, g_boxes, 3, NULL, &h, &err),
+                         WILOR_OK);
+        assert_ptr_equal(wilor_session_get_profile(s), p);
+        check_profile(p, h, counted);
+        if (run == 0)
+            memcpy(plain, h->keypoints_3d, sizeof plain);
+        assert_memory_equal(plain, h->keypoints_3d, sizeof plain);
+    }
+    wilor_session_free(&s);
+    wilor_model_free(&model);
+}
+
 /* A mirrored picture with the sides exchanged is the mirrored world. */
 static void test_mirrored(void **state) {
     (void)state;
@@ -412,6 +456,7 @@ int main(void) {
                                        cmocka_unit_test(test_session_limits),
                                        cmocka_unit_test(test_bad_input),
                                        cmocka_unit_test(test_batches),
+                                       cmocka_unit_test(test_profile),
                                        cmocka_unit_test(test_mirrored),
                                        cmocka_unit_test(test_palm_and_betas),
                                        cmocka_unit_test(test_run_allocates_nothing),

@@ -74,6 +74,21 @@ static void test_of_dtype(void **state) {
     assert_int_equal(wilor_probe_for("bf16"), wilor_probe_for("int4"));
     assert_int_equal(wilor_probe_for("f16"), -1);
     assert_int_equal(wilor_probe_for("memory"), -1);
+    /* Kernels by name, by tier, and where there is no probe of theirs. */
+    assert_int_equal(wilor_probe_for_kernel("f32", "c"), wilor_probe_for("f32"));
+    assert_int_equal(wilor_probe_for_kernel("f32x amx", "amx"), wilor_probe_for("f32x"));
+    assert_int_equal(wilor_probe_for_kernel("int8 c", "c"), wilor_probe_for("int8"));
+    for (int i = 0; i < wilor_probe_count(); i++) {
+        char kernel[64];
+        snprintf(kernel, sizeof kernel, "%s", wilor_probe_at(i)->name);
+        char *dash = strchr(kernel, '-');
+        if (!dash || !wilor_probe_here(i))
+            continue;
+        if (strncmp(kernel, "f32", 3) == 0)
+            assert_int_equal(wilor_probe_for_kernel("f32", dash + 1), i);
+        *dash = ' ';
+        assert_int_equal(wilor_probe_for_kernel(kernel, "c"), i);
+    }
     if (wilor_probe_for("f32") >= 0) {
         assert_string_equal(wilor_probe_at(wilor_probe_for("f32"))->dtype, "f32");
         assert_true(wilor_probe_for("bf16") >= 0);

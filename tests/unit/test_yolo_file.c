@@ -63,7 +63,7 @@ static uint64_t hash_convs(const opened *o) {
     static wilor_yolo_program program;
     uint64_t h = UINT64_C(0xCBF29CE484222325);
     wilor_error err;
-    wilor_yolo_program_make(&program, &o->plan);
+    wilor_yolo_program_make(&program, &o->plan, false);
     for (int i = 0; i < program.conv_count; i++) {
         const wilor_yolo_conv *c = &program.convs[i];
         bool silu;

@@ -7,14 +7,19 @@
  * load      opening model and detector, the model's first pass and one more. The files are in the
  *           system's cache after the first time; with --cold they never are
  * peak      no wilor at all: what the processor and its memory can do (bench/probe)
+ * kernels   wilor_kernel_measure, each kernel with one thread and with all
  *
- * Each is run until it is warm and then a number of times; minimum, median and 90th percentile. Where the
- * arithmetic is counted, the peak rate is taken before and after, and the fraction of it is said. */
+ * Each is run until it is warm and then a number of times; minimum, median and 90th percentile, of its stages
+ * and of the network's phases, too, with the threads' share of work and their waiting. Where the arithmetic is
+ * counted, the peak rate is taken before and after, and the fraction of it is said. */
 #include "commands.h"
+#include "detector_dtype.h"
 
 #include "bench_env.h"
+#include "bench_kernels.h"
 #include "bench_options.h"
 #include "bench_peak.h"
+#include "bench_result.h"
 #include "bench_table.h"
 #include "event_json.h"
 #include "interrupt.h"
@@ -25,9 +30,10 @@
 #include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-enum { CROP_FLOATS = 256 * 256 * 3, STAGES = 6, WARM_RUNS = 3 };
+enum { CROP_FLOATS = 256 * 256 * 3, WARM_RUNS = 3 };
 
 static const double WARM_SECONDS = 1;
 
@@ -42,42 +48,38 @@ typedef struct bench {
     float *crops;
     char *hand; /* where mano points to, when it was not given */
     int threads;
+    wilor_cli_bench_names names; /* of the subject in work */
     json_t *results;
 } bench;
 
-/* What one run took, milliseconds. */
-typedef struct timing {
-    double whole;
-    double stage[STAGES];
-} timing;
-
-typedef wilor_status (*run_fn)(bench *b, timing *t, wilor_error *err);
+typedef wilor_status (*run_fn)(bench *b, wilor_cli_bench_run *t, wilor_error *err);
 
 typedef struct subject {
     const char *what;
     unsigned bit;
     run_fn run;
-    int warm;                   /* runs that do not count, at least; 0: none */
-    int hands;                  /* 1: its result says how many */
-    const char *stages[STAGES]; /* names, as far as there are */
+    int warm;  /* runs that do not count, at least; 0: none */
+    int hands; /* 1: its result says how many */
+    const char *stages[WILOR_CLI_BENCH_STAGES + 1]; /* names, the rest NULL */
 } subject;
 
 /* ---------------------------------------------------------------- what is measured */
 
-static wilor_status run_model(bench *b, timing *t, wilor_error *err) {
+static wilor_status run_model(bench *b, wilor_cli_bench_run *t, wilor_error *err) {
     const wilor_hands *hands;
+    wilor_session *session = wilor_pipeline_session(b->pipeline);
     double start = wilor_cli_seconds();
-    wilor_status st =
-        wilor_run(wilor_pipeline_session(b->pipeline), b->crops, b->o.hands, &hands, err);
+    wilor_status st = wilor_run(session, b->crops, b->o.hands, &hands, err);
     t->whole = 1e3 * (wilor_cli_seconds() - start);
     if (st == WILOR_OK) {
         t->stage[0] = hands->stage_ms[1];
         t->stage[1] = hands->stage_ms[2];
+        wilor_cli_bench_take(t, &b->names, session, -1);
     }
     return st;
 }
 
-static wilor_status run_detector(bench *b, timing *t, wilor_error *err) {
+static wilor_status run_detector(bench *b, wilor_cli_bench_run *t, wilor_error *err) {
     wilor_detect_options o;
     const wilor_detections *found;
     wilor_detect_options_init(&o, sizeof o);
@@ -85,8 +87,12 @@ static wilor_status run_detector(bench *b, timing *t, wilor_error *err) {
     double start = wilor_cli_seconds();
     wilor_status st = wilor_detect(b->pipeline, &b->picture, 1, &o, &found, err);
     t->whole = 1e3 * (wilor_cli_seconds() - start);
-    for (int i = 0; st == WILOR_OK && i < 3; i++)
+    for (int i = 0; st == WILOR_OK && i < 3; i++) {
         t->stage[i] = found->stage_ms[i];
+        t->stage_busy[i] = found->busy_ms[i];
+    }
+    if (st == WILOR_OK)
+        t->gflop = found->gflop;
     return st;
 }
 
@@ -104,8 +110,9 @@ static int find_boxes(void *user, const wilor_picture *picture, wilor_box *boxes
     return count;
 }
 
-static wilor_status run_route(bench *b, timing *t, wilor_error *err) {
+static wilor_status run_route(bench *b, wilor_cli_bench_run *t, wilor_error *err) {
     const wilor_hands *hands;
+    wilor_session *session = wilor_pipeline_session(b->pipeline);
     double start = wilor_cli_seconds();
     wilor_status st = run_detector(b, t, err);
     if (st == WILOR_OK)
@@ -113,6 +120,8 @@ static wilor_status run_route(bench *b, timing *t, wilor_error *err) {
     t->whole = 1e3 * (wilor_cli_seconds() - start);
     for (int i = 0; st == WILOR_OK && i < 3; i++)
         t->stage[3 + i] = hands->stage_ms[i];
+    if (st == WILOR_OK)
+        wilor_cli_bench_take(t, &b->names, session, 3);
     return st;
 }
 
@@ -152,7 +161,7 @@ static wilor_status open_detector(bench *b, wilor_error *err) {
     wilor_detector_options_init(&o, sizeof o);
     o.detector = b->o.detector;
     o.threads = b->threads;
-    return wilor_detector_open(&b->detector, &o, err);
+    return wilor_cli_open_detector(&b->detector, &o, b->o.dtype, err);
 }
 
 static wilor_status open_pipeline(bench *b, wilor_error *err) {
@@ -163,7 +172,10 @@ static wilor_status open_pipeline(bench *b, wilor_error *err) {
     po.threads = b->threads;
     po.find = find_boxes;
     po.find_user = b;
-    return wilor_pipeline_create(&b->pipeline, b->detector, b->model, &po, err);
+    wilor_status st = wilor_pipeline_create(&b->pipeline, b->detector, b->model, &po, err);
+    if (st == WILOR_OK && b->model)
+        wilor_session_set_profiling(wilor_pipeline_session(b->pipeline), 1);
+    return st;
 }
 
 /* Drop a file's clean pages from the system's cache; those that a process maps stay. */
@@ -193,8 +205,8 @@ static wilor_status forget_all(const bench *b, wilor_error *err) {
 }
 
 /* The first pass pays for what opening put off: pages that were mapped only. */
-static wilor_status run_load(bench *b, timing *t, wilor_error *err) {
-    timing first = {0}, later = {0};
+static wilor_status run_load(bench *b, wilor_cli_bench_run *t, wilor_error *err) {
+    wilor_cli_bench_run first = {0}, later = {0};
     wilor_pipeline_free(&b->pipeline);
     wilor_model_free(&b->model);
     wilor_detector_free(&b->detector);
@@ -217,6 +229,7 @@ static wilor_status run_load(bench *b, timing *t, wilor_error *err) {
     t->stage[1] = 1e3 * (end - middle);
     t->stage[2] = first.whole;
     t->stage[3] = later.whole;
+    b->names.part[0] = NULL; /* of a pass, not of loading */
     return st;
 }
 
@@ -286,7 +299,8 @@ static wilor_status open_all(bench *b, wilor_error *err) {
     }
     if (!make_inputs(b))
         return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
-    if (!(b->o.what & ~(unsigned)(WILOR_CLI_BENCH_LOAD | WILOR_CLI_BENCH_PEAK)))
+    if (!(b->o.what &
+          ~(unsigned)(WILOR_CLI_BENCH_LOAD | WILOR_CLI_BENCH_PEAK | WILOR_CLI_BENCH_KERNELS)))
         return WILOR_OK; /* the measurement itself opens */
     if (b->o.what & detector)
         st = open_detector(b, err);
@@ -296,15 +310,6 @@ static wilor_status open_all(bench *b, wilor_error *err) {
 }
 
 /* ---------------------------------------------------------------- numbers */
-
-static json_t *number(double value) { return json_real(round(value * 1000) / 1000); }
-
-/* Minimum, median and 90th percentile of n times, n >= 1; nearest ranks. */
-static void quantiles(const timing *times, int n, int stage, double *sorted, double out[3]) {
-    for (int i = 0; i < n; i++)
-        sorted[i] = stage < 0 ? times[i].whole : times[i].stage[stage];
-    wilor_machine_quantiles(sorted, n, out);
-}
 
 /* GFLOP of the backbone for a hand as it is computed (docs/performance.md): of the last block only
  * the rows that somebody needs. */
@@ -317,74 +322,128 @@ static double model_gflop(const wilor_model *model) {
     return ((m.depth - 1) * block + last + 2 * patches * 768 * d) * 1e-9;
 }
 
-/* The detector computes in float32 whatever the model does. */
+/* The detector has its own: what there is beside the model's. */
+static const char *detector_dtype(const bench *b) {
+    wilor_detector_info info;
+    if (!b->detector)
+        return "f32";
+    wilor_detector_get_info(b->detector, &info, sizeof info);
+    return wilor_dtype_name(info.dtype);
+}
+
 static const char *dtype_of(const bench *b, const subject *s) {
-    return s->bit == WILOR_CLI_BENCH_DETECTOR ? "f32" : wilor_dtype_name(b->o.dtype);
+    wilor_model_info m;
+    if (s->bit == WILOR_CLI_BENCH_DETECTOR || !b->model)
+        return detector_dtype(b);
+    wilor_model_get_info(b->model, &m, sizeof m);
+    return wilor_dtype_name(m.dtype);
 }
 
-/* What the arithmetic came to, and its part of what the processor can do. */
-static void add_rates(const bench *b, double ms, const wilor_cli_bench_peak *peak,
-                      json_t *object) {
-    double gflops = model_gflop(b->model) * b->o.hands / ms * 1e3;
-    double most = wilor_cli_bench_peak_rate(peak);
-    json_object_set_new(object, "gflops", number(gflops));
-    json_object_set_new(object, "of_peak", most > 0 ? number(gflops / most) : json_null());
-    json_object_set_new(object, "peak", wilor_cli_bench_peak_json(peak));
+/* Arithmetic of a subject and its peaks: the model's, the detector's. */
+enum { MODEL, DETECTOR, KINDS };
+
+typedef struct work {
+    double gflop[KINDS];
+    const char *dtype[KINDS];
+    wilor_cli_bench_peak peak[KINDS];
+} work;
+
+static work work_of(const bench *b, const subject *s) {
+    work w = {.dtype = {dtype_of(b, s), detector_dtype(b)}};
+    if (s->bit & (WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_ROUTE))
+        w.gflop[MODEL] = model_gflop(b->model) * b->o.hands;
+    if (s->bit & (WILOR_CLI_BENCH_DETECTOR | WILOR_CLI_BENCH_ROUTE))
+        w.gflop[DETECTOR] = 1; /* until a run has said it */
+    return w;
 }
 
-static json_t *result(const bench *b, const subject *s, const timing *times, int n,
-                      double *sorted, const wilor_cli_bench_peak *peak) {
-    double q[3];
-    json_t *object = json_object(), *stages = json_object();
-    quantiles(times, n, -1, sorted, q);
+/* One peak serves both kinds of the same arithmetic. */
+static void take_peaks(const bench *b, work *w, bool done) {
+    for (int i = 0; i < KINDS; i++) {
+        if (w->gflop[i] == 0)
+            continue;
+        if (i == DETECTOR && w->gflop[MODEL] > 0 && !strcmp(w->dtype[MODEL], w->dtype[i]))
+            w->peak[i] = w->peak[MODEL];
+        else
+            wilor_cli_bench_peak_take(&w->peak[i], w->dtype[i], b->threads, done);
+    }
+}
+
+/* What the arithmetic came to, and which part of the time it would have taken at the peak. "detector_peak"
+ * only beside another arithmetic's. */
+static void add_rates(const work *w, double ms, json_t *object) {
+    double gflop = 0, least = 0;
+    const wilor_cli_bench_peak *first = NULL;
+    for (int i = 0; i < KINDS; i++) {
+        if (w->gflop[i] == 0)
+            continue;
+        gflop += w->gflop[i];
+        least += w->gflop[i] / wilor_cli_bench_peak_rate(&w->peak[i]) * 1e3;
+        if (!first || first->name != w->peak[i].name)
+            json_object_set_new(object, first ? "detector_peak" : "peak",
+                                wilor_cli_bench_peak_json(&w->peak[i]));
+        first = first ? first : &w->peak[i];
+    }
+    json_object_set_new(object, "gflops", wilor_cli_bench_number(gflop / ms * 1e3));
+    json_object_set_new(object, "of_peak",
+                        isfinite(least) ? wilor_cli_bench_number(least / ms) : json_null());
+}
+
+static json_t *result(const bench *b, const subject *s, const wilor_cli_bench_run *runs, int n,
+                      double *sorted, work *w) {
+    json_t *object = json_object();
     json_object_set_new(object, "what", json_string(s->what));
     json_object_set_new(object, "dtype", json_string(dtype_of(b, s)));
     if (s->hands)
         json_object_set_new(object, "hands", json_integer(b->o.hands));
     json_object_set_new(object, "n", json_integer(n));
-    json_object_set_new(object, "min_ms", number(q[0]));
-    json_object_set_new(object, "median_ms", number(q[1]));
-    json_object_set_new(object, "p90_ms", number(q[2]));
-    if (s->bit == WILOR_CLI_BENCH_MODEL)
-        add_rates(b, q[1], peak, object);
-    for (int i = 0; i < STAGES && s->stages[i]; i++) {
-        quantiles(times, n, i, sorted, q);
-        json_t *stage = json_object();
-        json_object_set_new(stage, "min_ms", number(q[0]));
-        json_object_set_new(stage, "median_ms", number(q[1]));
-        json_object_set_new(stage, "p90_ms", number(q[2]));
-        json_object_set_new(stages, s->stages[i], stage);
-    }
-    json_object_set_new(object, "stages", stages);
-    json_object_set_new(object, "rss_mb", number(wilor_machine_peak_mb()));
+    for (int i = 0; i < n; i++)
+        sorted[i] = runs[i].whole;
+    wilor_cli_bench_quantiles(object, sorted, n);
+    if (w->gflop[DETECTOR] > 0)
+        w->gflop[DETECTOR] = runs[0].gflop;
+    if (w->gflop[MODEL] + w->gflop[DETECTOR] > 0)
+        add_rates(w, json_number_value(json_object_get(object, "median_ms")), object);
+    json_object_set_new(object, "stages", wilor_cli_bench_stages(&b->names, runs, n, sorted));
+    json_object_set_new(object, "rss_mb", wilor_cli_bench_number(wilor_machine_peak_mb()));
     return object;
+}
+
+/* Until it is warm, then the runs that count; returns how many there were. */
+static int run_all(bench *b, const subject *s, wilor_cli_bench_run *runs, wilor_status *st,
+                   wilor_error *err) {
+    int n = 0;
+    double start = wilor_cli_seconds();
+    for (int i = 0; *st == WILOR_OK && s->warm && !wilor_cli_interrupted() &&
+                    (i < s->warm || wilor_cli_seconds() - start < WARM_SECONDS);
+         i++)
+        *st = s->run(b, &runs[0], err);
+    for (; *st == WILOR_OK && n < b->o.runs && !wilor_cli_interrupted(); n++) {
+        runs[n] = (wilor_cli_bench_run){0};
+        *st = s->run(b, &runs[n], err);
+    }
+    return n;
 }
 
 static wilor_status measure(bench *b, const subject *s, wilor_error *err) {
     size_t most = (size_t)b->o.runs;
     wilor_status st = WILOR_OK;
-    timing *times = calloc(most + 1, sizeof *times);
+    wilor_cli_bench_run *runs = calloc(most, sizeof *runs);
     double *sorted = calloc(most, sizeof *sorted);
-    if (!times || !sorted)
+    if (!runs || !sorted)
         st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
-    int n = 0;
-    bool counted = s->bit == WILOR_CLI_BENCH_MODEL;
-    wilor_cli_bench_peak peak = {0};
-    if (st == WILOR_OK && counted)
-        wilor_cli_bench_peak_take(&peak, dtype_of(b, s), b->threads, false);
-    double start = wilor_cli_seconds();
-    for (int i = 0; st == WILOR_OK && s->warm && !wilor_cli_interrupted() &&
-                    (i < s->warm || wilor_cli_seconds() - start < WARM_SECONDS);
-         i++)
-        st = s->run(b, &times[most], err);
-    for (; st == WILOR_OK && n < b->o.runs && !wilor_cli_interrupted(); n++)
-        st = s->run(b, &times[n], err);
-    if (st == WILOR_OK && counted && !wilor_cli_interrupted())
-        wilor_cli_bench_peak_take(&peak, dtype_of(b, s), b->threads, true);
+    work w = work_of(b, s);
+    b->names = (wilor_cli_bench_names){.threads = b->threads};
+    memcpy(b->names.stage, s->stages, sizeof s->stages);
+    if (st == WILOR_OK)
+        take_peaks(b, &w, false);
+    int n = run_all(b, s, runs, &st, err);
+    if (st == WILOR_OK && !wilor_cli_interrupted())
+        take_peaks(b, &w, true);
     if (st == WILOR_OK && n > 0 &&
-        json_array_append_new(b->results, result(b, s, times, n, sorted, &peak)) != 0)
+        json_array_append_new(b->results, result(b, s, runs, n, sorted, &w)) != 0)
         st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
-    free(times);
+    free(runs);
     free(sorted);
     return st;
 }
@@ -399,7 +458,7 @@ static wilor_isa isa_of(const bench *b) {
         return m.isa;
     }
     if (!b->detector)
-        return wilor_isa_best(); /* peak alone */
+        return wilor_isa_best(); /* peak, kernels */
     wilor_detector_get_info(b->detector, &d, sizeof d);
     return d.isa;
 }
@@ -428,6 +487,8 @@ static wilor_status bench_run(bench *b, wilor_error *err) {
     if (st == WILOR_OK && (b->o.what & WILOR_CLI_BENCH_PEAK) &&
         !wilor_cli_bench_peak_all(b->results, b->threads))
         st = wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    if (st == WILOR_OK && (b->o.what & WILOR_CLI_BENCH_KERNELS))
+        st = wilor_cli_bench_kernels(b->results, b->threads, err);
     for (size_t i = 0; st == WILOR_OK && i < sizeof g_subjects / sizeof g_subjects[0]; i++) {
         const subject *s = &g_subjects[i];
         if (!(b->o.what & s->bit) || wilor_cli_interrupted())

@@ -1,6 +1,7 @@
 /* What predict, live and serve have in common: from options to a detector and a model. */
 #include "model_open.h"
 
+#include "detector_dtype.h"
 #include "hub_calls.h"
 #include "interrupt.h"
 
@@ -93,8 +94,9 @@ wilor_status wilor_cli_model_open(wilor_cli_opened *m, const wilor_cli_predict_o
     dopt.threads = o->threads;
     dopt.callbacks = mo.callbacks;
     /* The smaller file first: what is wrong with it is seen at once. */
-    wilor_status st =
-        o->use_detector ? wilor_detector_open(&m->detector, &dopt, err) : WILOR_OK;
+    wilor_status st = o->use_detector
+                          ? wilor_cli_open_detector(&m->detector, &dopt, o->dtype, err)
+                          : WILOR_OK;
     if (st == WILOR_OK)
         st = wilor_model_open(&m->model, &mo, err);
     wilor_cli_report_clear(report);

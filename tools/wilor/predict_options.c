@@ -136,7 +136,7 @@ static const wilor_cli_option g_options[] = {
     {"--resume", NULL, "go on with an interrupted run: FILE of -o grows as FILE.part",
      ID_RESUME, WILOR_CLI_PICTURES, NULL},
     {"--device", "auto|cpu", "where to compute", ID_DEVICE, 0, NULL},
-    {"--dtype", WILOR_CLI_DTYPES, "the model's arithmetic; f32", ID_DTYPE, 0, NULL},
+    {"--dtype", WILOR_CLI_DTYPES, "the arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
     {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES,
      WILOR_CLI_PICTURES, NULL},

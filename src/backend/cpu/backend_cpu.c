@@ -241,6 +241,14 @@ done:
 
 /* ---------------------------------------------------------------- run */
 
+static wilor_span start_part(const wilor_cpu_session *s) {
+    return wilor_span_begin(s->pool, s->vit.profile);
+}
+
+static void end_part(wilor_cpu_session *s, wilor_cpu_part part, wilor_span begin) {
+    wilor_span_end(&s->part[part], begin, s->pool, s->vit.profile);
+}
+
 typedef struct pose_job {
     wilor_cpu_session *s;
     wilor_backend_result *out;
@@ -270,17 +278,38 @@ static void pose_hands(wilor_cpu_session *s, int first, int n, const float *beta
                                  .verts = out->verts + f * (size_t)s->refine.vertices * 3,
                                  .keypoints = out->keypoints + f * 21 * 3};
     pose_job job = {s, &part, betas, betas_step};
+    wilor_span begin = start_part(s);
     float *all = s->pose6d;
     s->pose6d += f * WILOR_POSE_NUMBERS;
     wilor_threads_run(s->pool, pose_unit, &job, n);
     s->pose6d = all;
+    end_part(s, WILOR_CPU_MANO, begin);
+}
+
+/* The last block for n hands from `first` on, with rows × cols patches of each. */
+static void run_tail(wilor_cpu_session *s, int first, int n, int rows, int cols) {
+    wilor_span begin = start_part(s);
+    wilor_vit_tail(&s->model->vit, &s->vit, first, n, rows, cols, s->pool);
+    end_part(s, WILOR_CPU_LAST_BLOCK, begin);
+}
+
+/* The pose that n hands' tokens say, `rows` of a hand. */
+static void read_out(wilor_cpu_session *s, int first, int n, int rows,
+                     wilor_backend_result *out) {
+    size_t h = (size_t)first;
+    wilor_span begin = start_part(s);
+    wilor_vit_read_out(&s->model->vit, &s->vit, n, rows, s->pose6d + h * WILOR_POSE_NUMBERS,
+                       out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
+    end_part(s, WILOR_CPU_HEADS, begin);
 }
 
 static void sample_and_decode(wilor_cpu_session *s, int hand, wilor_backend_result *out) {
     size_t h = (size_t)hand;
+    wilor_span begin = start_part(s);
     wilor_refine_sample(&s->refine, s->pool);
     wilor_refine_decode(&s->model->refine, &s->refine, s->pose6d + h * WILOR_POSE_NUMBERS,
                         out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
+    end_part(s, WILOR_CPU_REFINE, begin);
 }
 
 /* RefineNet for one hand, whose tokens begin at `tokens` with rows × cols patches after the
@@ -289,25 +318,26 @@ static void refine_hand(wilor_cpu_session *s, int hand, const float *tokens, int
                         wilor_backend_result *out) {
     size_t d = (size_t)s->model->vit.width;
     s->corner[hand] = rows;
+    wilor_span begin = start_part(s);
     wilor_refine_maps(&s->model->refine, &s->refine, tokens + WILOR_LEAD * d, d, rows, cols,
                       s->pool);
+    end_part(s, WILOR_CPU_REFINE, begin);
     sample_and_decode(s, hand, out);
 }
 
 static void project_hand(wilor_cpu_session *s, int hand, const wilor_backend_result *out) {
     size_t h = (size_t)hand;
+    wilor_span begin = start_part(s);
     wilor_refine_project(&s->refine, out->verts + h * (size_t)s->refine.vertices * 3,
                          out->cam + h * WILOR_CAM);
+    end_part(s, WILOR_CPU_REFINE, begin);
 }
 
 /* All tokens of a hand, and the pose they say. */
 static void first_pose(wilor_cpu_session *s, int hand, wilor_backend_result *out) {
-    const wilor_vit *v = &s->model->vit;
-    size_t h = (size_t)hand;
-    wilor_vit_tail(v, &s->vit, hand, 1, WILOR_GRID_ROWS, WILOR_GRID_COLS, s->pool);
-    wilor_vit_read_out(v, &s->vit, 1, WILOR_TOKENS, s->pose6d + h * WILOR_POSE_NUMBERS,
-                       out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
-    pose_hands(s, hand, 1, out->betas + h * WILOR_BETAS, 0, out);
+    run_tail(s, hand, 1, WILOR_GRID_ROWS, WILOR_GRID_COLS);
+    read_out(s, hand, 1, WILOR_TOKENS, out);
+    pose_hands(s, hand, 1, out->betas + (size_t)hand * WILOR_BETAS, 0, out);
 }
 
 /* All tokens and whole maps, hand by hand: the oracle. */
@@ -326,10 +356,14 @@ static void run_mlx(wilor_cpu_session *s, int n, wilor_backend_result *out) {
     for (int hand = 0; hand < n; hand++) {
         first_pose(s, hand, out);
         s->corner[hand] = WILOR_GRID_ROWS;
+        wilor_span begin = start_part(s);
         wilor_refine_maps_begin(r, &s->refine, hand, s->vit.tokens + WILOR_LEAD * d, d,
                                 s->pool);
+        end_part(s, WILOR_CPU_REFINE, begin);
     }
+    wilor_span end = start_part(s);
     wilor_refine_maps_end(r, &s->refine, n, s->pool);
+    end_part(s, WILOR_CPU_REFINE, end);
     for (int hand = 0; hand < n; hand++) {
         wilor_refine_choose(&s->refine, hand);
         project_hand(s, hand, out);
@@ -340,11 +374,10 @@ static void run_mlx(wilor_cpu_session *s, int n, wilor_backend_result *out) {
 static void run_lean(wilor_cpu_session *s, int n, wilor_backend_result *out) {
     enum { P = WILOR_CORNER_LEAST, ROWS = WILOR_LEAD + P * P };
 
-    const wilor_vit *v = &s->model->vit;
-    size_t d = (size_t)v->width;
+    size_t d = (size_t)s->model->vit.width;
     int wide[WILOR_MAX_BATCH], wide_count = 0;
-    wilor_vit_tail(v, &s->vit, 0, n, P, P, s->pool);
-    wilor_vit_read_out(v, &s->vit, n, ROWS, s->pose6d, out->betas, out->cam, s->pool);
+    run_tail(s, 0, n, P, P);
+    read_out(s, 0, n, ROWS, out);
     pose_hands(s, 0, n, out->betas, WILOR_BETAS, out);
     for (int hand = 0; hand < n; hand++) {
         project_hand(s, hand, out);
@@ -357,7 +390,7 @@ static void run_lean(wilor_cpu_session *s, int n, wilor_backend_result *out) {
         project_hand(s, wide[i], out);
         int p = wilor_refine_corner(&s->refine);
         int cols = p < WILOR_GRID_COLS ? p : WILOR_GRID_COLS;
-        wilor_vit_tail(v, &s->vit, wide[i], 1, p, cols, s->pool);
+        run_tail(s, wide[i], 1, p, cols);
         refine_hand(s, wide[i], s->vit.tokens, p, cols, out);
     }
 }
@@ -366,8 +399,10 @@ static void cpu_run(void *session, const float *rgb, int n, const float *fixed_b
                     wilor_backend_result *out) {
     wilor_cpu_session *s = session;
     uint64_t start = wilor_clock_ns();
+    memset(s->part, 0, sizeof s->part);
     wilor_vit_run(&s->model->vit, &s->vit, rgb, n, s->pool);
     out->network_ns = wilor_clock_ns() - start;
+    memcpy(s->network, s->vit.phase, sizeof s->network); /* the last block's come apart */
     if (s->o.compat == WILOR_COMPAT_MLX)
         run_mlx(s, n, out);
     else if (s->o.full_path)
@@ -380,8 +415,35 @@ static void cpu_run(void *session, const float *rgb, int n, const float *fixed_b
     pose_hands(s, 0, n, out->betas, WILOR_BETAS, out);
 }
 
+static void cpu_profile(void *session, bool on) {
+    ((wilor_cpu_session *)session)->vit.profile = on;
+}
+
+static void cpu_times(const void *session, wilor_backend_times *out) {
+    static const struct {
+        wilor_phase phase;
+        const char *name;
+    } phases[WILOR_PHASES] = {
+        {WILOR_PHASE_EMBED, "embed"}, {WILOR_PHASE_NORM, "norm"},
+        {WILOR_PHASE_QKV, "qkv"},     {WILOR_PHASE_ATTENTION, "attention"},
+        {WILOR_PHASE_PUT, "put"},     {WILOR_PHASE_PROJ, "proj"},
+        {WILOR_PHASE_FC1, "fc1"},     {WILOR_PHASE_FC2, "fc2"},
+    };
+
+    static const char *const parts[WILOR_CPU_PARTS] = {"last_block", "heads", "mano", "refine"};
+    const wilor_cpu_session *s = session;
+    *out = (wilor_backend_times){.n = WILOR_PHASES + WILOR_CPU_PARTS};
+    for (int i = 0; i < out->n; i++) {
+        out->network[i] = i < WILOR_PHASES;
+        out->name[i] = i < WILOR_PHASES ? phases[i].name : parts[i - WILOR_PHASES];
+        out->span[i] =
+            i < WILOR_PHASES ? s->network[phases[i].phase] : s->part[i - WILOR_PHASES];
+    }
+}
+
 const wilor_backend *wilor_backend_cpu(void) {
-    static const wilor_backend cpu = {"cpu",      cpu_load, cpu_unload, cpu_info, cpu_packed,
-                                      cpu_memory, cpu_open, cpu_close,  cpu_run};
+    static const wilor_backend cpu = {"cpu",      cpu_load,    cpu_unload, cpu_info,
+                                      cpu_packed, cpu_memory,  cpu_open,   cpu_close,
+                                      cpu_run,    cpu_profile, cpu_times};
     return &cpu;
 }

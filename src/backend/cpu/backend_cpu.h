@@ -20,6 +20,15 @@ typedef struct wilor_cpu_model {
     bool in_place; /* the arena is the caller's packed weights */
 } wilor_cpu_model;
 
+/* What comes behind the backbone. */
+typedef enum wilor_cpu_part {
+    WILOR_CPU_LAST_BLOCK, /* for the rows that are needed, and the last norm */
+    WILOR_CPU_HEADS,
+    WILOR_CPU_MANO,   /* both times */
+    WILOR_CPU_REFINE, /* RefineNet: projection, maps, samples, decoders */
+    WILOR_CPU_PARTS
+} wilor_cpu_part;
+
 typedef struct wilor_cpu_session {
     const wilor_cpu_model *model;
     wilor_threads *pool;
@@ -31,6 +40,8 @@ typedef struct wilor_cpu_session {
     float *pose6d; /* batch × 96 */
     float *mano;   /* scratch per thread */
     size_t mano_floats;
+    wilor_span network[WILOR_PHASES]; /* of the last run: the backbone's phases */
+    wilor_span part[WILOR_CPU_PARTS];
     int corner[256]; /* patches a side that each hand's last refinement used, for tests */
 } wilor_cpu_session;
 

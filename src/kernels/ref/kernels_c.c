@@ -206,6 +206,7 @@ void wilor_kernels_fill_c(wilor_kernels *t) {
                          .affine_relu_f32 = affine_relu_f32_c,
                          .bias_silu_f32 = bias_silu_f32_c,
                          .bias_gelu_f32 = bias_gelu_f32_c,
+                         .bias_gelu_short_f32 = bias_gelu_f32_c,
                          .softmax_f32 = softmax_f32_c,
                          .divide_f32 = divide_f32_c};
 }

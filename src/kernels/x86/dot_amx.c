@@ -14,7 +14,7 @@
  * Tang and Heinecke 2019). What is left out is below 2^-24 of a product.
  *
  * TDPBF16PS flushes denormals and rounds to nearest even at each of its additions. */
-#include "dot.h"
+#include "dot_amx.h"
 
 #include "transpose_avx512.h"
 
@@ -764,12 +764,14 @@ int wilor_dot_fill_amx(wilor_dot *out, const wilor_kernels *kernels) {
     out[0].name = "bf16 amx";
     out[0].arith = WILOR_ARITH_BF16;
     out[0].gemm = gemm_bf16;
+    out[0].pack_u4 = wilor_dot_amx_u4_bf16;
     out[0].attend = attend;
     out[0].attend_bytes = attend_bytes;
     out[1].name = "int8 amx";
     out[1].arith = WILOR_ARITH_INT8;
     out[1].gemm = gemm_int8;
     out[1].pack_b = pack_b8;
+    out[1].pack_u4 = wilor_dot_amx_u4_int8;
     out[1].put_a = put_a8;
     out[1].tops = tops;
     out[1].attend = attend;

@@ -3,6 +3,8 @@
  * products, takes denormals for zero and leaves none, and so does the narrowing. */
 #include "dot.h"
 
+#include "u4_avx512.h"
+
 #include <immintrin.h>
 #include <string.h>
 
@@ -48,6 +50,19 @@ static void pack_b(const wilor_dot *d, const float *w, size_t ldc, size_t ldk, i
                 _mm512_store_si512(to++, pair(_mm512_loadu_ps(from + c), odd));
             }
     }
+}
+
+static void pack_u4(const wilor_dot *d, const wilor_u4_steps *w, size_t k, void *panel) {
+    size_t pairs = w->group / PER;
+    (void)d;
+    for (size_t g = 0; g < k / w->group; g++)
+        for (size_t c = 0; c < NR; c += 16) {
+            __m512 scale = wilor_u4_factors(w->scales, w->scale_type, g * NR + c);
+            __m512 bias = wilor_u4_factors(w->biases, w->scale_type, g * NR + c);
+            for (size_t i = g * pairs; i < (g + 1) * pairs; i++)
+                _mm512_storeu_si512((int *)panel + i * NR + c,
+                                    wilor_u4_pairs(w->q + i * NR + c, scale, bias));
+        }
 }
 
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13)
@@ -103,6 +118,7 @@ int wilor_dot_fill_avx512bf16(wilor_dot *out, const wilor_kernels *kernels) {
                        .b_bytes = b_numbers,
                        .b_numbers = b_numbers,
                        .pack_b = pack_b,
+                       .pack_u4 = pack_u4,
                        .put_a = put_a,
                        .gemm = gemm};
     return 1;

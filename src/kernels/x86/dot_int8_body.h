@@ -136,6 +136,140 @@ static void pack_b(const wilor_dot *d, const float *w, size_t ldc, size_t ldk, i
     }
 }
 
+/* ---------------------------------------------------------------- panels of B from 4 bits */
+
+static void u4_row(const wilor_dot *d, const uint8_t *from, wilor_panel_type type, float *to) {
+    d->kernels->expand_f32(type, from, 1, NULL, NULL, to);
+}
+
+static size_t u4_line(const wilor_u4_steps *w) {
+    return NR * (w->scale_type == WILOR_PANEL_F16 ? 2 : sizeof(float));
+}
+
+static inline __m256 u4_weights(__m256 q, const float *scale, const float *bias) {
+    return _mm256_add_ps(_mm256_mul_ps(_mm256_loadu_ps(scale), q), _mm256_loadu_ps(bias));
+}
+
+/* The least and the greatest q of a group's columns. */
+static void u4_ends(const uint8_t *q, size_t steps, uint8_t least[NR], uint8_t most[NR]) {
+    const __m128i mask = _mm_set1_epi8(15);
+    for (int c = 0; c < NR; c += 16) {
+        __m128i low = mask, high = _mm_setzero_si128();
+        for (size_t i = 0; i < steps / 2; i++) {
+            __m128i both = _mm_loadu_si128((const __m128i *)(const void *)(q + i * NR + c));
+            __m128i even = _mm_and_si128(both, mask);
+            __m128i odd = _mm_and_si128(_mm_srli_epi16(both, 4), mask);
+            low = _mm_min_epu8(low, _mm_min_epu8(even, odd));
+            high = _mm_max_epu8(high, _mm_max_epu8(even, odd));
+        }
+        _mm_storeu_si128((__m128i *)(void *)(least + c), low);
+        _mm_storeu_si128((__m128i *)(void *)(most + c), high);
+    }
+}
+
+static inline __m256 u4_wide(const uint8_t *q) {
+    __m128i eight = _mm_loadl_epi64((const __m128i *)(const void *)q);
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(eight));
+}
+
+/* A column's largest magnitude is, in each group, that of its least or of its greatest q: rounding keeps
+ * the order of scale · q + bias. */
+static void u4_tops(const wilor_dot *d, const wilor_u4_steps *w, size_t k, float *top) {
+    _Alignas(64) float scale[NR], bias[NR], one[8];
+    __m256i most[NR / 8];
+    uint8_t ends[2][NR];
+    for (int c = 0; c < NR / 8; c++)
+        most[c] = _mm256_setzero_si256();
+    for (size_t g = 0; g < k / w->group; g++) {
+        u4_row(d, w->scales + g * u4_line(w), w->scale_type, scale);
+        u4_row(d, w->biases + g * u4_line(w), w->scale_type, bias);
+        u4_ends(w->q + g * w->group / 2 * NR, w->group, ends[0], ends[1]);
+        for (int c = 0; c < NR; c += 8)
+            for (int e = 0; e < 2; e++) {
+                _mm256_store_ps(one, u4_weights(u4_wide(ends[e] + c), scale + c, bias + c));
+                most[c / 8] = larger(most[c / 8], one);
+            }
+    }
+    for (int c = 0; c < NR / 8; c++)
+        _mm256_storeu_ps(top + c * 8, _mm256_castsi256_ps(most[c]));
+}
+
+/* The 16 possible weights of a group's 8 columns as bytes: column 4 L + j's in half L of table[j]. */
+static inline void u4_tables(const float *scale, const float *bias, const float *inverse,
+                             __m256i table[4]) {
+    __m256 by = _mm256_loadu_ps(inverse);
+    __m256i four[4]; /* weights 4 m … 4 m + 3 of each column */
+    for (int m = 0; m < 4; m++) {
+        four[m] = _mm256_setzero_si256();
+        for (int j = 0; j < 4; j++) {
+            __m256 q = _mm256_set1_ps((float)(4 * m + j));
+            __m256i x = quantise(u4_weights(q, scale, bias), by);
+            four[m] = _mm256_or_si256(_mm256_srli_epi32(four[m], 8), _mm256_slli_epi32(x, 24));
+        }
+    }
+    __m256i low01 = _mm256_unpacklo_epi32(four[0], four[1]);
+    __m256i low23 = _mm256_unpacklo_epi32(four[2], four[3]);
+    __m256i high01 = _mm256_unpackhi_epi32(four[0], four[1]);
+    __m256i high23 = _mm256_unpackhi_epi32(four[2], four[3]);
+    table[0] = _mm256_unpacklo_epi64(low01, low23);
+    table[1] = _mm256_unpackhi_epi64(low01, low23);
+    table[2] = _mm256_unpacklo_epi64(high01, high23);
+    table[3] = _mm256_unpackhi_epi64(high01, high23);
+}
+
+/* Four steps of 8 columns looked up, in the order of a panel's step. */
+static inline __m256i u4_step(const uint8_t *q, const __m256i table[4]) {
+    const __m256i even = _mm256_set1_epi32(0x000F000F);
+    __m256i first = _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)q));
+    __m256i second =
+        _mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i *)(const void *)(q + NR)));
+    __m256i both = _mm256_or_si256(first, _mm256_slli_epi32(second, 16));
+    __m256i odd = _mm256_slli_epi32(_mm256_andnot_si256(even, both), 4);
+    __m256i at = _mm256_or_si256(_mm256_and_si256(both, even), odd);
+    __m256i x01 = _mm256_blend_epi32(_mm256_shuffle_epi8(table[0], at),
+                                     _mm256_shuffle_epi8(table[1], at), 0x22);
+    __m256i x23 = _mm256_blend_epi32(_mm256_shuffle_epi8(table[2], at),
+                                     _mm256_shuffle_epi8(table[3], at), 0x88);
+    return _mm256_blend_epi32(x01, x23, 0xCC);
+}
+
+/* One group of 8 columns, and what its bytes add up to. */
+static inline void u4_columns(const uint8_t *q, size_t steps, const __m256i table[4], int *sum,
+                              char *to) {
+    const __m256i bytes = _mm256_set1_epi8(1), pairs = _mm256_set1_epi16(1);
+    __m256i *sums = (__m256i *)(void *)sum, total = _mm256_loadu_si256(sums);
+    for (size_t i = 0; i < steps; i += PER, q += 2 * NR, to += NR * 4) {
+        __m256i step = u4_step(q, table);
+        total = _mm256_add_epi32(total,
+                                 _mm256_madd_epi16(_mm256_maddubs_epi16(bytes, step), pairs));
+        _mm256_storeu_si256((__m256i *)(void *)to, step);
+    }
+    _mm256_storeu_si256(sums, total);
+}
+
+static void pack_u4(const wilor_dot *d, const wilor_u4_steps *w, size_t k, void *panel) {
+    _Alignas(64) float factor[NR], bias[NR], inverse[NR];
+    float *scale = (float *)(void *)((char *)panel + b_numbers(d, k));
+    int *sum = (int *)(void *)(scale + NR);
+    u4_tops(d, w, k, scale);
+    for (int c = 0; c < NR; c++) {
+        inverse[c] = inverse_of(scale[c], LEVELS);
+        scale[c] /= LEVELS;
+        sum[c] = 0;
+    }
+    for (size_t g = 0; g < k / w->group; g++) {
+        size_t i = g * w->group;
+        u4_row(d, w->scales + g * u4_line(w), w->scale_type, factor);
+        u4_row(d, w->biases + g * u4_line(w), w->scale_type, bias);
+        for (int c = 0; c < NR; c += 8) {
+            __m256i table[4];
+            u4_tables(factor + c, bias + c, inverse + c, table);
+            u4_columns(w->q + i / 2 * NR + c, w->group, table, sum + c,
+                       (char *)panel + i * NR + (size_t)c * 4);
+        }
+    }
+}
+
 static int fill(wilor_dot *out, const wilor_kernels *kernels, const char *name,
                 void (*gemm)(const wilor_dot *, const wilor_dot_call *)) {
     *out = (wilor_dot){.name = name,
@@ -152,6 +286,7 @@ static int fill(wilor_dot *out, const wilor_kernels *kernels, const char *name,
                        .b_bytes = b_bytes,
                        .b_numbers = b_numbers,
                        .pack_b = pack_b,
+                       .pack_u4 = pack_u4,
                        .tops = tops,
                        .put_a = put_a,
                        .gemm = gemm};

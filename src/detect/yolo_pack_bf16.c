@@ -1,0 +1,75 @@
+/* Weights of bfloat16 convolutions as conv16.h's tiles. */
+#include "yolo_load.h"
+
+enum {
+    TILE = WILOR_CONV16_TILE,
+    RUN = WILOR_CONV16_RUN,
+    SIDE = WILOR_CONV16_SIDE,
+    DEPTH = WILOR_CONV16_DEPTH
+};
+
+/* Numbers of a piece: of one pixel, or of the three of a row when nothing lies between them. */
+static int piece_of(const wilor_yolo_packed *w, const wilor_yolo_conv *c) {
+    int pieces = w->high_low ? w->pieces / 2 : w->pieces;
+    return c->size * c->size * c->in / pieces;
+}
+
+void wilor_yolo_shape_bf16(wilor_yolo_packed *w, const wilor_yolo_conv *c, int map_channels) {
+    w->type = WILOR_PANEL_BF16;
+    w->pieces = map_channels == c->in ? c->size : c->size * c->size;
+    w->high_low = c->plain;
+    w->pieces *= w->high_low ? 2 : 1;
+    w->steps = wilor_yolo_parts(piece_of(w, c), DEPTH);
+}
+
+static size_t tile_numbers(const wilor_yolo_packed *w) {
+    return (size_t)w->pieces * (size_t)w->steps * TILE;
+}
+
+size_t wilor_yolo_numbers_bf16(const wilor_yolo_packed *w, const wilor_yolo_conv *c) {
+    return (size_t)wilor_yolo_parts(c->out, RUN) * tile_numbers(w);
+}
+
+typedef struct pack_job {
+    const wilor_yolo_packed *w;
+    const wilor_yolo_conv *conv;
+    const float *weight;
+} pack_job;
+
+/* Number i of a piece, of one output. */
+static uint16_t number_of(const wilor_yolo_packed *w, float x, int piece) {
+    uint16_t high = wilor_conv16_narrow(x);
+    if (!w->high_low || piece < w->pieces / 2)
+        return high;
+    return wilor_conv16_narrow(x - wilor_conv16_widen(high));
+}
+
+/* A step of a tile: outputs o … , numbers i … of a piece. */
+static void pack_tile(const pack_job *j, int piece, int first_output, int first, uint16_t *to) {
+    int length = piece_of(j->w, j->conv), whole = (int)wilor_yolo_depth(j->conv) / length;
+    const float *from = j->weight + (size_t)(piece % whole) * (size_t)length;
+    for (int c = 0; c < RUN && first_output + c < j->conv->out; c++) {
+        const float *row = from + (size_t)(first_output + c) * wilor_yolo_depth(j->conv);
+        for (int k = 0; k < DEPTH && first + k < length; k++)
+            to[k / 2 * 2 * RUN + 2 * c + k % 2] = number_of(j->w, row[first + k], piece);
+    }
+}
+
+/* A panel of 32 outputs; the last one may have a single tile. Fresh pages are zero, so is all padding. */
+static void pack_unit(void *context, int unit, int thread) {
+    const pack_job *j = context;
+    const wilor_yolo_packed *w = j->w;
+    int left = j->conv->out - unit * SIDE, tiles = left > RUN ? 2 : 1;
+    uint16_t *to = (uint16_t *)w->panels + (size_t)unit * 2 * tile_numbers(w);
+    (void)thread;
+    for (int p = 0; p < w->pieces; p++)
+        for (int s = 0; s < w->steps; s++)
+            for (int t = 0; t < tiles; t++, to += TILE)
+                pack_tile(j, p, unit * SIDE + t * RUN, s * DEPTH, to);
+}
+
+void wilor_yolo_pack_bf16(const wilor_yolo_packed *w, const wilor_yolo_conv *c,
+                          const float *weight, wilor_threads *pool) {
+    pack_job j = {w, c, weight};
+    wilor_threads_run(pool, pack_unit, &j, wilor_yolo_parts(c->out, SIDE));
+}

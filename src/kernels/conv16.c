@@ -1,0 +1,34 @@
+/* Which table of conv16.h a tier has. */
+#include "conv16.h"
+
+#include "dot.h"
+
+#include <pthread.h>
+
+#if defined(WILOR_X86)
+static wilor_conv16 g_amx;
+static pthread_once_t g_once = PTHREAD_ONCE_INIT;
+
+/* Tiles are set up by dot.h's functions: a thread may use both. */
+static void build(void) {
+    const wilor_kernels *amx = wilor_kernels_get(WILOR_ISA_AMX);
+    const wilor_dot *dot = amx ? wilor_dot_get(WILOR_ARITH_BF16, amx) : NULL;
+    if (!dot)
+        return;
+    g_amx = (wilor_conv16){.name = "bf16 amx",
+                           .quick = true,
+                           .begin = dot->begin,
+                           .end = dot->end,
+                           .multiply = wilor_conv16_multiply_amx,
+                           .finish = wilor_conv16_finish_amx};
+}
+#endif
+
+const wilor_conv16 *wilor_conv16_get(const wilor_kernels *kernels) {
+#if defined(WILOR_X86)
+    pthread_once(&g_once, build);
+    if (kernels->isa == WILOR_ISA_AMX && g_amx.name)
+        return &g_amx;
+#endif
+    return kernels->isa == WILOR_ISA_C ? wilor_conv16_c() : NULL;
+}
