@@ -44,7 +44,7 @@ function(wilor_library name)
   set_target_properties(${name} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${WILOR_SOVERSION})
 endfunction()
 
-wilor_library(wilor PARTS base kernels weights model hand detect backend api)
+wilor_library(wilor PARTS base kernels weights model hand track detect backend api)
 if(WILOR_IO)
   wilor_library(wilor_io PARTS media overlay hub SHARED_PARTS base NEEDS wilor)
   if(UNIX AND NOT APPLE)

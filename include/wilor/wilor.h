@@ -558,6 +558,159 @@ WILOR_API wilor_status wilor_pipeline_run(wilor_pipeline *pipeline,
                                           const wilor_predict_options *predict_options,
                                           const wilor_hands **out, wilor_error *err);
 
+/* ---------------------------------------------------------------- tracking */
+
+/* The hands of one stream of pictures: which hand is which, where to look for it in the next picture,
+ * when the detector is needed at all, and results without jitter. docs/live.md has the rules, and what
+ * was measured of them. One call at a time.
+ *
+ *     wilor_tracker *tracker = NULL;
+ *     wilor_tracker_create(&tracker, model, NULL, &err);
+ *     while (next_frame(&picture, &time_ns)) {
+ *         const wilor_tracks *tracks;
+ *         if (wilor_tracker_run(tracker, pipeline, &picture, time_ns, NULL, NULL, &tracks,
+ *                               &err) != WILOR_OK)
+ *             break;
+ *         for (int i = 0; i < tracks->hands->n; i++)
+ *             printf("hand %u at %g m/s\n", (unsigned)tracks->id[i], tracks->velocity[3 * i]);
+ *     }
+ *     wilor_tracker_free(&tracker);
+ *
+ * wilor_tracker_run is four steps, which those with a detector or a model of their own take one by
+ * one, for every picture: wilor_tracker_plan (is the detector wanted?), wilor_tracker_boxes (what it
+ * found goes in, boxes to look at come out), wilor_predict_boxes, wilor_tracker_update. */
+typedef struct wilor_tracker wilor_tracker;
+
+typedef struct wilor_tracker_options {
+    size_t struct_size;
+    int max_hands;    /* most hands followed at once; 0: 16 */
+    int detect_every; /* when all hands are known for sure, the detector runs on every so manieth
+                         picture; 0: 5. 1: on every one */
+    double
+        smooth; /* 0 … 1, 0.5 by default; 0: results as they are. One-Euro filters with a cutoff
+                         of 10^(1 − 2 smooth) Hz at rest */
+    double hold; /* seconds for which a hand is still given out, predicted, after it was last
+                         seen; 0 by default: only what is seen */
+    double lost_after; /* seconds after which a hand that is not seen is lost; 0: 0.2. At least
+                          hold. One behind another hand is waited for up to 1 s more */
+} wilor_tracker_options;
+
+/* Sets every field to its default, smooth to 0.5. */
+WILOR_API void wilor_tracker_options_init(wilor_tracker_options *o, size_t size);
+
+/* Create a tracker.
+ *   model    lends its hand model; outlives the tracker
+ *   o        NULL for the defaults
+ *   errors   ERR_ARG, ERR_LIMIT (max_hands over 256, detect_every over 1000, times over 60 s),
+ *            ERR_NOMEM
+ *   memory   all of it is taken here: about 30 KB a hand */
+WILOR_API wilor_status wilor_tracker_create(wilor_tracker **out, const wilor_model *model,
+                                            const wilor_tracker_options *o, wilor_error *err);
+
+/* Takes NULL and a pointer to NULL; leaves NULL. */
+WILOR_API void wilor_tracker_free(wilor_tracker **tracker);
+
+/* Forget all hands, as when a source was lost or a file begins again: their ids are among the lost ones
+ * of the next result, and the next time may be any. Ids go on counting. */
+WILOR_API void wilor_tracker_reset(wilor_tracker *tracker);
+
+typedef enum wilor_track_state {
+    WILOR_TRACK_DETECTED = 0, /* seen in a box of the detector */
+    WILOR_TRACK_TRACKED = 1,  /* seen in a box after its last pose */
+    WILOR_TRACK_PREDICTED = 2 /* not seen in this picture: where it should be (hold) */
+} wilor_track_state;
+
+/* Owned by the tracker, valid until its next call; the longest known hand comes first. Later versions
+ * may add fields at the end. */
+typedef struct wilor_tracks {
+    /* As of wilor_predict_boxes, filtered: what it says of arrays, frames and units holds, and rotation,
+     * global_orient, hand_pose, betas, cam_t, points and vertices belong together. pred_cam, crop and
+     * box are what the model was given and said. score is that of the hand's last detection. */
+    const wilor_hands *hands;
+    const uint32_t *id;    /* n: never 0, never used again by this tracker */
+    const uint8_t *state;  /* n: a wilor_track_state */
+    const int64_t *age_ns; /* n: time since the id began */
+    const float
+        *velocity;     /* n × 3: of the wrist, m/s, camera axes. As uncertain as the depth */
+    const float *spin; /* n × 3: of the wrist, rad/s about the camera's axes */
+    int lost;          /* ids that ended with this picture */
+    const uint32_t *lost_id;
+    int detected; /* whether the detector ran */
+} wilor_tracks;
+
+/* All four steps on one picture.
+ *   pipeline  with the tracker's model; takes at least the tracker's max_hands
+ *   time_ns   when the picture was taken, on any clock; later than the one before
+ *   detect_options, predict_options   as for wilor_pipeline_run
+ *   *out      owned by the tracker; NULL on error. hands->detect_ms and stage_ms are this call's
+ *   errors    as wilor_tracker_plan and wilor_pipeline_run; the hands are as before the call, and one
+ *             that is not seen meanwhile ages
+ *   memory    the pipeline's, which does not grow after the first pictures of a size; no other */
+WILOR_API wilor_status wilor_tracker_run(wilor_tracker *tracker, wilor_pipeline *pipeline,
+                                         const wilor_picture *picture, int64_t time_ns,
+                                         const wilor_detect_options *detect_options,
+                                         const wilor_predict_options *predict_options,
+                                         const wilor_tracks **out, wilor_error *err);
+
+/* Step 1: a picture of width × height comes, taken at time_ns.
+ *   *detect  not 0: the detector should run on it (no hand is known, one is new or in doubt, two are
+ *            close, or it is time)
+ *   errors   ERR_ARG: no size, or a time that is not later than the last one. A picture of another size,
+ *            or one that comes over 2 s later, finds no hands known: their ids are lost */
+WILOR_API wilor_status wilor_tracker_plan(wilor_tracker *tracker, int64_t time_ns, int width,
+                                          int height, int *detect, wilor_error *err);
+
+/* Step 2: where to look for hands.
+ *   detected     whether the detector ran: what it does not find is then known not to be there. It may
+ *                run unasked, or not run though asked
+ *   found        the n boxes it gave, the best first; those that are no boxes are left out
+ *   keypoints    n × 21 × 3 (x, y, visibility), or NULL
+ *   *boxes       *count of them, at most max_hands, for wilor_predict_boxes; owned by the tracker until
+ *                its next step. A hand that is known and found again is there once, in the box that the
+ *                detector gave
+ *   errors       ERR_ARG: not after step 1 */
+WILOR_API wilor_status wilor_tracker_boxes(wilor_tracker *tracker, int detected,
+                                           const wilor_box *found, const float *keypoints,
+                                           int n, const wilor_box **boxes, int *count,
+                                           wilor_error *err);
+
+/* Step 3: what the model says of these boxes, in their order. A hand that failed or is not finite counts
+ * as not seen.
+ *   hands    NULL when there was no box
+ *   errors   ERR_ARG: not after step 2, or hands are not as many as the boxes, or of another model;
+ *            ERR_LIMIT: 2³² − 1 ids are used up
+ *   cost     0.1 ms a hand */
+WILOR_API wilor_status wilor_tracker_update(wilor_tracker *tracker, const wilor_hands *hands,
+                                            const wilor_tracks **out, wilor_error *err);
+
+/* One hand along a whole file, for wilor_track_smooth. The caller's arrays, n × what is said, as they are
+ * in wilor_hands; read and overwritten. */
+typedef struct wilor_track_series {
+    size_t struct_size; /* sizeof(wilor_track_series) */
+    int n;
+    wilor_side side;
+    const int64_t *time_ns; /* n, rising */
+    float *cam_t;           /* n × 3 */
+    float *global_orient;   /* n × 3 */
+    float *hand_pose;       /* n × 45 */
+    float *betas;           /* n × 10 */
+    float *keypoints_3d;    /* n × 21 × 3: read for the hand's size, too */
+    float *vertices_3d;     /* n × V × 3, or NULL */
+    float *rotation;        /* n × 16 × 9, or NULL: written */
+    float *velocity;        /* n × 3, or NULL: written */
+    float *spin;            /* n × 3, or NULL: written */
+} wilor_track_series;
+
+/* Smooth what one id went through, from both sides, for recordings: no lag, and calmer at the same
+ * sharpness. Unfiltered results (smooth 0) go in. One shape for all; places and rotations by local
+ * parabolas under a Gaussian window, outliers weighted down.
+ *   smooth   0 … 1: the window's standard deviation is smooth / 10 seconds; 0 leaves all as it is
+ *   errors   ERR_ARG: times that do not rise, numbers that are not finite, a hand behind the camera
+ *            (the index is named); the arrays are then untouched. ERR_NOMEM
+ *   memory   1.3 KB an entry, for the call */
+WILOR_API wilor_status wilor_track_smooth(const wilor_model *model, const wilor_track_series *s,
+                                          double smooth, wilor_error *err);
+
 /* ---------------------------------------------------------------- from points to events */
 
 /* Per hand, from its 21 keypoints in camera axes (21 × 3 floats). Formulas:

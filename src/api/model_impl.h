@@ -49,6 +49,18 @@ struct wilor_detector {
 wilor_status wilor_convert_nv12(wilor_picture *picture, const uint8_t *chroma, ptrdiff_t stride,
                                 wilor_pages *buffer, wilor_threads *pool, wilor_error *err);
 
+/* An NV12 picture is converted once, for detector and crops: *picture becomes RGB in the pipeline's
+ * memory. */
+wilor_status wilor_pipeline_as_rgb(wilor_pipeline *p, wilor_picture *picture,
+                                   const wilor_predict_options *options, wilor_error *err);
+/* What its detector, or the caller's, finds in a checked RGB picture, the best first: n boxes with an area
+ * and their 21 × 3 keypoints, the pipeline's until its next call. */
+wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture,
+                                 const wilor_detect_options *o, const wilor_box **boxes,
+                                 const float **keypoints, int *n, wilor_error *err);
+/* Its max_hands; 0 when it can find none by itself. */
+int wilor_pipeline_most(const wilor_pipeline *p);
+
 /* The caller's options (NULL is fine) with every default filled in, checked. */
 wilor_status wilor_session_options_fill(wilor_session_options *own,
                                         const wilor_session_options *o, wilor_error *err);

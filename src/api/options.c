@@ -61,6 +61,11 @@ void wilor_predict_options_init(wilor_predict_options *o, size_t size) {
     write_defaults(o, size, &own, sizeof own);
 }
 
+void wilor_tracker_options_init(wilor_tracker_options *o, size_t size) {
+    wilor_tracker_options own = {.smooth = 0.5};
+    write_defaults(o, size, &own, sizeof own);
+}
+
 void wilor_convert_options_init(wilor_convert_options *o, size_t size) {
     wilor_convert_options own = {.dtype = WILOR_WEIGHTS_F32};
     write_defaults(o, size, &own, sizeof own);

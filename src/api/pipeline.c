@@ -369,9 +369,20 @@ done:
     return st;
 }
 
-/* An NV12 picture is converted once for both halves. */
-static wilor_status as_rgb(wilor_pipeline *p, wilor_picture *picture,
-                           const wilor_predict_options *options, wilor_error *err) {
+wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture,
+                                 const wilor_detect_options *o, const wilor_box **boxes,
+                                 const float **keypoints, int *n, wilor_error *err) {
+    *boxes = p->boxes;
+    *keypoints = p->found;
+    return find(p, picture, 0, o, n, err);
+}
+
+int wilor_pipeline_most(const wilor_pipeline *p) {
+    return p->o.find || p->detector ? p->o.max_hands : 0;
+}
+
+wilor_status wilor_pipeline_as_rgb(wilor_pipeline *p, wilor_picture *picture,
+                                   const wilor_predict_options *options, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_predict_options o = {0};
     if (options)
@@ -406,7 +417,7 @@ wilor_status wilor_pipeline_run(wilor_pipeline *pipeline, const wilor_picture *p
     WILOR_TRY(wilor_crop_check_picture(picture, err));
     uint64_t start = wilor_clock_ns();
     view = *picture;
-    WILOR_TRY(as_rgb(p, &view, predict_options, err));
+    WILOR_TRY(wilor_pipeline_as_rgb(p, &view, predict_options, err));
     WILOR_TRY(find(p, &view, n, detect_options, &found, err));
     double spent = since(start);
     if (n > 0)
