@@ -20,7 +20,7 @@ struct scene {
     wilor_mano *mano;
     wilor_camera camera;
     uint64_t state;
-    scene_hand *hands;
+    scene_hand hands[SCENE_MOST]; /* of the picture in work */
     int n;
     float *scratch, *vertices;
     uint8_t side[BOXES], failed[BOXES], detected[BOXES];
@@ -152,8 +152,6 @@ static double cover(const double back[4], const double front[4]) {
 
 void scene_show(scene *s, scene_hand *hands, int n) {
     float rotation[144], cam_t[3];
-    s->hands = hands;
-    s->n = n;
     for (int i = 0; i < n; i++) {
         scene_hand *h = &hands[i];
         if (!h->there)
@@ -170,6 +168,8 @@ void scene_show(scene *s, scene_hand *hands, int n) {
                 hands[i].hidden =
                     fmax(hands[i].hidden, cover(hands[i].around, hands[j].around));
     }
+    memcpy(s->hands, hands, (size_t)n * sizeof *hands);
+    s->n = n;
 }
 
 /* ---------------------------------------------------------------- detector */

@@ -52,7 +52,7 @@ double scene_random(scene *s); /* 0 … 1 */
 scene_hand scene_pose(wilor_side side, const double wrist[3], const double turn[3],
                       double bend);
 
-/* The picture in work: n hands, whose made fields are filled in. */
+/* The picture in work: n hands (up to SCENE_MOST), whose made fields are filled in; not kept. */
 void scene_show(scene *s, scene_hand *hands, int n);
 
 /* What a detector finds in it: boxes, the best first, and 21 × 3 keypoints of each; returns how many, at

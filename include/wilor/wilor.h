@@ -623,7 +623,7 @@ typedef struct wilor_tracker_options {
     double hold; /* seconds for which a hand is still given out, predicted, after it was last
                          seen; 0 by default: only what is seen */
     double lost_after; /* seconds after which a hand that is not seen is lost; 0: 0.2. At least
-                          hold */
+                          hold. One behind another hand is waited for up to 1 s more */
 } wilor_tracker_options;
 
 /* Sets every field to its default, smooth to 0.5. */
@@ -710,7 +710,7 @@ WILOR_API wilor_status wilor_tracker_boxes(wilor_tracker *tracker, int detected,
  *   hands    NULL when there was no box
  *   errors   ERR_ARG: not after step 2, or hands are not as many as the boxes, or of another model;
  *            ERR_LIMIT: 2³² − 1 ids are used up
- *   cost     0.2 ms a hand and core */
+ *   cost     0.1 ms a hand */
 WILOR_API wilor_status wilor_tracker_update(wilor_tracker *tracker, const wilor_hands *hands,
                                             const wilor_tracks **out, wilor_error *err);
 
