@@ -372,11 +372,30 @@ static wilor_status find_stream(wilor_video_ffmpeg *f, wilor_error *err) {
     return WILOR_OK;
 }
 
-static wilor_status open_decoder(wilor_video_ffmpeg *f, wilor_error *err) {
+static void set_threads(wilor_video_ffmpeg *f) {
     enum { FILE_THREADS = 4 };
 
+    const wilor_video *v = f->v;
+    AVCodecContext *d = f->decoder;
+    const int cores = wilor_threads_default();
+    d->thread_count = v->o.threads;
+    if (!v->o.threads)
+        d->thread_count = v->info.live ? 1 : cores < FILE_THREADS ? cores : FILE_THREADS;
+    if (v->info.live) {
+        d->flags |= AV_CODEC_FLAG_LOW_DELAY;
+        d->thread_type = FF_THREAD_SLICE; /* frames in threads are a delay */
+    }
+    if (d->codec_id == AV_CODEC_ID_MJPEG) {
+        /* It tells of damage in the log alone: wilor_video_ffmpeg_buffer. */
+        d->thread_count = 1;
+        d->opaque = f;
+        d->get_buffer2 = wilor_video_ffmpeg_buffer;
+    }
+}
+
+static wilor_status open_decoder(wilor_video_ffmpeg *f, wilor_error *err) {
     wilor_quoted q;
-    wilor_video *v = f->v;
+    const wilor_video *v = f->v;
     const AVCodecParameters *p = f->stream->codecpar;
     const AVCodec *codec = avcodec_find_decoder(p->codec_id);
     if (!codec)
@@ -391,22 +410,10 @@ static wilor_status open_decoder(wilor_video_ffmpeg *f, wilor_error *err) {
     f->decoder = avcodec_alloc_context3(codec);
     if (!f->decoder || avcodec_parameters_to_context(f->decoder, p) < 0)
         return no_context(err);
-    f->decoder->opaque = f;
-    f->decoder->get_buffer2 = wilor_video_ffmpeg_buffer;
     f->decoder->pkt_timebase = f->stream->time_base;
     f->decoder->max_pixels =
         (int64_t)(v->o.max_pixels < INT64_MAX ? v->o.max_pixels : INT64_MAX);
-    f->decoder->thread_count = v->o.threads;
-    if (!v->o.threads) {
-        const int cores = wilor_threads_default();
-        f->decoder->thread_count = v->info.live           ? 1
-                                   : cores < FILE_THREADS ? cores
-                                                          : FILE_THREADS;
-    }
-    if (v->info.live) {
-        f->decoder->flags |= AV_CODEC_FLAG_LOW_DELAY;
-        f->decoder->thread_type = FF_THREAD_SLICE; /* frames in threads are a delay */
-    }
+    set_threads(f);
     int code = avcodec_open2(f->decoder, codec, NULL);
     return code < 0 ? wilor_video_ffmpeg_fail(v->name, "its decoder does not start", code, err)
                     : WILOR_OK;

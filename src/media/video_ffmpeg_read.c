@@ -163,6 +163,7 @@ static wilor_status ended(const wilor_video_ffmpeg *f, wilor_video_raw *raw, wil
 wilor_status wilor_video_ffmpeg_next(void *self, wilor_video_raw *raw, wilor_error *err) {
     wilor_video_ffmpeg *f = self;
     wilor_status st = WILOR_OK;
+    wilor_video_ffmpeg_hush();
     if (!f->v->info.live)
         f->v->deadline = 0; /* a file is there; it only has to be worked through */
     while (st == WILOR_OK) {

@@ -439,13 +439,41 @@ static void test_hole(void **state) {
     wilor_video_close(&v);
 }
 
+/* The last frame's signature is gone: nothing comes behind it that could tell. */
+static void test_last_packet(void **state) {
+    (void)state;
+    size_t size;
+    if (!clip_make(in_folder("whole"), &(clip_spec){"png", "mov", .frames = 3}))
+        skip();
+    uint8_t *data = clip_load(in_folder("whole"), &size);
+    size_t at = 0;
+    for (size_t i = 0; i + 4 < size; i++)
+        at = memcmp(data + i, "\x89PNG", 4) == 0 ? i : at;
+    data[at] ^= 1;
+    clip_store(in_folder("cut"), data, size);
+    free(data);
+    for (int threads = 1; threads < 3; threads++) {
+        heard h = {0};
+        wilor_video_options o = options(&h);
+        o.threads = threads;
+        wilor_video *v = must_open(in_folder("cut"), &o);
+        for (int i = 0; i < 2; i++)
+            must_read(v);
+        must_end(v);
+        assert_int_equal(info_of(v).damaged, 1);
+        assert_int_equal(info_of(v).read, 2);
+        assert_int_equal(h.lines, 1);
+        wilor_video_close(&v);
+    }
+}
+
 /* ---------------------------------------------------------------- another size in the middle */
 
-static void check_resize(const char *codec, const char *container, const char *format) {
+static void check_resize(const char *codec, const char *container, int width, int height) {
     size_t a, b;
     const clip_spec small = {codec, container, .frames = 6, .key_only = true};
-    const clip_spec large = {codec,      container,       256, 160, .frames = 6,
-                             .first = 6, .key_only = true};
+    const clip_spec large = {codec,       container,  width,           height,
+                             .frames = 6, .first = 6, .key_only = true};
     if (!clip_make(in_folder("one"), &small) || !clip_make(in_folder("two"), &large))
         return;
     uint8_t *one = clip_load(in_folder("one"), &a), *two = clip_load(in_folder("two"), &b);
@@ -454,13 +482,13 @@ static void check_resize(const char *codec, const char *container, const char *f
     memcpy(both + a, two, b);
     clip_store(in_folder("both"), both, a + b);
     wilor_video_options o = options(NULL);
-    o.format = format;
+    o.format = container;
     wilor_video *v = must_open(in_folder("both"), &o);
     for (int i = 0; i < 12; i++) {
         const wilor_video_frame f = must_read(v);
         assert_int_equal(number_of(&f), i);
-        assert_int_equal(f.picture.width, i < 6 ? CLIP_WIDTH : 256);
-        assert_int_equal(f.picture.height, i < 6 ? CLIP_HEIGHT : 160);
+        assert_int_equal(f.picture.width, i < 6 ? CLIP_WIDTH : width);
+        assert_int_equal(f.picture.height, i < 6 ? CLIP_HEIGHT : height);
         assert_int_equal(info_of(v).width, f.picture.width);
     }
     must_end(v);
@@ -473,8 +501,10 @@ static void check_resize(const char *codec, const char *container, const char *f
 /* FFmpeg's MPEG-2 decoder drops the frame before the change; these two do not. */
 static void test_resize(void **state) {
     (void)state;
-    check_resize("mjpeg", "mjpeg", "mjpeg");
-    check_resize("libx264", "h264", "h264");
+    check_resize("mjpeg", "mjpeg", 256, 160);
+    check_resize("mjpeg", "mjpeg", CLIP_WIDTH, 160);
+    check_resize("mjpeg", "mjpeg", 64, CLIP_HEIGHT);
+    check_resize("libx264", "h264", 256, 160);
 }
 
 /* ---------------------------------------------------------------- refusals */
@@ -576,8 +606,8 @@ int main(void) {
         cmocka_unit_test(test_jpeg_pixels), cmocka_unit_test(test_png_pixels),
         cmocka_unit_test(test_truncated),   cmocka_unit_test(test_corrupted),
         cmocka_unit_test(test_hole),        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_playlists),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_lavfi),
+        cmocka_unit_test(test_last_packet), cmocka_unit_test(test_playlists),
+        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_lavfi),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
