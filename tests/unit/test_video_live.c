@@ -74,6 +74,7 @@ static wilor_video_options raw_options(const char *pixels) {
 typedef struct feed {
     pthread_t thread;
     int fd;
+    const char *path; /* or NULL: to be opened first, which waits for a reader */
     const uint8_t *data;
     size_t size, cut; /* stall once `cut` bytes are written, if it is not 0 */
     long stall_ms;
@@ -91,6 +92,8 @@ static void put(int fd, const uint8_t *data, size_t size) {
 
 static void *run_feed(void *user) {
     feed *f = user;
+    if (f->path)
+        f->fd = open(f->path, O_WRONLY);
     put(f->fd, f->data, f->cut ? f->cut : f->size);
     if (f->cut) {
         pause_ms(f->stall_ms);
@@ -345,7 +348,7 @@ static void test_fifo(void **state) {
                    &(clip_spec){"mpeg4", "matroska", .frames = 5, .rate = 25}))
         skip();
     uint8_t *data = clip_load(in_folder("a.mkv"), &size);
-    feed f = {.fd = open(path, O_RDWR), .data = data, .size = size};
+    feed f = {.path = path, .data = data, .size = size};
     assert_int_equal(pthread_create(&f.thread, NULL, run_feed, &f), 0);
     v = must_open(path, NULL);
     for (int i = 0; i < 5; i++)
@@ -366,19 +369,25 @@ typedef struct server {
     const uint8_t *data; /* the answer to everything */
     size_t size, cut;    /* then a stall until the end, if cut is not 0 */
     const char *type;
+    const uint8_t *part; /* NULL, or the answer to names that end in .ts */
+    size_t part_size;
 } server;
 
 static void answer(server *s, int client) {
     char request[4096], head[256];
-    if (read(client, request, sizeof request) <= 0)
+    const ssize_t n = read(client, request, sizeof request - 1);
+    if (n <= 0)
         return;
+    request[n] = 0;
     atomic_fetch_add(&s->requests, 1);
+    const bool part = s->part && strstr(request, ".ts HTTP");
+    const size_t size = part ? s->part_size : s->size;
     snprintf(head, sizeof head,
              "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
              "Connection: close\r\n\r\n",
-             s->type, s->size);
+             part ? "video/mp2t" : s->type, size);
     put(client, (const uint8_t *)head, strlen(head));
-    put(client, s->data, s->cut ? s->cut : s->size);
+    put(client, part ? s->part : s->data, s->cut ? s->cut : size);
     while (s->cut && !atomic_load(&s->stop))
         pause_ms(10);
 }
@@ -458,8 +467,32 @@ static void test_http(void **state) {
     free(data);
 }
 
-/* A list of parts from a server: parts by http are read, a part that is a file of this machine is
- * not. */
+/* A list of parts from a server: parts by http are read. */
+static void test_list(void **state) {
+    (void)state;
+    size_t size;
+    if (!clip_make(in_folder("h.ts"),
+                   &(clip_spec){"mpeg2video", "mpegts", .frames = 20, .rate = 25}))
+        skip();
+    uint8_t *data = clip_load(in_folder("h.ts"), &size);
+    const char *text = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXT-X-MEDIA-SEQUENCE:0\n"
+                       "#EXTINF:0.8,\none.ts\n#EXT-X-ENDLIST\n";
+    server s = {.data = (const uint8_t *)text,
+                .size = strlen(text),
+                .type = "application/vnd.apple.mpegurl",
+                .part = data,
+                .part_size = size};
+    begin_server(&s);
+    wilor_video *v = must_open(url_of(&s, "list.m3u8"), NULL);
+    for (int i = 0; i < 20; i++)
+        must_read(v, i, i * INT64_C(40000000));
+    must_end(v);
+    wilor_video_close(&v);
+    end_server(&s);
+    free(data);
+}
+
+/* A part that is a file of this machine is not. */
 static void test_stream_to_file(void **state) {
     (void)state;
     char text[2048];
@@ -505,11 +538,12 @@ static void test_no_server(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stdin_raw),      cmocka_unit_test(test_stdin_exact),
-        cmocka_unit_test(test_stdin_mjpeg),    cmocka_unit_test(test_stdin_empty),
-        cmocka_unit_test(test_stall),          cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_fifo),           cmocka_unit_test(test_http),
-        cmocka_unit_test(test_stream_to_file), cmocka_unit_test(test_no_server),
+        cmocka_unit_test(test_stdin_raw),   cmocka_unit_test(test_stdin_exact),
+        cmocka_unit_test(test_stdin_mjpeg), cmocka_unit_test(test_stdin_empty),
+        cmocka_unit_test(test_stall),       cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_fifo),        cmocka_unit_test(test_http),
+        cmocka_unit_test(test_list),        cmocka_unit_test(test_stream_to_file),
+        cmocka_unit_test(test_no_server),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
