@@ -252,6 +252,11 @@ static wilor_status open_file(wilor_video_ffmpeg *f, AVDictionary **d, wilor_err
     if (st == WILOR_ERR_CANCELLED)
         st = wilor_video_interruption(v, "nothing came", v->o.open_timeout, err);
     WILOR_TRY(st);
+    f->cuts_jpegs = waits && in_list(format->name, "mjpeg,jpeg_pipe");
+    if (f->cuts_jpegs)
+        format = av_find_input_format("mjpeg");
+    if (!format)
+        WILOR_FAIL(err, WILOR_ERR_UNSUPPORTED, "this FFmpeg reads no MJPEG");
     if (in_list(format->name, "rawvideo"))
         WILOR_TRY(raw_options(d, v, err));
     else if (takes_rate(format))
@@ -491,6 +496,7 @@ static void shut(void *self) {
     avcodec_free_context(&f->decoder);
     avformat_close_input(&f->demux);
     wilor_video_input_close(&f->input);
+    wilor_video_jpegs_fini(&f->jpegs);
     av_packet_free(&f->packet);
     av_frame_free(&f->frame);
     wilor_video_convert_fini(&f->convert);

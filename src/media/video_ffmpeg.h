@@ -5,12 +5,15 @@
 #include "video_bytes.h"
 #include "video_convert.h"
 #include "video_impl.h"
+#include "video_jpegs.h"
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
 typedef struct wilor_video_ffmpeg {
     wilor_video *v;
     wilor_video_input input; /* FILE and STDIN */
+    wilor_video_jpegs jpegs; /* of an MJPEG stream on a pipe, in place of the demuxer */
+    bool cuts_jpegs;
     AVFormatContext *demux;
     AVCodecContext *decoder;
     AVStream *stream;

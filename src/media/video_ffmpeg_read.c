@@ -58,13 +58,21 @@ static void note_packet(wilor_video_ffmpeg *f) {
         damaged(f, "a packet is damaged or cut off", 0);
 }
 
+static int read_packet(wilor_video_ffmpeg *f) {
+    if (!f->cuts_jpegs)
+        return av_read_frame(f->demux, f->packet);
+    const int code = wilor_video_jpegs_next(&f->jpegs, f->input.io, f->packet);
+    f->packet->stream_index = f->stream->index;
+    return code;
+}
+
 /* One packet of ours, or why there is none. *end: the source has no more. */
 static wilor_status next_packet(wilor_video_ffmpeg *f, bool *end, wilor_error *err) {
     wilor_video *v = f->v;
     for (;;) {
         if (wilor_video_interrupted(v))
             return interruption(f, err);
-        const int code = av_read_frame(f->demux, f->packet);
+        const int code = read_packet(f);
         if (code < 0 && wilor_video_interrupted(v))
             return interruption(f, err);
         if (code == AVERROR(EAGAIN)) {

@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <libavutil/error.h>
+#include <libavutil/mem.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,6 +25,7 @@
 
 #include "video_clip.h"
 #include "video_impl.h"
+#include "video_jpegs.h"
 
 static char g_folder[512];
 
@@ -243,6 +246,90 @@ static void test_stdin_mjpeg(void **state) {
         wilor_video_close(&v);
         end_stdin(&f);
     }
+    free(data);
+}
+
+/* Pictures out of a stream that comes n bytes at a time. */
+typedef struct trickle {
+    const uint8_t *data;
+    size_t size, at, piece;
+} trickle;
+
+static int give_some(void *user, uint8_t *to, int room) {
+    trickle *t = user;
+    size_t n = t->size - t->at;
+    n = n < t->piece ? n : t->piece;
+    n = n < (size_t)room ? n : (size_t)room;
+    if (n == 0)
+        return AVERROR_EOF;
+    memcpy(to, t->data + t->at, n);
+    t->at += n;
+    return (int)n;
+}
+
+static void check_cut(const uint8_t *data, size_t size, size_t piece, const size_t *begins,
+                      const size_t *sizes, int n) {
+    trickle t = {data, size, 0, piece};
+    AVIOContext *io = avio_alloc_context(av_malloc(512), 512, 0, &t, give_some, NULL, NULL);
+    AVPacket *p = av_packet_alloc();
+    wilor_video_jpegs j = {.data = NULL};
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(wilor_video_jpegs_next(&j, io, p), 0);
+        assert_int_equal(p->size, sizes[i]);
+        assert_memory_equal(p->data, data + begins[i], sizes[i]);
+        av_packet_unref(p);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(wilor_video_jpegs_next(&j, io, p), AVERROR_EOF);
+    wilor_video_jpegs_fini(&j);
+    av_packet_free(&p);
+    av_freep(&io->buffer);
+    avio_context_free(&io);
+}
+
+static void test_cutting(void **state) {
+    (void)state;
+    static const uint8_t stream[] = {
+        1,    0xFF, 2, /* nothing */
+        0xFF, 0xD8, 0xFF, 0xE1, 0,    8,    0xFF, 0xD8, 7,
+        7,    0xFF, 0xD9, /* begin, a thumbnail */
+        0xFF, 0xFF, 0xDA, 0,    3,    9,    1,    0xFF, 0,
+        2,    0xFF, 0xD3, 3, /* a scan with a restart */
+        0xFF, 0xC4, 0,    4,    0xFF, 0xD9, 0xFF, 0xDA, 0,
+        2,    5,    0xFF, 0xD9,                               /* a second scan, end */
+        0xFF, 0xD9, 0,    0,                                  /* nothing */
+        0xFF, 0xD8, 0xFF, 0xDA, 0,    2,    4,    4,          /* cut off by the next */
+        0xFF, 0xD8, 8,    0xFF, 0xD9,                         /* no marker behind the begin */
+        0xFF, 0xD8, 0xFF, 0xE0, 0,    0,    5,    0xFF, 0xD9, /* a length that cannot be */
+        0xFF, 0xD8, 0xFF, 0xDA, 0,    2,    6,                /* cut off by the end */
+    };
+    static const size_t begins[] = {3, 45, 53, 58, 67}, sizes[] = {38, 8, 5, 9, 7};
+    for (size_t piece = 1; piece <= sizeof stream; piece++)
+        check_cut(stream, sizeof stream, piece, begins, sizes, 5);
+    check_cut(stream, 1, 1, begins, sizes, 0);
+}
+
+/* A picture is there with its last byte, not with the next one's first. */
+static void test_no_delay(void **state) {
+    (void)state;
+    size_t size;
+    if (!clip_make(in_folder("d.mjpeg"), &(clip_spec){"mjpeg", "mjpeg", .frames = 2}))
+        skip();
+    uint8_t *data = clip_load(in_folder("d.mjpeg"), &size);
+    size_t cut = 2;
+    while (memcmp(data + cut, "\xFF\xD8", 2) != 0)
+        cut++;
+    feed f = {.data = data, .size = size, .cut = cut, .stall_ms = 600};
+    wilor_video_options o = options("mjpeg");
+    o.read_timeout = 0.4;
+    begin_stdin(&f);
+    wilor_video *v = must_open("-", &o);
+    must_read(v, 0, 0);
+    wilor_video_frame frame;
+    wilor_error err;
+    assert_int_equal(wilor_video_read(v, &frame, &err), WILOR_ERR_IO);
+    wilor_video_close(&v);
+    end_stdin(&f);
     free(data);
 }
 
@@ -540,6 +627,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_stdin_raw),   cmocka_unit_test(test_stdin_exact),
         cmocka_unit_test(test_stdin_mjpeg), cmocka_unit_test(test_stdin_empty),
+        cmocka_unit_test(test_cutting),     cmocka_unit_test(test_no_delay),
         cmocka_unit_test(test_stall),       cmocka_unit_test(test_stop),
         cmocka_unit_test(test_fifo),        cmocka_unit_test(test_http),
         cmocka_unit_test(test_list),        cmocka_unit_test(test_stream_to_file),
