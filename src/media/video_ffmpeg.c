@@ -455,7 +455,9 @@ static void describe(wilor_video_ffmpeg *f) {
         info->height = s->codecpar->width;
     }
     info->codec = avcodec_get_name(s->codecpar->codec_id);
-    info->format = v->source.device ? v->source.device : f->demux->iformat->name;
+    const char *names = f->demux->iformat->name;
+    snprintf(f->container, sizeof f->container, "%.*s", (int)strcspn(names, ","), names);
+    info->format = v->source.device ? v->source.device : f->container;
     if (info->live || v->source.kind == WILOR_VIDEO_DEVICE)
         return;
     if (s->duration > 0)

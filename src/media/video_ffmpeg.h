@@ -15,6 +15,7 @@ typedef struct wilor_video_ffmpeg {
     wilor_video_jpegs jpegs; /* of an MJPEG stream on a pipe, in place of the demuxer */
     bool cuts_jpegs;
     AVFormatContext *demux;
+    char container[32]; /* the first of the demuxer's names */
     AVCodecContext *decoder;
     AVStream *stream;
     AVPacket *packet;

@@ -164,6 +164,7 @@ static void test_variable_rate(void **state) {
     wilor_video *v = must_open(in_folder("v.mkv"), NULL);
     must_read(v);
     assert_int_equal(info_of(v).start, INT64_C(500000000));
+    assert_string_equal(info_of(v).format, "matroska");
     wilor_video_close(&v);
 }
 
