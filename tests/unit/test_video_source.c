@@ -181,6 +181,22 @@ static void test_times(void **state) {
     assert_int_equal(c.start, 500 * ms);
 }
 
+/* The first frame of many a stream has no time; the second one's says where it stood. */
+static void test_first_time(void **state) {
+    (void)state;
+    const int64_t ms = 1000000;
+    bool repaired;
+    wilor_video_clock c;
+    wilor_video_clock_init(&c, 40 * ms);
+    assert_int_equal(wilor_video_clock_next(&c, WILOR_VIDEO_NO_TIME, &repaired), 0);
+    assert_true(repaired);
+    assert_int_equal(wilor_video_clock_next(&c, WILOR_VIDEO_NO_TIME, &repaired), 40 * ms);
+    assert_int_equal(wilor_video_clock_next(&c, 1000000 * ms, &repaired), 80 * ms);
+    assert_false(repaired);
+    assert_int_equal(c.start, 999920 * ms);
+    assert_int_equal(wilor_video_clock_next(&c, 1000033 * ms, &repaired), 113 * ms);
+}
+
 /* Whatever is given, times grow. */
 static void test_times_grow(void **state) {
     (void)state;
@@ -518,6 +534,7 @@ int main(void) {
         cmocka_unit_test(test_existing_name),
         cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_first_time),
         cmocka_unit_test(test_times_grow),
         cmocka_unit_test(test_turn),
         cmocka_unit_test(test_yuv),
