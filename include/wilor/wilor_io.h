@@ -141,7 +141,7 @@ typedef struct wilor_video_options {
 
 WILOR_API void wilor_video_options_init(wilor_video_options *o, size_t size);
 
-/* Open a source. It is read up to its first frame's header, no further.
+/* Open a source. Frames that are looked at to learn what it is are not lost.
  *   out      the video, or NULL on error
  *   source   as above; UTF-8
  *   o        NULL for the defaults; read only, not kept

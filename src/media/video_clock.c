@@ -16,6 +16,7 @@ int64_t wilor_video_clock_next(wilor_video_clock *c, int64_t time, bool *repaire
     *repaired = missing;
     if (!c->begun) {
         c->begun = true;
+        c->joint = c->lacks_start = missing;
         c->start = c->shift = missing ? 0 : time;
         c->last = 0;
         return 0;
@@ -28,6 +29,9 @@ int64_t wilor_video_clock_next(wilor_video_clock *c, int64_t time, bool *repaire
         c->joint = false;
         c->last += c->step;
         c->shift = time - c->last;
+        if (c->lacks_start)
+            c->start = c->shift;
+        c->lacks_start = false;
     } else if (ahead <= 0) {
         *repaired = true;
         c->last += c->step / 2 + 1;

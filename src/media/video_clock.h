@@ -10,6 +10,7 @@
 typedef struct wilor_video_clock {
     int64_t step;      /* ns from frame to frame where nothing else is known; > 0 */
     bool begun, joint; /* joint: the next time continues the last one, whatever it says */
+    bool lacks_start;  /* no frame had a time yet */
     int64_t start;     /* the source's time of frame 0 */
     int64_t shift;     /* subtracted from the source's times */
     int64_t last;

@@ -1,6 +1,6 @@
-/* Frame to RGB. Formats that are RGB already are copied, byte by byte; all others go through
- * swscale with its accurate sums and chroma at full resolution, interpolated bilinearly about where
- * the stream says it lies: for MJPEG that is libjpeg's "fancy upsampling" up to rounding.
+/* Frame to RGB. Formats that are RGB already are copied, byte by byte; 8-bit YUV goes through
+ * picture_yuv.c, with libjpeg's upsampling and rounding; all others through swscale with its accurate
+ * sums, and chroma at full resolution about where the stream says it lies.
  *
  * The matrix and range are the stream's. Without any: BT.601, limited (full for yuvj and MJPEG),
  * which is what OpenCV's VideoCapture does and so what WiLoR was used with. */
@@ -178,19 +178,111 @@ static bool copy_rgb(uint8_t *to, ptrdiff_t stride, const AVFrame *f) {
     return step != 0;
 }
 
+/* ---------------------------------------------------------------- 8-bit YUV */
+
+/* The planes of a frame that picture_yuv.c reads; false: another format. */
+static bool yuv_of(const AVFrame *f, int format, wilor_yuv *p) {
+    const AVPixFmtDescriptor *d = av_pix_fmt_desc_get(format);
+    static const int formats[] = {AV_PIX_FMT_YUV420P, AV_PIX_FMT_YUV422P, AV_PIX_FMT_YUV444P,
+                                  AV_PIX_FMT_YUV440P, AV_PIX_FMT_NV12,    AV_PIX_FMT_NV21,
+                                  AV_PIX_FMT_YUYV422, AV_PIX_FMT_UYVY422, AV_PIX_FMT_YVYU422};
+    bool known = false;
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++)
+        known = known || format == formats[i];
+    if (!known)
+        return false;
+    const AVComponentDescriptor *c = d->comp;
+    const bool packed = c[0].plane == c[1].plane;
+    const int where = f->chroma_location;
+    *p = (wilor_yuv){.y = f->data[c[0].plane] + c[0].offset,
+                     .u = f->data[c[1].plane] + c[1].offset,
+                     .v = f->data[c[2].plane] + c[2].offset,
+                     .y_row = f->linesize[c[0].plane],
+                     .c_row = f->linesize[c[1].plane],
+                     .y_step = c[0].step,
+                     .c_step = c[1].step,
+                     .width = f->width,
+                     .height = f->height,
+                     .half_x = d->log2_chroma_w == 1,
+                     .half_y = d->log2_chroma_h == 1,
+                     .left = where != AVCHROMA_LOC_CENTER};
+    /* A last pair of bytes that is not all there, a chroma beside its row, rows of two lengths. */
+    return !(packed && f->width % 2) &&
+           (where == AVCHROMA_LOC_UNSPECIFIED || where == AVCHROMA_LOC_LEFT ||
+            where == AVCHROMA_LOC_CENTER) &&
+           f->linesize[c[1].plane] == f->linesize[c[2].plane];
+}
+
+static void weights_of(int space, double *kr, double *kb) {
+    static const struct {
+        int space;
+        double kr, kb;
+    } known[] = {{AVCOL_SPC_BT709, 0.2126, 0.0722},
+                 {AVCOL_SPC_FCC, 0.30, 0.11},
+                 {AVCOL_SPC_SMPTE240M, 0.212, 0.087},
+                 {AVCOL_SPC_BT2020_NCL, 0.2627, 0.0593},
+                 {AVCOL_SPC_BT2020_CL, 0.2627, 0.0593}};
+
+    *kr = 0.299;
+    *kb = 0.114;
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++)
+        if (space == known[i].space) {
+            *kr = known[i].kr;
+            *kb = known[i].kb;
+        }
+}
+
+/* *done: false where swscale has to do it. */
+static wilor_status convert_yuv(wilor_video_convert *c, const AVFrame *f, ptrdiff_t stride,
+                                bool *done, wilor_error *err) {
+    wilor_yuv p;
+    int full = f->color_range == AVCOL_RANGE_JPEG;
+    *done = yuv_of(f, wilor_video_plain_format(f->format, &full), &p);
+    if (!*done)
+        return WILOR_OK;
+    const size_t need = wilor_yuv_scratch(f->width);
+    if (need > c->scratch_room) {
+        wilor_heap_free(c->scratch);
+        c->scratch = wilor_heap_alloc(need, 1);
+        c->scratch_room = c->scratch ? need : 0;
+        if (!c->scratch)
+            return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory to convert frames");
+    }
+    if (!c->tables_made || c->table_space != (int)f->colorspace || c->table_full != full) {
+        double kr, kb;
+        weights_of(f->colorspace, &kr, &kb);
+        wilor_yuv_tables_init(&c->tables, kr, kb, full);
+        c->tables_made = true;
+        c->table_space = f->colorspace;
+        c->table_full = full;
+    }
+    wilor_yuv_to_rgb(&p, &c->tables, c->rgb, stride, c->scratch);
+    return WILOR_OK;
+}
+
+static wilor_status convert_sws(wilor_video_convert *c, const AVFrame *f, ptrdiff_t stride,
+                                wilor_error *err) {
+    wilor_status st = prepare_sws(c, f, err);
+    if (st != WILOR_OK)
+        return st;
+    uint8_t *to[4] = {c->rgb};
+    int strides[4] = {(int)stride};
+    if (sws_scale(c->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, to,
+                  strides) != f->height)
+        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED, "a frame could not be converted");
+    return WILOR_OK;
+}
+
 wilor_status wilor_video_convert_run(wilor_video_convert *c, const AVFrame *f, int orientation,
                                      wilor_picture *out, wilor_error *err) {
     wilor_status st = WILOR_OK;
     ptrdiff_t stride = 0;
     WILOR_TRY(make_room(&c->rgb, &c->rgb_room, f->width, f->height, &stride, err));
-    if (!copy_rgb(c->rgb, stride, f)) {
-        WILOR_TRY(prepare_sws(c, f, err));
-        uint8_t *to[4] = {c->rgb};
-        int strides[4] = {(int)stride};
-        if (sws_scale(c->sws, (const uint8_t *const *)f->data, f->linesize, 0, f->height, to,
-                      strides) != f->height)
-            WILOR_FAIL(err, WILOR_ERR_UNSUPPORTED, "a frame could not be converted");
-    }
+    bool done = copy_rgb(c->rgb, stride, f);
+    if (!done)
+        WILOR_TRY(convert_yuv(c, f, stride, &done, err));
+    if (!done)
+        WILOR_TRY(convert_sws(c, f, stride, err));
     *out = (wilor_picture){c->rgb, f->width, f->height, stride, WILOR_RGB8};
     if (orientation > 1) {
         const bool swap = orientation >= 5;
@@ -208,5 +300,6 @@ void wilor_video_convert_fini(wilor_video_convert *c) {
     sws_freeContext(c->sws);
     wilor_heap_free(c->rgb);
     wilor_heap_free(c->turned);
+    wilor_heap_free(c->scratch);
     *c = (wilor_video_convert){.sws = NULL};
 }

@@ -2,6 +2,7 @@
 #ifndef WILOR_VIDEO_CONVERT_H
 #define WILOR_VIDEO_CONVERT_H
 
+#include "picture_yuv.h"
 #include "status.h"
 #include "wilor/wilor_io.h"
 #include <libavutil/frame.h>
@@ -12,8 +13,11 @@ typedef struct wilor_video_convert {
     struct SwsContext *sws;
     /* What sws was made for. */
     int width, height, format, space, range, location;
-    uint8_t *rgb, *turned;
-    size_t rgb_room, turned_room;
+    wilor_yuv_tables tables;
+    bool tables_made;
+    int table_space, table_full;
+    uint8_t *rgb, *turned, *scratch;
+    size_t rgb_room, turned_room, scratch_room;
 } wilor_video_convert;
 
 /* EXIF's orientation 1 … 8 of a display matrix of 9 numbers (libavutil/display.h); multiples of 90

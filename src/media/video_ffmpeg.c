@@ -252,6 +252,11 @@ static wilor_status open_file(wilor_video_ffmpeg *f, AVDictionary **d, wilor_err
     if (st == WILOR_ERR_CANCELLED)
         st = wilor_video_interruption(v, "nothing came", v->o.open_timeout, err);
     WILOR_TRY(st);
+    f->cuts_jpegs = waits && in_list(format->name, "mjpeg,jpeg_pipe");
+    if (f->cuts_jpegs)
+        format = av_find_input_format("mjpeg");
+    if (!format)
+        WILOR_FAIL(err, WILOR_ERR_UNSUPPORTED, "this FFmpeg reads no MJPEG");
     if (in_list(format->name, "rawvideo"))
         WILOR_TRY(raw_options(d, v, err));
     else if (takes_rate(format))
@@ -372,11 +377,30 @@ static wilor_status find_stream(wilor_video_ffmpeg *f, wilor_error *err) {
     return WILOR_OK;
 }
 
-static wilor_status open_decoder(wilor_video_ffmpeg *f, wilor_error *err) {
+static void set_threads(wilor_video_ffmpeg *f) {
     enum { FILE_THREADS = 4 };
 
+    const wilor_video *v = f->v;
+    AVCodecContext *d = f->decoder;
+    const int cores = wilor_threads_default();
+    d->thread_count = v->o.threads;
+    if (!v->o.threads)
+        d->thread_count = v->info.live ? 1 : cores < FILE_THREADS ? cores : FILE_THREADS;
+    if (v->info.live) {
+        d->flags |= AV_CODEC_FLAG_LOW_DELAY;
+        d->thread_type = FF_THREAD_SLICE; /* frames in threads are a delay */
+    }
+    if (d->codec_id == AV_CODEC_ID_MJPEG) {
+        /* It tells of damage in the log alone: wilor_video_ffmpeg_buffer. */
+        d->thread_count = 1;
+        d->opaque = f;
+        d->get_buffer2 = wilor_video_ffmpeg_buffer;
+    }
+}
+
+static wilor_status open_decoder(wilor_video_ffmpeg *f, wilor_error *err) {
     wilor_quoted q;
-    wilor_video *v = f->v;
+    const wilor_video *v = f->v;
     const AVCodecParameters *p = f->stream->codecpar;
     const AVCodec *codec = avcodec_find_decoder(p->codec_id);
     if (!codec)
@@ -391,22 +415,10 @@ static wilor_status open_decoder(wilor_video_ffmpeg *f, wilor_error *err) {
     f->decoder = avcodec_alloc_context3(codec);
     if (!f->decoder || avcodec_parameters_to_context(f->decoder, p) < 0)
         return no_context(err);
-    f->decoder->opaque = f;
-    f->decoder->get_buffer2 = wilor_video_ffmpeg_buffer;
     f->decoder->pkt_timebase = f->stream->time_base;
     f->decoder->max_pixels =
         (int64_t)(v->o.max_pixels < INT64_MAX ? v->o.max_pixels : INT64_MAX);
-    f->decoder->thread_count = v->o.threads;
-    if (!v->o.threads) {
-        const int cores = wilor_threads_default();
-        f->decoder->thread_count = v->info.live           ? 1
-                                   : cores < FILE_THREADS ? cores
-                                                          : FILE_THREADS;
-    }
-    if (v->info.live) {
-        f->decoder->flags |= AV_CODEC_FLAG_LOW_DELAY;
-        f->decoder->thread_type = FF_THREAD_SLICE; /* frames in threads are a delay */
-    }
+    set_threads(f);
     int code = avcodec_open2(f->decoder, codec, NULL);
     return code < 0 ? wilor_video_ffmpeg_fail(v->name, "its decoder does not start", code, err)
                     : WILOR_OK;
@@ -443,7 +455,9 @@ static void describe(wilor_video_ffmpeg *f) {
         info->height = s->codecpar->width;
     }
     info->codec = avcodec_get_name(s->codecpar->codec_id);
-    info->format = v->source.device ? v->source.device : f->demux->iformat->name;
+    const char *names = f->demux->iformat->name;
+    snprintf(f->container, sizeof f->container, "%.*s", (int)strcspn(names, ","), names);
+    info->format = v->source.device ? v->source.device : f->container;
     if (info->live || v->source.kind == WILOR_VIDEO_DEVICE)
         return;
     if (s->duration > 0)
@@ -484,6 +498,7 @@ static void shut(void *self) {
     avcodec_free_context(&f->decoder);
     avformat_close_input(&f->demux);
     wilor_video_input_close(&f->input);
+    wilor_video_jpegs_fini(&f->jpegs);
     av_packet_free(&f->packet);
     av_frame_free(&f->frame);
     wilor_video_convert_fini(&f->convert);

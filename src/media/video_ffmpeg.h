@@ -5,13 +5,17 @@
 #include "video_bytes.h"
 #include "video_convert.h"
 #include "video_impl.h"
+#include "video_jpegs.h"
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 
 typedef struct wilor_video_ffmpeg {
     wilor_video *v;
     wilor_video_input input; /* FILE and STDIN */
+    wilor_video_jpegs jpegs; /* of an MJPEG stream on a pipe, in place of the demuxer */
+    bool cuts_jpegs;
     AVFormatContext *demux;
+    char container[32]; /* the first of the demuxer's names */
     AVCodecContext *decoder;
     AVStream *stream;
     AVPacket *packet;
@@ -23,13 +27,14 @@ typedef struct wilor_video_ffmpeg {
     bool driver_times;     /* they may be the driver's, on CLOCK_MONOTONIC */
     bool arrival_times;    /* a network stream without times: when its frames came */
     int failures;          /* reads in a row that gave nothing */
-    atomic_int complaints; /* the decoder's errors in FFmpeg's log, from all its threads */
+    atomic_int complaints; /* an MJPEG decoder's errors in FFmpeg's log */
 } wilor_video_ffmpeg;
 
 /* Process-wide settings: once. */
 void wilor_video_ffmpeg_init(void);
-/* Every decoder of ours has this as get_buffer2, and its wilor_video_ffmpeg as opaque: so the log's
- * callback knows whose errors it hears. It does what FFmpeg's default does. */
+/* FFmpeg's MJPEG decoder tells of damage in its log alone. Ours has this as get_buffer2 and its
+ * wilor_video_ffmpeg as opaque, so that the log's callback knows whose errors it hears; it does what
+ * FFmpeg's default does, and has one thread, so that an error belongs to the frame that follows. */
 int wilor_video_ffmpeg_buffer(AVCodecContext *decoder, AVFrame *frame, int flags);
 /* FFmpeg's newest warning or error on this thread since wilor_video_ffmpeg_hush, in brackets with a
  * space before, or "". */

@@ -21,8 +21,6 @@ int wilor_video_ffmpeg_buffer(AVCodecContext *decoder, AVFrame *frame, int flags
     return avcodec_default_get_buffer2(decoder, frame, flags);
 }
 
-/* Some decoders (MJPEG's) tell of damage in the log alone. Threads of a decoder have copies of its
- * context, opaque included. */
 static void count_complaint(void *context, int level) {
     if (level > AV_LOG_ERROR || !context ||
         *(const AVClass *const *)context != avcodec_get_class())

@@ -58,13 +58,21 @@ static void note_packet(wilor_video_ffmpeg *f) {
         damaged(f, "a packet is damaged or cut off", 0);
 }
 
+static int read_packet(wilor_video_ffmpeg *f) {
+    if (!f->cuts_jpegs)
+        return av_read_frame(f->demux, f->packet);
+    const int code = wilor_video_jpegs_next(&f->jpegs, f->input.io, f->packet);
+    f->packet->stream_index = f->stream->index;
+    return code;
+}
+
 /* One packet of ours, or why there is none. *end: the source has no more. */
 static wilor_status next_packet(wilor_video_ffmpeg *f, bool *end, wilor_error *err) {
     wilor_video *v = f->v;
     for (;;) {
         if (wilor_video_interrupted(v))
             return interruption(f, err);
-        const int code = av_read_frame(f->demux, f->packet);
+        const int code = read_packet(f);
         if (code < 0 && wilor_video_interrupted(v))
             return interruption(f, err);
         if (code == AVERROR(EAGAIN)) {
@@ -163,6 +171,7 @@ static wilor_status ended(const wilor_video_ffmpeg *f, wilor_video_raw *raw, wil
 wilor_status wilor_video_ffmpeg_next(void *self, wilor_video_raw *raw, wilor_error *err) {
     wilor_video_ffmpeg *f = self;
     wilor_status st = WILOR_OK;
+    wilor_video_ffmpeg_hush();
     if (!f->v->info.live)
         f->v->deadline = 0; /* a file is there; it only has to be worked through */
     while (st == WILOR_OK) {

@@ -4,7 +4,11 @@
 #include "fuzz_input.h"
 
 #include "video_impl.h"
+#include "video_jpegs.h"
+#include <libavutil/error.h>
+#include <libavutil/mem.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { MAX_PIXELS = 1 << 14, MAX_FRAMES = 24 };
 
@@ -64,7 +68,52 @@ static void run(const uint8_t *data, size_t size) {
     wilor_video_close(&v);
 }
 
+/* The same bytes as an MJPEG stream that comes in small pieces. */
+typedef struct trickle {
+    const uint8_t *data;
+    size_t left, piece;
+} trickle;
+
+static int give_some(void *user, uint8_t *to, int room) {
+    trickle *t = user;
+    size_t n = t->left < t->piece ? t->left : t->piece;
+    n = n < (size_t)room ? n : (size_t)room;
+    memcpy(to, t->data, n);
+    t->data += n;
+    t->left -= n;
+    return n ? (int)n : AVERROR_EOF;
+}
+
+static void cut(const uint8_t *data, size_t size) {
+    enum { BUFFER = 256 };
+
+    trickle t = {data, size, 1 + wilor_fuzz_hash(data, size) % 100};
+    uint8_t *buffer = av_malloc(BUFFER);
+    AVIOContext *io = avio_alloc_context(buffer, BUFFER, 0, &t, give_some, NULL, NULL);
+    AVPacket *packet = av_packet_alloc();
+    wilor_video_jpegs j = {.data = NULL};
+    size_t total = 0;
+    while (io && packet && wilor_video_jpegs_next(&j, io, packet) == 0) {
+        total += (size_t)packet->size;
+        if (packet->size < 2 || total > size || packet->data[0] != 0xFF ||
+            packet->data[1] != 0xD8)
+            abort();
+        av_packet_unref(packet);
+    }
+    wilor_video_jpegs_fini(&j);
+    av_packet_free(&packet);
+    if (io)
+        av_freep(&io->buffer);
+    avio_context_free(&io);
+}
+
+static void both(const uint8_t *data, size_t size) {
+    if (size)
+        cut(data, size);
+    run(data, size);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
-    wilor_fuzz_twice(run, data, size);
+    wilor_fuzz_twice(both, data, size);
     return 0;
 }

@@ -8,6 +8,8 @@
 #include <arpa/inet.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <libavutil/error.h>
+#include <libavutil/mem.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
@@ -23,6 +25,7 @@
 
 #include "video_clip.h"
 #include "video_impl.h"
+#include "video_jpegs.h"
 
 static char g_folder[512];
 
@@ -74,6 +77,7 @@ static wilor_video_options raw_options(const char *pixels) {
 typedef struct feed {
     pthread_t thread;
     int fd;
+    const char *path; /* or NULL: to be opened first, which waits for a reader */
     const uint8_t *data;
     size_t size, cut; /* stall once `cut` bytes are written, if it is not 0 */
     long stall_ms;
@@ -91,6 +95,8 @@ static void put(int fd, const uint8_t *data, size_t size) {
 
 static void *run_feed(void *user) {
     feed *f = user;
+    if (f->path)
+        f->fd = open(f->path, O_WRONLY);
     put(f->fd, f->data, f->cut ? f->cut : f->size);
     if (f->cut) {
         pause_ms(f->stall_ms);
@@ -243,6 +249,90 @@ static void test_stdin_mjpeg(void **state) {
     free(data);
 }
 
+/* Pictures out of a stream that comes n bytes at a time. */
+typedef struct trickle {
+    const uint8_t *data;
+    size_t size, at, piece;
+} trickle;
+
+static int give_some(void *user, uint8_t *to, int room) {
+    trickle *t = user;
+    size_t n = t->size - t->at;
+    n = n < t->piece ? n : t->piece;
+    n = n < (size_t)room ? n : (size_t)room;
+    if (n == 0)
+        return AVERROR_EOF;
+    memcpy(to, t->data + t->at, n);
+    t->at += n;
+    return (int)n;
+}
+
+static void check_cut(const uint8_t *data, size_t size, size_t piece, const size_t *begins,
+                      const size_t *sizes, int n) {
+    trickle t = {data, size, 0, piece};
+    AVIOContext *io = avio_alloc_context(av_malloc(512), 512, 0, &t, give_some, NULL, NULL);
+    AVPacket *p = av_packet_alloc();
+    wilor_video_jpegs j = {.data = NULL};
+    for (int i = 0; i < n; i++) {
+        assert_int_equal(wilor_video_jpegs_next(&j, io, p), 0);
+        assert_int_equal(p->size, sizes[i]);
+        assert_memory_equal(p->data, data + begins[i], sizes[i]);
+        av_packet_unref(p);
+    }
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(wilor_video_jpegs_next(&j, io, p), AVERROR_EOF);
+    wilor_video_jpegs_fini(&j);
+    av_packet_free(&p);
+    av_freep(&io->buffer);
+    avio_context_free(&io);
+}
+
+static void test_cutting(void **state) {
+    (void)state;
+    static const uint8_t stream[] = {
+        1,    0xFF, 2, /* nothing */
+        0xFF, 0xD8, 0xFF, 0xE1, 0,    8,    0xFF, 0xD8, 7,
+        7,    0xFF, 0xD9, /* begin, a thumbnail */
+        0xFF, 0xFF, 0xDA, 0,    3,    9,    1,    0xFF, 0,
+        2,    0xFF, 0xD3, 3, /* a scan with a restart */
+        0xFF, 0xC4, 0,    4,    0xFF, 0xD9, 0xFF, 0xDA, 0,
+        2,    5,    0xFF, 0xD9,                               /* a second scan, end */
+        0xFF, 0xD9, 0,    0,                                  /* nothing */
+        0xFF, 0xD8, 0xFF, 0xDA, 0,    2,    4,    4,          /* cut off by the next */
+        0xFF, 0xD8, 8,    0xFF, 0xD9,                         /* no marker behind the begin */
+        0xFF, 0xD8, 0xFF, 0xE0, 0,    0,    5,    0xFF, 0xD9, /* a length that cannot be */
+        0xFF, 0xD8, 0xFF, 0xDA, 0,    2,    6,                /* cut off by the end */
+    };
+    static const size_t begins[] = {3, 45, 53, 58, 67}, sizes[] = {38, 8, 5, 9, 7};
+    for (size_t piece = 1; piece <= sizeof stream; piece++)
+        check_cut(stream, sizeof stream, piece, begins, sizes, 5);
+    check_cut(stream, 1, 1, begins, sizes, 0);
+}
+
+/* A picture is there with its last byte, not with the next one's first. */
+static void test_no_delay(void **state) {
+    (void)state;
+    size_t size;
+    if (!clip_make(in_folder("d.mjpeg"), &(clip_spec){"mjpeg", "mjpeg", .frames = 2}))
+        skip();
+    uint8_t *data = clip_load(in_folder("d.mjpeg"), &size);
+    size_t cut = 2;
+    while (memcmp(data + cut, "\xFF\xD8", 2) != 0)
+        cut++;
+    feed f = {.data = data, .size = size, .cut = cut, .stall_ms = 600};
+    wilor_video_options o = options("mjpeg");
+    o.read_timeout = 0.4;
+    begin_stdin(&f);
+    wilor_video *v = must_open("-", &o);
+    must_read(v, 0, 0);
+    wilor_video_frame frame;
+    wilor_error err;
+    assert_int_equal(wilor_video_read(v, &frame, &err), WILOR_ERR_IO);
+    wilor_video_close(&v);
+    end_stdin(&f);
+    free(data);
+}
+
 static void test_stdin_empty(void **state) {
     (void)state;
     wilor_video *v = NULL;
@@ -345,7 +435,7 @@ static void test_fifo(void **state) {
                    &(clip_spec){"mpeg4", "matroska", .frames = 5, .rate = 25}))
         skip();
     uint8_t *data = clip_load(in_folder("a.mkv"), &size);
-    feed f = {.fd = open(path, O_RDWR), .data = data, .size = size};
+    feed f = {.path = path, .data = data, .size = size};
     assert_int_equal(pthread_create(&f.thread, NULL, run_feed, &f), 0);
     v = must_open(path, NULL);
     for (int i = 0; i < 5; i++)
@@ -366,19 +456,25 @@ typedef struct server {
     const uint8_t *data; /* the answer to everything */
     size_t size, cut;    /* then a stall until the end, if cut is not 0 */
     const char *type;
+    const uint8_t *part; /* NULL, or the answer to names that end in .ts */
+    size_t part_size;
 } server;
 
 static void answer(server *s, int client) {
     char request[4096], head[256];
-    if (read(client, request, sizeof request) <= 0)
+    const ssize_t n = read(client, request, sizeof request - 1);
+    if (n <= 0)
         return;
+    request[n] = 0;
     atomic_fetch_add(&s->requests, 1);
+    const bool part = s->part && strstr(request, ".ts HTTP");
+    const size_t size = part ? s->part_size : s->size;
     snprintf(head, sizeof head,
              "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
              "Connection: close\r\n\r\n",
-             s->type, s->size);
+             part ? "video/mp2t" : s->type, size);
     put(client, (const uint8_t *)head, strlen(head));
-    put(client, s->data, s->cut ? s->cut : s->size);
+    put(client, part ? s->part : s->data, s->cut ? s->cut : size);
     while (s->cut && !atomic_load(&s->stop))
         pause_ms(10);
 }
@@ -458,8 +554,32 @@ static void test_http(void **state) {
     free(data);
 }
 
-/* A list of parts from a server: parts by http are read, a part that is a file of this machine is
- * not. */
+/* A list of parts from a server: parts by http are read. */
+static void test_list(void **state) {
+    (void)state;
+    size_t size;
+    if (!clip_make(in_folder("h.ts"),
+                   &(clip_spec){"mpeg2video", "mpegts", .frames = 20, .rate = 25}))
+        skip();
+    uint8_t *data = clip_load(in_folder("h.ts"), &size);
+    const char *text = "#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXT-X-MEDIA-SEQUENCE:0\n"
+                       "#EXTINF:0.8,\none.ts\n#EXT-X-ENDLIST\n";
+    server s = {.data = (const uint8_t *)text,
+                .size = strlen(text),
+                .type = "application/vnd.apple.mpegurl",
+                .part = data,
+                .part_size = size};
+    begin_server(&s);
+    wilor_video *v = must_open(url_of(&s, "list.m3u8"), NULL);
+    for (int i = 0; i < 20; i++)
+        must_read(v, i, i * INT64_C(40000000));
+    must_end(v);
+    wilor_video_close(&v);
+    end_server(&s);
+    free(data);
+}
+
+/* A part that is a file of this machine is not. */
 static void test_stream_to_file(void **state) {
     (void)state;
     char text[2048];
@@ -505,11 +625,13 @@ static void test_no_server(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stdin_raw),      cmocka_unit_test(test_stdin_exact),
-        cmocka_unit_test(test_stdin_mjpeg),    cmocka_unit_test(test_stdin_empty),
-        cmocka_unit_test(test_stall),          cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_fifo),           cmocka_unit_test(test_http),
-        cmocka_unit_test(test_stream_to_file), cmocka_unit_test(test_no_server),
+        cmocka_unit_test(test_stdin_raw),   cmocka_unit_test(test_stdin_exact),
+        cmocka_unit_test(test_stdin_mjpeg), cmocka_unit_test(test_stdin_empty),
+        cmocka_unit_test(test_cutting),     cmocka_unit_test(test_no_delay),
+        cmocka_unit_test(test_stall),       cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_fifo),        cmocka_unit_test(test_http),
+        cmocka_unit_test(test_list),        cmocka_unit_test(test_stream_to_file),
+        cmocka_unit_test(test_no_server),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

@@ -164,6 +164,7 @@ static void test_variable_rate(void **state) {
     wilor_video *v = must_open(in_folder("v.mkv"), NULL);
     must_read(v);
     assert_int_equal(info_of(v).start, INT64_C(500000000));
+    assert_string_equal(info_of(v).format, "matroska");
     wilor_video_close(&v);
 }
 
@@ -264,8 +265,37 @@ static void test_no_memory(void **state) {
 
 /* ---------------------------------------------------------------- pixels */
 
-/* A JPEG as a video's frame against the same JPEG as a picture: libjpeg-turbo and FFmpeg differ by
- * rounding in the inverse DCT, in chroma's interpolation and in the colour matrix. */
+/* A JPEG as a video's frame against the same JPEG as a picture: FFmpeg's inverse DCT rounds otherwise
+ * than libjpeg-turbo's, all else is the same. */
+static void compare_jpeg(const char *path, const char *what, double mean_limit, int limit) {
+    wilor_error err;
+    wilor_image image = {0};
+    assert_int_equal(wilor_image_read(&image, path, 0, &err), WILOR_OK);
+    wilor_video_options o = options(NULL);
+    o.format = "jpeg_pipe";
+    wilor_video *v = must_open(path, &o);
+    const wilor_video_frame f = must_read(v);
+    assert_int_equal(f.picture.width, image.width);
+    assert_int_equal(f.picture.height, image.height);
+    const int row = image.width * 3;
+    long sum = 0;
+    int most = 0;
+    for (int y = 0; y < image.height; y++)
+        for (int x = 0; x < row; x++) {
+            const int d =
+                abs(f.picture.data[y * f.picture.stride + x] - image.data[y * row + x]);
+            most = d > most ? d : most;
+            sum += d;
+        }
+    const double mean = (double)sum / (image.height * row);
+    printf("%s JPEG as a frame and as a picture: mean difference %.3f, largest %d\n", what,
+           mean, most);
+    assert_true(mean < mean_limit);
+    assert_true(most <= limit);
+    wilor_video_close(&v);
+    wilor_image_free(&image);
+}
+
 static void test_jpeg_pixels(void **state) {
     (void)state;
     static uint8_t rgb[CLIP_WIDTH * CLIP_HEIGHT * 3];
@@ -279,28 +309,12 @@ static void test_jpeg_pixels(void **state) {
                 (uint8_t)(128 + 60 * ((x / 3 / 5 + y / 4) % 2) - 20 * (x % 3));
     const wilor_picture p = {rgb, CLIP_WIDTH, CLIP_HEIGHT, CLIP_WIDTH * 3, WILOR_RGB8};
     assert_int_equal(wilor_image_write(&p, in_folder("p.jpg"), 92, &err), WILOR_OK);
-    wilor_image image = {0};
-    assert_int_equal(wilor_image_read(&image, in_folder("p.jpg"), 0, &err), WILOR_OK);
-    wilor_video_options o = options(NULL);
-    o.format = "jpeg_pipe";
-    wilor_video *v = must_open(in_folder("p.jpg"), &o);
-    const wilor_video_frame f = must_read(v);
-    assert_int_equal(f.picture.width, CLIP_WIDTH);
-    long sum = 0;
-    int most = 0;
-    for (int y = 0; y < CLIP_HEIGHT; y++)
-        for (int x = 0; x < CLIP_WIDTH * 3; x++) {
-            const int d = abs(f.picture.data[y * f.picture.stride + x] -
-                              image.data[y * CLIP_WIDTH * 3 + x]);
-            most = d > most ? d : most;
-            sum += d;
-        }
-    const double mean = (double)sum / (CLIP_WIDTH * CLIP_HEIGHT * 3);
-    printf("JPEG as a frame and as a picture: mean difference %.3f, largest %d\n", mean, most);
-    assert_true(mean < 1.0);
-    assert_true(most <= 12);
-    wilor_video_close(&v);
-    wilor_image_free(&image);
+    compare_jpeg(in_folder("p.jpg"), "our", 0.1, 4);
+    const clip_spec sizes[] = {{"mjpeg", "mjpeg", .frames = 1, .first = 77},
+                               {"mjpeg", "mjpeg", 131, 77, .frames = 1, .first = 77}};
+    for (int i = 0; i < 2; i++)
+        if (clip_make(in_folder("q.jpg"), &sizes[i]))
+            compare_jpeg(in_folder("q.jpg"), "a 4:2:0", 0.1, 4);
 }
 
 /* PNG frames in a container are RGB and stay what they were. */
@@ -439,13 +453,41 @@ static void test_hole(void **state) {
     wilor_video_close(&v);
 }
 
+/* The last frame's signature is gone: nothing comes behind it that could tell. */
+static void test_last_packet(void **state) {
+    (void)state;
+    size_t size;
+    if (!clip_make(in_folder("whole"), &(clip_spec){"png", "mov", .frames = 3}))
+        skip();
+    uint8_t *data = clip_load(in_folder("whole"), &size);
+    size_t at = 0;
+    for (size_t i = 0; i + 4 < size; i++)
+        at = memcmp(data + i, "\x89PNG", 4) == 0 ? i : at;
+    data[at] ^= 1;
+    clip_store(in_folder("cut"), data, size);
+    free(data);
+    for (int threads = 1; threads < 3; threads++) {
+        heard h = {0};
+        wilor_video_options o = options(&h);
+        o.threads = threads;
+        wilor_video *v = must_open(in_folder("cut"), &o);
+        for (int i = 0; i < 2; i++)
+            must_read(v);
+        must_end(v);
+        assert_int_equal(info_of(v).damaged, 1);
+        assert_int_equal(info_of(v).read, 2);
+        assert_int_equal(h.lines, 1);
+        wilor_video_close(&v);
+    }
+}
+
 /* ---------------------------------------------------------------- another size in the middle */
 
-static void check_resize(const char *codec, const char *container, const char *format) {
+static void check_resize(const char *codec, const char *container, int width, int height) {
     size_t a, b;
     const clip_spec small = {codec, container, .frames = 6, .key_only = true};
-    const clip_spec large = {codec,      container,       256, 160, .frames = 6,
-                             .first = 6, .key_only = true};
+    const clip_spec large = {codec,       container,  width,           height,
+                             .frames = 6, .first = 6, .key_only = true};
     if (!clip_make(in_folder("one"), &small) || !clip_make(in_folder("two"), &large))
         return;
     uint8_t *one = clip_load(in_folder("one"), &a), *two = clip_load(in_folder("two"), &b);
@@ -454,13 +496,13 @@ static void check_resize(const char *codec, const char *container, const char *f
     memcpy(both + a, two, b);
     clip_store(in_folder("both"), both, a + b);
     wilor_video_options o = options(NULL);
-    o.format = format;
+    o.format = container;
     wilor_video *v = must_open(in_folder("both"), &o);
     for (int i = 0; i < 12; i++) {
         const wilor_video_frame f = must_read(v);
         assert_int_equal(number_of(&f), i);
-        assert_int_equal(f.picture.width, i < 6 ? CLIP_WIDTH : 256);
-        assert_int_equal(f.picture.height, i < 6 ? CLIP_HEIGHT : 160);
+        assert_int_equal(f.picture.width, i < 6 ? CLIP_WIDTH : width);
+        assert_int_equal(f.picture.height, i < 6 ? CLIP_HEIGHT : height);
         assert_int_equal(info_of(v).width, f.picture.width);
     }
     must_end(v);
@@ -473,8 +515,10 @@ static void check_resize(const char *codec, const char *container, const char *f
 /* FFmpeg's MPEG-2 decoder drops the frame before the change; these two do not. */
 static void test_resize(void **state) {
     (void)state;
-    check_resize("mjpeg", "mjpeg", "mjpeg");
-    check_resize("libx264", "h264", "h264");
+    check_resize("mjpeg", "mjpeg", 256, 160);
+    check_resize("mjpeg", "mjpeg", CLIP_WIDTH, 160);
+    check_resize("mjpeg", "mjpeg", 64, CLIP_HEIGHT);
+    check_resize("libx264", "h264", 256, 160);
 }
 
 /* ---------------------------------------------------------------- refusals */
@@ -568,6 +612,35 @@ static void test_lavfi(void **state) {
     assert_non_null(strstr(err.text, "nofilter"));
 }
 
+/* Pixels that only swscale reads, and those of our own converters: red stays red. */
+static void test_formats(void **state) {
+    (void)state;
+    static const char *const formats[] = {
+        "yuv420p", "yuv422p", "yuv444p",  "yuv440p", "nv12",        "nv21",
+        "yuyv422", "uyvy422", "gray",     "rgb24",   "bgr24",       "rgba",
+        "bgra",    "rgb0",    "bgr0",     "gbrp",    "yuv420p10le", "p010le",
+        "yuv411p", "rgb565",  "yuva420p", "gray16le"};
+    if (!strstr(wilor_video_support(), "lavfi"))
+        skip();
+    for (size_t i = 0; i < sizeof formats / sizeof formats[0]; i++) {
+        char text[128];
+        snprintf(text, sizeof text, "lavfi:color=red:size=72x48:duration=0.04,format=%s",
+                 formats[i]);
+        wilor_video *v = must_open(text, NULL);
+        const wilor_video_frame f = must_read(v);
+        assert_int_equal(f.picture.width, 72);
+        const bool grey = strncmp(formats[i], "gray", 4) == 0;
+        for (int y = 0; y < 48; y++)
+            for (int x = 0; x < 72; x++) {
+                const uint8_t *p = f.picture.data + y * f.picture.stride + x * 3;
+                if (grey ? p[0] != p[1] || p[1] != p[2] || p[0] < 50 || p[0] > 90
+                         : p[0] < 240 || p[1] > 12 || p[2] > 12)
+                    fail_msg("%s: %d %d %d at %d, %d", formats[i], p[0], p[1], p[2], x, y);
+            }
+        wilor_video_close(&v);
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_codecs),      cmocka_unit_test(test_variable_rate),
@@ -576,8 +649,9 @@ int main(void) {
         cmocka_unit_test(test_jpeg_pixels), cmocka_unit_test(test_png_pixels),
         cmocka_unit_test(test_truncated),   cmocka_unit_test(test_corrupted),
         cmocka_unit_test(test_hole),        cmocka_unit_test(test_resize),
-        cmocka_unit_test(test_playlists),   cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_lavfi),
+        cmocka_unit_test(test_last_packet), cmocka_unit_test(test_playlists),
+        cmocka_unit_test(test_refusals),    cmocka_unit_test(test_lavfi),
+        cmocka_unit_test(test_formats),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

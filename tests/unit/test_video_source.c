@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <math.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +15,7 @@
 
 #include "exif.h"
 #include "picture_turn.h"
+#include "picture_yuv.h"
 #include "video_impl.h"
 #include "video_source.h"
 
@@ -179,6 +181,22 @@ static void test_times(void **state) {
     assert_int_equal(c.start, 500 * ms);
 }
 
+/* The first frame of many a stream has no time; the second one's says where it stood. */
+static void test_first_time(void **state) {
+    (void)state;
+    const int64_t ms = 1000000;
+    bool repaired;
+    wilor_video_clock c;
+    wilor_video_clock_init(&c, 40 * ms);
+    assert_int_equal(wilor_video_clock_next(&c, WILOR_VIDEO_NO_TIME, &repaired), 0);
+    assert_true(repaired);
+    assert_int_equal(wilor_video_clock_next(&c, WILOR_VIDEO_NO_TIME, &repaired), 40 * ms);
+    assert_int_equal(wilor_video_clock_next(&c, 1000000 * ms, &repaired), 80 * ms);
+    assert_false(repaired);
+    assert_int_equal(c.start, 999920 * ms);
+    assert_int_equal(wilor_video_clock_next(&c, 1000033 * ms, &repaired), 113 * ms);
+}
+
 /* Whatever is given, times grow. */
 static void test_times_grow(void **state) {
     (void)state;
@@ -222,6 +240,89 @@ static void test_turn(void **state) {
             assert_memory_equal(to + y * stride, image.data + y * w * 3, (size_t)w * 3);
         free(to);
         wilor_image_free(&image);
+    }
+}
+
+/* ---------------------------------------------------------------- YUV */
+
+enum { MOST = 40 };
+
+/* Chroma at a luma pixel, in double precision. */
+static double chroma_at(const wilor_yuv *p, const uint8_t *c, int x, int y) {
+    const int columns = p->half_x ? (p->width + 1) / 2 : p->width;
+    const int lines = p->half_y ? (p->height + 1) / 2 : p->height;
+    double sx = p->half_x ? (p->left ? x / 2.0 : x / 2.0 - 0.25) : x;
+    double sy = p->half_y ? y / 2.0 - 0.25 : y;
+    double sum = 0;
+    for (int k = 0; k < 4; k++) {
+        int i = (int)floor(sx) + k % 2, j = (int)floor(sy) + k / 2;
+        const double w = (k % 2 ? sx - floor(sx) : 1 - sx + floor(sx)) *
+                         (k / 2 ? sy - floor(sy) : 1 - sy + floor(sy));
+        i = i < 0 ? 0 : i >= columns ? columns - 1 : i;
+        j = j < 0 ? 0 : j >= lines ? lines - 1 : j;
+        sum += w * c[j * p->c_row + i * p->c_step];
+    }
+    return sum;
+}
+
+static int near_value(double x) { return x < 0 ? 0 : x > 255 ? 255 : (int)floor(x + 0.5); }
+
+/* Against sums in double precision: chroma is rounded to bytes once, so that two steps of 255 stay. */
+static void check_yuv(const wilor_yuv *p, double kr, double kb, bool full) {
+    static wilor_yuv_tables t;
+    uint8_t *rgb = malloc((size_t)(p->width * p->height * 3));
+    void *scratch = malloc(wilor_yuv_scratch(p->width));
+    wilor_yuv_tables_init(&t, kr, kb, full);
+    wilor_yuv_to_rgb(p, &t, rgb, p->width * 3, scratch);
+    const double luma = full ? 1 : 255.0 / 219, chroma = full ? 1 : 255.0 / 224;
+    for (int y = 0; y < p->height; y++)
+        for (int x = 0; x < p->width; x++) {
+            const double l = (p->y[y * p->y_row + x * p->y_step] - (full ? 0 : 16)) * luma;
+            const double u = (chroma_at(p, p->u, x, y) - 128) * chroma;
+            const double v = (chroma_at(p, p->v, x, y) - 128) * chroma;
+            const double r = l + 2 * (1 - kr) * v, b = l + 2 * (1 - kb) * u;
+            const double g = l - 2 * (1 - kb) * kb / (1 - kr - kb) * u -
+                             2 * (1 - kr) * kr / (1 - kr - kb) * v;
+            const int wanted[3] = {near_value(r), near_value(g), near_value(b)};
+            for (int c = 0; c < 3; c++)
+                assert_in_range(rgb[(y * p->width + x) * 3 + c] + 2 - wanted[c], 0, 4);
+        }
+    free(rgb);
+    free(scratch);
+}
+
+static uint8_t *noise(size_t n) {
+    static uint32_t seed = 7;
+    uint8_t *p = malloc(n);
+    assert_non_null(p);
+    for (size_t i = 0; i < n; i++)
+        p[i] = (uint8_t)((seed = seed * 1664525u + 1013904223u) >> 24);
+    return p;
+}
+
+/* All layouts and odd sizes; planes end where their samples end. */
+static void test_yuv(void **state) {
+    (void)state;
+    for (int i = 0; i < 400; i++) {
+        const int w = 1 + i * 7 % MOST, h = 1 + i * 11 % (MOST / 2);
+        const bool half_x = i & 1, half_y = i & 2, left = i & 4, full = i & 8, pairs = i & 16;
+        const int cw = half_x ? (w + 1) / 2 : w, ch = half_y ? (h + 1) / 2 : h;
+        uint8_t *y = noise((size_t)(w * h)), *u = noise((size_t)(cw * ch * 2));
+        const wilor_yuv p = {y,
+                             u,
+                             u + (pairs ? 1 : cw * ch),
+                             w,
+                             pairs ? cw * 2 : cw,
+                             1,
+                             pairs ? 2 : 1,
+                             w,
+                             h,
+                             half_x,
+                             half_y,
+                             left};
+        check_yuv(&p, i & 32 ? 0.2126 : 0.299, i & 32 ? 0.0722 : 0.114, full);
+        free(y);
+        free(u);
     }
 }
 
@@ -403,10 +504,12 @@ static void test_options(void **state) {
 }
 
 /* Without FFmpeg everything but pictures is refused in the same words. */
-static void test_without_ffmpeg(void **state) {
+static void test_support(void **state) {
     (void)state;
-    if (strcmp(wilor_video_support(), "sequence") != 0)
-        skip();
+    if (strcmp(wilor_video_support(), "sequence") != 0) {
+        assert_non_null(strstr(wilor_video_support(), "sequence file stdin url"));
+        return;
+    }
     static const char *const sources[] = {"clip.mp4", "-", "/dev/video0", "http://x/y",
                                           "lavfi:testsrc"};
     wilor_error err;
@@ -431,14 +534,16 @@ int main(void) {
         cmocka_unit_test(test_existing_name),
         cmocka_unit_test(test_patterns),
         cmocka_unit_test(test_times),
+        cmocka_unit_test(test_first_time),
         cmocka_unit_test(test_times_grow),
         cmocka_unit_test(test_turn),
+        cmocka_unit_test(test_yuv),
         cmocka_unit_test(test_sequence),
         cmocka_unit_test(test_sequence_damaged),
         cmocka_unit_test(test_sequence_errors),
         cmocka_unit_test(test_sequence_loop),
         cmocka_unit_test(test_options),
-        cmocka_unit_test(test_without_ffmpeg),
+        cmocka_unit_test(test_support),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
