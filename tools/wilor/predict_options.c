@@ -142,7 +142,8 @@ static const wilor_cli_option g_options[] = {
     {"--quiet", NULL, "errors only on the standard error", ID_QUIET, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
     {"-h", NULL, "this text", ID_HELP_SHORT, WILOR_CLI_HIDDEN, NULL},
-    {"--bvh", "FILE", "", 0, 0, "records a hand that moves, and pictures have no time: see wilor live"},
+    {"--bvh", "FILE", "", 0, 0,
+     "records a hand that moves, and pictures have no time: see wilor live"},
     {"--pages", "map|huge", "", 0, 0, NOT_HERE},
 };
 
