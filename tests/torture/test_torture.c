@@ -6,7 +6,13 @@
 #include "alloc_wrap.h"
 #include "event_json.h"
 #include "event_out.h"
+#include "extrinsics_file.h"
+#include "live_hand.h"
+#include "live_osc.h"
+#include "live_shm.h"
+#include "live_take.h"
 #include "predict_options.h"
+#include "predict_record.h"
 #include "sources.h"
 #include "wilor/wilor_io.h"
 #include "writer_gltf.h"
@@ -209,6 +215,76 @@ static wilor_status do_readable(const char *name, wilor_error *err) {
     return write_events(name, true, err);
 }
 
+static wilor_status do_record(const char *name, wilor_error *err) {
+    wilor_cli_event_out out;
+    wilor_cli_event e = {.width = WIDTH, .height = HEIGHT, .camera = true, .include = ~0u};
+    char *record = NULL;
+    size_t size;
+    wilor_status st = wilor_cli_event_out_open(&out, out_name(name), false, false, err);
+    if (st == WILOR_OK)
+        st = wilor_cli_predict_record(&record, &size, &e, 3, g_model, g_hands, err);
+    if (st == WILOR_OK)
+        st = wilor_cli_event_out_bytes(&out, record, size, err);
+    if (st == WILOR_OK)
+        st = wilor_cli_event_out_finish(&out, err);
+    wilor_cli_event_out_discard(&out);
+    free(record);
+    return st;
+}
+
+/* Two events of one hand. */
+static wilor_status write_take(const char *gltf, const char *bvh, wilor_error *err) {
+    wilor_cli_take *take = NULL;
+    wilor_cli_live_hand hand;
+    wilor_cli_live_event e = {.n = 1, .hands = &hand};
+    wilor_cli_live_hand_fill(&hand, g_model, g_hands, 0, 0);
+    hand.id = 1;
+    wilor_status st = wilor_cli_take_open(&take, gltf, bvh, g_model, err);
+    for (int i = 0; st == WILOR_OK && i < 2; i++) {
+        e.t_capture = i * 1000000;
+        st = wilor_cli_take_add(take, &e, err);
+    }
+    if (st == WILOR_OK)
+        st = wilor_cli_take_finish(take, err);
+    wilor_cli_take_free(&take);
+    return st;
+}
+
+static wilor_status do_take_gltf(const char *name, wilor_error *err) {
+    return write_take(out_name(name), NULL, err);
+}
+
+static wilor_status do_take_bvh(const char *name, wilor_error *err) {
+    return write_take(NULL, out_name(name), err);
+}
+
+/* Not the file: jansson says of some failed allocations that the text is wrong. */
+static wilor_status do_move(const char *name, wilor_error *err) {
+    static const wilor_cli_pose pose = {{1, 2, 3}, {0, 0, 0, 1}};
+    wilor_cli_mover *mover = NULL;
+    wilor_cli_live_hand hand;
+    const wilor_cli_live_event *moved;
+    wilor_cli_live_event e = {.n = 1, .hands = &hand, .vertices = g_hands->vertices};
+    (void)name;
+    wilor_cli_live_hand_fill(&hand, g_model, g_hands, 0, 0);
+    wilor_status st = wilor_cli_mover_create(&mover, &pose, err);
+    if (st == WILOR_OK)
+        st = wilor_cli_mover_move(mover, &e, &moved, err);
+    wilor_cli_mover_free(&mover);
+    return st;
+}
+
+static wilor_status do_others(const char *name, wilor_error *err) {
+    wilor_cli_osc *osc = NULL;
+    wilor_cli_shm *shm = NULL;
+    wilor_status st = wilor_cli_osc_open(&osc, "127.0.0.1:9", err);
+    if (st == WILOR_OK)
+        st = wilor_cli_shm_open(&shm, name, err);
+    wilor_cli_osc_close(&osc);
+    wilor_cli_shm_close(&shm);
+    return st;
+}
+
 static wilor_status do_sources(const char *path, wilor_error *err) {
     wilor_cli_sources s = {0};
     wilor_cli_report report = {.quiet = true};
@@ -267,6 +343,11 @@ static const act ACTS[] = {
     {"write glTF", do_gltf, "a.gltf", "a.gltf", 10, false},
     {"write events", do_lines, "a.ndjson", "a.ndjson", 100, false},
     {"write readable events", do_readable, "a.json", "a.json", 100, false},
+    {"write a record", do_record, "a.wle", "a.wle", 4, false},
+    {"write a take as GLB", do_take_gltf, "a.glb", "a.glb", 15, false},
+    {"write a take as BVH", do_take_bvh, "a.bvh", "a_1_right.bvh", 8, false},
+    {"move an event", do_move, NULL, NULL, 3, false},
+    {"OSC and shared memory", do_others, "wilor-torture", NULL, 2, false},
     {"list sources", do_sources, WILOR_TEST_DATA "/pictures/sound", NULL, 10, false},
     {"read options", do_options, NULL, NULL, 2, false},
 };

@@ -117,6 +117,8 @@ static wilor_status parse(wilor_cli_pose *out, const char *text, size_t size, co
     json_t *root = json_loadb(text, size, JSON_REJECT_DUPLICATES, &why);
     const json_t *matrix = json_object_get(root, "matrix");
     wilor_status st;
+    if (!root && !why.text[0]) /* mostly how jansson says it */
+        return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
     if (!root)
         return wilor_cli_fail(err, WILOR_ERR_FORMAT, "--extrinsics %s: line %d: %s",
                               wilor_cli_quote(&q, path), why.line, why.text);

@@ -109,8 +109,8 @@ static wilor_status take_name(wilor_cli_shm *s, const char *name, wilor_error *e
 
 static wilor_status system_error(const wilor_cli_shm *s, wilor_error *err) {
     wilor_cli_quoted q;
-    return wilor_cli_fail(err, WILOR_ERR_IO, "--shm %s: %s", wilor_cli_quote(&q, s->name + 1),
-                          strerror(errno));
+    return wilor_cli_fail(err, errno == ENOMEM ? WILOR_ERR_NOMEM : WILOR_ERR_IO, "--shm %s: %s",
+                          wilor_cli_quote(&q, s->name + 1), strerror(errno));
 }
 
 static wilor_status refuse(const wilor_cli_shm *s, const char *why, wilor_error *err) {
@@ -158,11 +158,15 @@ static wilor_status map_ring(wilor_cli_shm *s, wilor_error *err) {
     bool fresh = what.st_size == 0;
     if (!fresh && what.st_size != WILOR_CLI_SHM_SIZE)
         return refuse(s, "that memory is of something else", err);
-    if (fresh && ftruncate(s->file, WILOR_CLI_SHM_SIZE) != 0)
-        return system_error(s, err);
-    void *map = mmap(NULL, WILOR_CLI_SHM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->file, 0);
-    if (map == MAP_FAILED)
-        return system_error(s, err);
+    void *map = MAP_FAILED;
+    if (!fresh || ftruncate(s->file, WILOR_CLI_SHM_SIZE) == 0)
+        map = mmap(NULL, WILOR_CLI_SHM_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, s->file, 0);
+    if (map == MAP_FAILED) {
+        wilor_status st = system_error(s, err);
+        if (fresh)
+            shm_unlink(s->name);
+        return st;
+    }
     s->ring = map;
     /* Zero: it died between the two. */
     uint32_t magic = atomic_load_explicit(&s->ring->magic, memory_order_acquire);

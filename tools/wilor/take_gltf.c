@@ -505,7 +505,7 @@ static void put_document(writer *w, buffer *b) {
         put(b, "]}],\"buffers\":[{\"byteLength\":%llu}]", (unsigned long long)w->used);
     }
     put(b, "}");
-    while (b->used % 4)
+    while (b->used % 4 && !b->failed)
         put(b, " ");
 }
 
