@@ -108,8 +108,10 @@ check "says bf16" grep -qE '^  bf16, 1 run' out
 run bench detector --detector random:micro --runs 1 --size 64x64 --dtype f32x
 is "a detector beside f32x" 0
 check "says f32" grep -qE '^  f32, 1 run' out
-usage_error "it should be model, detector, route, load, peak or kernels" bench speed
-usage_error "live is not in this version" bench live
+usage_error "it should be model, detector, route, live, load, peak or kernels" bench speed
+run "${b[@]}" live --hands 1 --runs 100 --json
+is "live" 0
+check "has the latency's parts and its 99 %" test "$(grep -cE '"(wait|detect|crop|pose|post)": \{|"p99_ms"' out)" -eq 11
 usage_error "--size '640': it should be WxH" bench --size 640
 usage_error "--size '0x5'" bench --size 0x5
 usage_error "--hands '65'" bench --hands 65

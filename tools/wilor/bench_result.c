@@ -34,6 +34,10 @@ void wilor_cli_bench_quantiles(json_t *object, double *values, int n) {
     json_object_set_new(object, "min_ms", wilor_cli_bench_number(q[0]));
     json_object_set_new(object, "median_ms", wilor_cli_bench_number(q[1]));
     json_object_set_new(object, "p90_ms", wilor_cli_bench_number(q[2]));
+    /* The values are in order now: the one that 99 of 100 do not exceed. */
+    if (n >= 100)
+        json_object_set_new(object, "p99_ms",
+                            wilor_cli_bench_number(values[(99 * n + 99) / 100 - 1]));
 }
 
 static double median(double *values, int n) {

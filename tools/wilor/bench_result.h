@@ -31,7 +31,7 @@ void wilor_cli_bench_take(wilor_cli_bench_run *run, wilor_cli_bench_names *names
 
 /* Rounded to 1e-3. */
 json_t *wilor_cli_bench_number(double value);
-/* Sets min_ms, median_ms and p90_ms of n values, n >= 1, which are sorted. */
+/* Sets min_ms, median_ms, p90_ms and, from 100 on, p99_ms of n values, n >= 1, which are sorted. */
 void wilor_cli_bench_quantiles(json_t *object, double *values, int n);
 /* {NAME: {min_ms, median_ms, p90_ms, busy, wait_ms, "phases": {…}}, …}. busy: the threads' share of work in a
  * stage's time, wait_ms: what is left of it, a thread; medians. sorted: n numbers of scratch. */

@@ -82,6 +82,8 @@ static void print_times(const json_t *one) {
     printf("  %s, ", text(one, "dtype"));
     if (json_object_get(one, "hands"))
         printf("%d hand%s, ", (int)value(one, "hands"), plural(value(one, "hands")));
+    if (json_object_get(one, "p99_ms"))
+        printf("99 %% %.3f ms, ", value(one, "p99_ms"));
     printf("%d run%s, %.0f MB at most\n", (int)value(one, "n"), plural(value(one, "n")),
            value(one, "rss_mb"));
     if (json_object_get(one, "gflops"))

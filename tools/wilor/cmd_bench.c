@@ -6,6 +6,7 @@
  *           detector makes of noise: those of the pipeline's `find`
  * load      opening model and detector, the model's first pass and one more. The files are in the
  *           system's cache after the first time; with --cold they never are
+ * live      from a frame's arrival, thirty a second, to its event: the engine of `wilor live`, hands tracked
  * peak      no wilor at all: what the processor and its memory can do (bench/probe)
  * kernels   wilor_kernel_measure, each kernel with one thread and with all
  *
@@ -17,6 +18,7 @@
 
 #include "bench_env.h"
 #include "bench_kernels.h"
+#include "bench_live.h"
 #include "bench_options.h"
 #include "bench_peak.h"
 #include "bench_result.h"
@@ -43,6 +45,7 @@ typedef struct bench {
     wilor_model *model;
     wilor_detector *detector;
     wilor_pipeline *pipeline;
+    wilor_cli_bench_live *live;
     wilor_picture picture;
     uint8_t *pixels;
     float *crops;
@@ -123,6 +126,21 @@ static wilor_status run_route(bench *b, wilor_cli_bench_run *t, wilor_error *err
     if (st == WILOR_OK)
         wilor_cli_bench_take(t, &b->names, session, 3);
     return st;
+}
+
+static wilor_status run_live(bench *b, wilor_cli_bench_run *t, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    if (!b->live) {
+        wilor_cli_bench_live_options o = {.model = b->model,
+                                          .detector = b->detector,
+                                          .threads = b->threads,
+                                          .hands = b->o.hands,
+                                          .imgsz = b->o.imgsz,
+                                          .find = find_boxes,
+                                          .find_user = b};
+        st = wilor_cli_bench_live_open(&b->live, &o, err);
+    }
+    return st == WILOR_OK ? wilor_cli_bench_live_run(b->live, &b->picture, t, err) : st;
 }
 
 /* ---------------------------------------------------------------- opening */
@@ -253,6 +271,12 @@ static const subject g_subjects[] = {
      WARM_RUNS,
      1,
      {"letterbox", "network", "suppression", "crop", "backbone", "hand"}},
+    {"live",
+     WILOR_CLI_BENCH_LIVE,
+     run_live,
+     WARM_RUNS,
+     1,
+     {"wait", "detect", "crop", "pose", "post"}},
 };
 
 /* Noise over a slope: some work for every stage. The same bytes everywhere. */
@@ -276,9 +300,10 @@ static bool make_inputs(bench *b) {
 }
 
 static wilor_status open_all(bench *b, wilor_error *err) {
-    const unsigned model = WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_ROUTE | WILOR_CLI_BENCH_LOAD;
-    const unsigned detector =
-        WILOR_CLI_BENCH_DETECTOR | WILOR_CLI_BENCH_ROUTE | WILOR_CLI_BENCH_LOAD;
+    const unsigned model = WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_ROUTE |
+                           WILOR_CLI_BENCH_LOAD | WILOR_CLI_BENCH_LIVE;
+    const unsigned detector = WILOR_CLI_BENCH_DETECTOR | WILOR_CLI_BENCH_ROUTE |
+                              WILOR_CLI_BENCH_LOAD | WILOR_CLI_BENCH_LIVE;
     wilor_status st = WILOR_OK;
     b->threads = b->o.threads ? b->o.threads : wilor_threads_default();
     if (b->o.what & model)
@@ -522,6 +547,7 @@ int wilor_cli_bench(int argc, char **argv) {
         status = WILOR_CLI_INTERRUPTED;
     else if (st != WILOR_OK)
         wilor_cli_report_error(&b.report, "%s", err.text);
+    wilor_cli_bench_live_free(&b.live);
     wilor_pipeline_free(&b.pipeline);
     wilor_detector_free(&b.detector);
     wilor_model_free(&b.model);

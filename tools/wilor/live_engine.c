@@ -418,6 +418,8 @@ static wilor_status open_parts(wilor_cli_engine *e, wilor_error *err) {
     po.batch = e->max_hands < BATCH ? e->max_hands : BATCH;
     po.threads = e->o.threads;
     po.compat = e->o.compat;
+    po.find = e->o.find;
+    po.find_user = e->o.find_user;
     to.max_hands = e->max_hands;
     to.detect_every = e->o.detect_every;
     to.smooth = e->o.track ? e->o.smooth : 0;

@@ -49,6 +49,9 @@ typedef struct wilor_cli_engine_options {
     const wilor_cli_predict_options *options;
     const float *betas; /* NULL, or 10 numbers, with options */
     wilor_predict_options predict;
+    /* NULL, or used instead of the detector. */
+    wilor_find_fn find;
+    void *find_user;
     /* NULL, or told on the worker's thread why a frame has no event. */
     void (*failed)(void *user, const wilor_cli_frame *frame, const wilor_error *err);
     void *failed_user;
