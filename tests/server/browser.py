@@ -43,7 +43,7 @@ class Browser:
         page = next(p for p in pages if p["type"] == "page")
         self.socket = await websockets.connect(page["webSocketDebuggerUrl"], max_size=None)
         self.reader = asyncio.ensure_future(self.read())
-        for domain in ("Page", "Runtime", "Log", "Network", "DOM"):
+        for domain in ("Page", "Runtime", "Log", "DOM"): # not Network: it repeats every message
             await self.send(domain + ".enable")
 
     async def read(self):

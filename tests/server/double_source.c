@@ -1,12 +1,12 @@
-/* A stand-in for sources of video: whatever its name, 640 × 480 at 30 frames a second, the picture of
- * WILOR_DOUBLE_PICTURE or a grey ramp. */
+/* A stand-in for sources of video: whatever its name, 640 × 480 at WILOR_DOUBLE_RATE (30) frames a second,
+ * the picture of WILOR_DOUBLE_PICTURE or a grey ramp. */
 #include "live_source.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
-enum { WIDTH = 640, HEIGHT = 480, RATE = 30 };
+enum { WIDTH = 640, HEIGHT = 480, RATE = 30, RATE_MOST = 1000 };
 
 static int g_video;
 
@@ -44,6 +44,8 @@ wilor_status wilor_cli_live_source_run(wilor_cli_live_source *s, wilor_video **v
                                        wilor_error *err) {
     wilor_image image = {0};
     wilor_status st = WILOR_OK;
+    const char *text = getenv("WILOR_DOUBLE_RATE");
+    int rate = text && atoi(text) > 0 && atoi(text) <= RATE_MOST ? atoi(text) : RATE;
     fill(&image);
     s->status(s->user, "opened", s->o->source);
     int64_t next = now();
@@ -53,7 +55,7 @@ wilor_status wilor_cli_live_source_run(wilor_cli_live_source *s, wilor_video **v
                                  .arrival = now(),
                                  .number = number};
         st = wilor_cli_engine_give(s->engine, &frame, err);
-        next += 1000000000 / RATE;
+        next += 1000000000 / rate;
         struct timespec until = {next / 1000000000, next % 1000000000};
         clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
     }

@@ -31,8 +31,9 @@ DEMO = os.environ["SERVER_DEMO"]
 SLOW = float(os.environ.get("SERVER_SLOW", "1"))  # sanitizers: times as long
 count = failures = 0
 
-shutil.rmtree(SCRATCH, ignore_errors=True)
-os.makedirs(SCRATCH)
+if "healthy" not in sys.argv:
+    shutil.rmtree(SCRATCH, ignore_errors=True)
+    os.makedirs(SCRATCH)
 
 
 def check(what, ok, seen=""):
@@ -60,14 +61,14 @@ def scratch(name, text=None, mode=0o600):
 
 
 class Server:
-    """The program, on a port of its own choice."""
+    """The program, on a port of its own choice unless one is given."""
 
-    def __init__(self, *options, ready=True, env=None, pace="0"):
+    def __init__(self, *options, ready=True, env=None, pace="0", port=0):
         model = ["--weights", "random:demo", "--mano", os.environ["SERVER_HAND"], "--detector", "random:micro"]
         self.errors = open(scratch(f"stderr-{time.monotonic_ns()}"), "w+")
         environment = dict(os.environ, XDG_CACHE_HOME=scratch("cache"), HF_HUB_OFFLINE="1", WILOR_DOUBLE_MS=pace,
                            **(env or {}))
-        self.process = subprocess.Popen([*shlex.split(os.environ["SERVER"]), "--port", "0", *model, *options],
+        self.process = subprocess.Popen([*shlex.split(os.environ["SERVER"]), "--port", str(port), *model, *options],
                                         stderr=self.errors, env=environment)
         self.tls = "--tls-cert" in options
         self.port = self.wait_for(r"wilor: https?://\S+?:(\d+)/")

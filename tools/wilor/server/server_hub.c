@@ -121,6 +121,93 @@ void wilor_server_still_drop(wilor_server *s, wilor_server_still *still) {
     }
 }
 
+/* ---------------------------------------------------------------- messages out */
+
+static bool reserve(wilor_server *s, size_t size) {
+    if (LWS_PRE + size <= s->scratch_room)
+        return true;
+    uint8_t *grown = realloc(s->scratch, LWS_PRE + size);
+    if (!grown)
+        return false;
+    s->scratch = grown;
+    s->scratch_room = LWS_PRE + size;
+    return true;
+}
+
+typedef struct part {
+    const void *bytes;
+    size_t size;
+} part;
+
+/* Parts, one behind the other, as one message of the client's kind. */
+static int write_parts(wilor_server *s, wilor_server_client *c, const part *parts, int count,
+                       bool binary) {
+    size_t size = 0;
+    for (int i = 0; i < count; i++)
+        size += parts[i].size;
+    if (!reserve(s, size))
+        return -1;
+    uint8_t *at = s->scratch + LWS_PRE;
+    for (int i = 0; i < count; i++) {
+        memcpy(at, parts[i].bytes, parts[i].size);
+        at += parts[i].size;
+    }
+    enum lws_write_protocol how = c->kind == WILOR_SERVER_SSE || c->kind == WILOR_SERVER_MJPEG
+                                      ? LWS_WRITE_HTTP
+                                  : binary ? LWS_WRITE_BINARY
+                                           : LWS_WRITE_TEXT;
+    return lws_write(c->wsi, s->scratch + LWS_PRE, size, how) < 0 ? -1 : 0;
+}
+
+/* A JSON text as a WebSocket's message or as an event of SSE. */
+static int write_text(wilor_server *s, wilor_server_client *c, const char *text, size_t size) {
+    bool sse = c->kind == WILOR_SERVER_SSE;
+    part parts[] = {{"data: ", sse ? 6 : 0}, {text, size}, {"\n\n", sse ? 2 : 0}};
+    return write_parts(s, c, parts, 3, false);
+}
+
+static int write_json_note(wilor_server *s, wilor_server_client *c,
+                           const wilor_server_note *note, unsigned dropped) {
+    char digits[16];
+    bool sse = c->kind == WILOR_SERVER_SSE;
+    int n = snprintf(digits, sizeof digits, "%u", dropped);
+    part parts[] = {{"data: ", sse ? 6 : 0},
+                    {note->json.text, note->dropped_at},
+                    {digits, (size_t)n},
+                    {note->json.text + note->dropped_end, note->json.used - note->dropped_end},
+                    {"\n\n", sse ? 2 : 0}};
+    return write_parts(s, c, parts, 5, false);
+}
+
+static int write_record_note(wilor_server *s, wilor_server_client *c,
+                             const wilor_server_note *note, unsigned dropped) {
+    enum { DROPPED_AT = 76 }; /* docs/events.md */
+
+    uint8_t little[4];
+    for (int i = 0; i < 4; i++)
+        little[i] = (uint8_t)(dropped >> 8 * i);
+    part parts[] = {{note->record, DROPPED_AT},
+                    {little, sizeof little},
+                    {note->record + DROPPED_AT + 4, note->record_size - DROPPED_AT - 4}};
+    return write_parts(s, c, parts, 3, true);
+}
+
+static int write_note(wilor_server *s, wilor_server_client *c) {
+    wilor_server_note *note = c->note;
+    /* What was dropped before it came is nothing to a client, unless its own frames were. */
+    bool counts = c->any || note->giver == c->id;
+    unsigned dropped = c->dropped + (counts ? note->dropped : 0);
+    c->note = NULL;
+    c->dropped = 0;
+    c->any = true;
+    int rc = c->kind == WILOR_SERVER_RECORD ? write_record_note(s, c, note, dropped)
+                                            : write_json_note(s, c, note, dropped);
+    wilor_server_note_drop(s, note);
+    return rc;
+}
+
+/* ---------------------------------------------------------------- events to clients */
+
 /* A client that pushes frames gets the answers to its own ones; all others get everything. */
 static bool wants(const wilor_server_client *c, const wilor_server_note *note, int64_t now) {
     enum { SILENT_SECONDS = 2 };
@@ -132,7 +219,17 @@ static bool wants(const wilor_server_client *c, const wilor_server_note *note, i
     return reader && (!pushes || note->giver == c->id);
 }
 
+/* When this thread was held up, several events come at once. A client whose socket takes them gets them all:
+ * that was not its fault. */
+static void write_early(wilor_server *s, wilor_server_client *c) {
+    if (c->greeted && !c->word && !c->farewell && !lws_send_pipe_choked(c->wsi) &&
+        write_note(s, c) != 0)
+        wilor_server_client_kill(c);
+}
+
 static void give_note(wilor_server *s, wilor_server_client *c, wilor_server_note *note) {
+    if (c->note)
+        write_early(s, c);
     if (c->note) {
         c->dropped += 1 + c->note->dropped;
         wilor_server_note_drop(s, c->note);
@@ -252,90 +349,7 @@ void wilor_server_hub_take(wilor_server *s) {
         leave(s);
 }
 
-/* ---------------------------------------------------------------- messages out */
-
-static bool reserve(wilor_server *s, size_t size) {
-    if (LWS_PRE + size <= s->scratch_room)
-        return true;
-    uint8_t *grown = realloc(s->scratch, LWS_PRE + size);
-    if (!grown)
-        return false;
-    s->scratch = grown;
-    s->scratch_room = LWS_PRE + size;
-    return true;
-}
-
-typedef struct part {
-    const void *bytes;
-    size_t size;
-} part;
-
-/* Parts, one behind the other, as one message of the client's kind. */
-static int write_parts(wilor_server *s, wilor_server_client *c, const part *parts, int count,
-                       bool binary) {
-    size_t size = 0;
-    for (int i = 0; i < count; i++)
-        size += parts[i].size;
-    if (!reserve(s, size))
-        return -1;
-    uint8_t *at = s->scratch + LWS_PRE;
-    for (int i = 0; i < count; i++) {
-        memcpy(at, parts[i].bytes, parts[i].size);
-        at += parts[i].size;
-    }
-    enum lws_write_protocol how = c->kind == WILOR_SERVER_SSE || c->kind == WILOR_SERVER_MJPEG
-                                      ? LWS_WRITE_HTTP
-                                  : binary ? LWS_WRITE_BINARY
-                                           : LWS_WRITE_TEXT;
-    return lws_write(c->wsi, s->scratch + LWS_PRE, size, how) < 0 ? -1 : 0;
-}
-
-/* A JSON text as a WebSocket's message or as an event of SSE. */
-static int write_text(wilor_server *s, wilor_server_client *c, const char *text, size_t size) {
-    bool sse = c->kind == WILOR_SERVER_SSE;
-    part parts[] = {{"data: ", sse ? 6 : 0}, {text, size}, {"\n\n", sse ? 2 : 0}};
-    return write_parts(s, c, parts, 3, false);
-}
-
-static int write_json_note(wilor_server *s, wilor_server_client *c,
-                           const wilor_server_note *note, unsigned dropped) {
-    char digits[16];
-    bool sse = c->kind == WILOR_SERVER_SSE;
-    int n = snprintf(digits, sizeof digits, "%u", dropped);
-    part parts[] = {{"data: ", sse ? 6 : 0},
-                    {note->json.text, note->dropped_at},
-                    {digits, (size_t)n},
-                    {note->json.text + note->dropped_end, note->json.used - note->dropped_end},
-                    {"\n\n", sse ? 2 : 0}};
-    return write_parts(s, c, parts, 5, false);
-}
-
-static int write_record_note(wilor_server *s, wilor_server_client *c,
-                             const wilor_server_note *note, unsigned dropped) {
-    enum { DROPPED_AT = 76 }; /* docs/events.md */
-
-    uint8_t little[4];
-    for (int i = 0; i < 4; i++)
-        little[i] = (uint8_t)(dropped >> 8 * i);
-    part parts[] = {{note->record, DROPPED_AT},
-                    {little, sizeof little},
-                    {note->record + DROPPED_AT + 4, note->record_size - DROPPED_AT - 4}};
-    return write_parts(s, c, parts, 3, true);
-}
-
-static int write_note(wilor_server *s, wilor_server_client *c) {
-    wilor_server_note *note = c->note;
-    /* What was dropped before it came is nothing to a client, unless its own frames were. */
-    bool counts = c->any || note->giver == c->id;
-    unsigned dropped = c->dropped + (counts ? note->dropped : 0);
-    c->note = NULL;
-    c->dropped = 0;
-    c->any = true;
-    int rc = c->kind == WILOR_SERVER_RECORD ? write_record_note(s, c, note, dropped)
-                                            : write_json_note(s, c, note, dropped);
-    wilor_server_note_drop(s, note);
-    return rc;
-}
+/* ---------------------------------------------------------------- other messages */
 
 static int write_hello(wilor_server *s, wilor_server_client *c) {
     wilor_cli_buffer b = {0};
