@@ -114,7 +114,7 @@ wilor_status wilor_server_words_add(wilor_server_words *w, const char *pair, wil
         if (!read_flag(value, &yes))
             return wilor_cli_fail(err, WILOR_ERR_ARG, "%s=%s: it should be true or false",
                                   k->name, wilor_cli_quote(&q, value));
-        return yes ? add(w, k->name, NULL, err) : WILOR_OK;
+        return add(w, k->name, yes ? NULL : "off", err);
     }
     if (!value || !*value)
         return wilor_cli_fail(err, WILOR_ERR_ARG, "%s has no value", k->name);
@@ -339,7 +339,8 @@ wilor_status wilor_server_ask_finish(wilor_server_ask *ask, const wilor_server_w
         if (!replaced(&ask->words, own->word[i]))
             argv[argc++] = own->word[i];
     for (int i = 0; i < ask->words.count; i++)
-        argv[argc++] = ask->words.word[i];
+        if (!of_word(ask->words.word[i])->flag || !strchr(ask->words.word[i], '='))
+            argv[argc++] = ask->words.word[i]; /* not a flag that is off */
     argv[argc++] = picture;
     wilor_status st = wilor_cli_predict_options_parse(&ask->options, argc, argv, err);
     if (st != WILOR_OK)
