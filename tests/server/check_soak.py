@@ -35,6 +35,7 @@ async def read_all(name, url, formats, seen):
                     seen.append((e["seq"], e["dropped"]))
                 if e["type"] == "bye":
                     seen.append("bye")
+    print(f"# {name}: closed with {ws.close_code} {ws.close_reason}", file=sys.stderr)
 
 
 def healthy(url):
@@ -49,7 +50,7 @@ def healthy(url):
     for name, all_of in seen.items():
         got = [x for x in all_of if x != "bye"]
         out[name] = {"events": len(got), "dropped": sum(d for _, d in got), "bye": "bye" in all_of,
-                     "gaps": sum(b[0] - a[0] != 1 for a, b in zip(got, got[1:]))}
+                     "gaps": sum(b[0] - a[0] != 1 for a, b in zip(got, got[1:])), "last": got[-1][0] if got else 0}
     print(json.dumps(out))
 
 
@@ -179,7 +180,8 @@ def a_round(s, seed, clients):
 
 
 def soak():
-    with Server("cam", "--max-body", "1M") as s:
+    # Under a sanitizer the stand-in would drop frames itself, with which the server has nothing to do.
+    with Server("cam", "--max-body", "1M", env={"WILOR_DOUBLE_RATE": "30" if SLOW == 1 else "8"}) as s:
         reader = subprocess.Popen([sys.executable, "-B", __file__, "healthy", s.ws], stdout=subprocess.PIPE, text=True)
         time.sleep(2)
         files, total, memory = s.files(), 0, []
@@ -197,12 +199,15 @@ def soak():
         check("all their sockets are closed", s.files() <= files, (files, s.files()))
         check("it answers as before", s.get("/health").status_code == 200 and s.post("/predict", demo()).status_code in (200, 413))
         check("it said nothing about them", len(s.said().splitlines()) < 6, s.said())
+        metrics = s.get("/metrics").text
+        by_engine = int(metrics.split("\nwilor_dropped_total ")[1].split()[0])
         rc = s.stop()
         check("SIGTERM: exit 0", rc == 0, rc)
+        print(f"# frames that the engine dropped itself: {by_engine}")
         told = json.loads(reader.communicate(timeout=30)[0])
         print(f"# healthy readers: {told}")
         for name, t in told.items():
-            check(f"the healthy reader of {name} missed nothing", t["events"] > 200 and t["dropped"] == 0 and t["gaps"] == 0, t)
+            check(f"the healthy reader of {name} missed nothing", t["events"] > 200 and t["dropped"] <= by_engine and t["gaps"] == 0, t)
             check(f"and got its bye", t["bye"], t)
 
 

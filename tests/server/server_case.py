@@ -18,6 +18,7 @@ import struct
 import subprocess
 import sys
 import time
+import warnings
 
 try:
     import requests

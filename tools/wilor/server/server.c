@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LEAVE_SECONDS = 2 /* for the last words */ };
+enum { LEAVE_SECONDS = 3 /* for the last words */ };
 
 int64_t wilor_server_now(void) {
     struct timespec t;

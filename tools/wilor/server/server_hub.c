@@ -239,6 +239,16 @@ static void give_note(wilor_server *s, wilor_server_client *c, wilor_server_note
     wilor_server_client_write(c);
 }
 
+/* Events that this thread never saw are newer than one that still waits, which goes with them. */
+static void count_lost(wilor_server *s, wilor_server_client *c, unsigned lost) {
+    c->dropped += lost;
+    if (c->note) {
+        c->dropped += 1 + c->note->dropped;
+        wilor_server_note_drop(s, c->note);
+        c->note = NULL;
+    }
+}
+
 static void hand_out(wilor_server *s, wilor_server_note *note) {
     int64_t now = wilor_server_now();
     note->refs++;
@@ -339,7 +349,7 @@ void wilor_server_hub_take(wilor_server *s) {
     if (word)
         say_to_all(s, word);
     for (wilor_server_client *c = lost ? s->clients : NULL; c; c = c->next)
-        c->dropped += lost;
+        count_lost(s, c, lost);
     for (int i = 0; i < count; i++)
         hand_out(s, inbox[i]);
     if (still)
