@@ -533,5 +533,58 @@ def topic_stop():
               and set(seen) <= {200, 503} and len(seen) == 5, (rc, seen))
 
 
+# ---------------------------------------------------------------- with the engine itself
+
+async def real_frames(s):
+    picture = demo()
+    async with connect(s) as ws:
+        for i in range(3):
+            await ws.send(frame(10_000_000_000 + i * 33_000_000, picture))
+            while (e := (await events(ws, 1, seconds=60))[0])["clock"] != "client":
+                pass
+            check(f"a pushed frame, {i}", e["t_capture"] == 10_000_000 + i * 33_000 and e["frame"] == i
+                  and e["timing"]["total"] > 0, str(e)[:300])
+
+
+def topic_real():
+    """wilor itself: its own engine and sources, small weights by formula."""
+    os.environ["SERVER"] = os.environ["SERVER_WILOR"] + " serve"
+    folder = scratch("pictures")
+    os.makedirs(folder)
+    for i in range(3):
+        os.symlink(DEMO, os.path.join(folder, f"{i}.png"))
+    with Server(folder, "--loop", "--fps", "10", "--share-frames", "--include", "mano,xr26,gesture") as s:
+        query = "?bbox=333,178,623,298,right&bbox=17,202,307,322,left&include=vertices,mano,gesture,xr26"
+        e = s.post("/predict" + query, demo()).json()
+        check("POST /predict", [h["side"] for h in e["hands"]] == ["right", "left"]
+              and all(len(h["vertices"]) == 778 and len(h["xr26"]) == 26 for h in e["hands"]), str(e)[:300])
+        check("the hand is the one of wilor predict", same_as_predict(e["hands"]), str(e["hands"][0])[:300])
+        h = record(s.post("/predict" + query, demo(), headers={"Accept": "application/x-wilor-event"}).content)
+        check("as a record", h["hands"] == 2 and h["vertices"] == 778, h)
+
+        async def watch():
+            async with connect(s) as ws:
+                return await events(ws, 5, seconds=60)
+        got = asyncio.run(watch())
+        check("the source's events", [b["seq"] - a["seq"] for a, b in zip(got, got[1:])] == [1] * 4
+              and all(e["image"]["w"] == 640 for e in got), [e["seq"] for e in got])
+        metrics = s.get("/metrics").text
+        check("/metrics counts frames", int(metrics.split("\nwilor_frames_total ")[1].split()[0]) >= 5)
+        with s.get("/frames.mjpeg", stream=True) as r:
+            check("/frames.mjpeg", b"image/jpeg" in next(r.iter_content(200)))
+        rc = s.stop()
+        check("SIGTERM: exit 0", rc == 0, s.said())
+    with Server() as s:
+        asyncio.run(real_frames(s))
+
+
+def same_as_predict(hands):
+    out = subprocess.run([os.environ["SERVER_WILOR"], "predict", DEMO, "--weights", "random:demo", "--mano",
+                          os.environ["SERVER_HAND"], "--bbox", "333,178,623,298,right", "--bbox", "17,202,307,322,left"],
+                         capture_output=True, text=True, timeout=60)
+    told = json.loads(out.stdout)["hands"]
+    return all(a[key] == b[key] for a, b in zip(hands, told) for key in ("kp3d", "kp2d", "cam_t", "pred_cam", "wrist"))
+
+
 globals()["topic_" + sys.argv[1]]()
 finish()
