@@ -178,7 +178,8 @@ async def foreign(b):
 
 
 async def shots(b, folder):
-    with Server("cam", "--share-frames", "--include", "det,vertices,gesture", env={"WILOR_DOUBLE_PICTURE": DEMO}) as s:
+    with Server("cam", "--share-frames", "--include", "det,vertices,gesture",
+                env={"WILOR_DOUBLE_PICTURE": DEMO, "WILOR_DOUBLE_RATE": "10"}) as s:
         for name, width, height, scheme, scale in (("light", 1280, 800, "light", 1), ("dark", 1280, 800, "dark", 1),
                                                    ("phone", 390, 844, "light", 2)):
             await b.size(width, height, name == "phone", scale)
