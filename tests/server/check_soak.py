@@ -250,6 +250,60 @@ def slowloris():
         check("after more connections than it takes it is there", s.get("/health").status_code == 200)
 
 
+async def ask_often(s, seconds):
+    """Pings all the time: how the connection ended, and how many were answered."""
+    answered = 0
+    async with websockets.connect(s.ws, subprotocols=["wilor.v1.json"], max_size=None, ping_interval=None) as ws:
+        reading = asyncio.ensure_future(read_until_closed(ws))
+        end = time.monotonic() + seconds
+        while time.monotonic() < end and not ws.closed:
+            try:
+                await asyncio.wait_for(await ws.ping(), 15 * SLOW)
+            except (asyncio.TimeoutError, websockets.ConnectionClosed):
+                break
+            answered += 1
+        alive = not ws.closed
+    await reading
+    return alive, answered
+
+
+async def read_until_closed(ws):
+    try:
+        async for _ in ws:
+            pass
+    except websockets.ConnectionClosed:
+        pass
+
+
+def pings():
+    """45 s: the answers to a client's pings are its own, beside the server's questions; who answers none is dropped."""
+    with Server("cam", env={"WILOR_DOUBLE_RATE": "10"}) as s:
+        dead, began, data = open_to(s), time.monotonic(), []
+        dead.sendall(HEAD.encode())
+        dead.settimeout(60 * SLOW)
+
+        def listen():
+            try:
+                while part := dead.recv(1 << 16):
+                    data.append(part)
+            except ConnectionResetError:
+                pass
+            except TimeoutError:
+                return
+            data.append("ended")
+        listening = threading.Thread(target=listen)
+        listening.start()
+        quiet = subprocess.Popen([sys.executable, "-B", __file__, "healthy", s.ws], stdout=subprocess.PIPE, text=True)
+        alive, answered = asyncio.run(ask_often(s, 45))
+        check("a client that asks all the time gets its answers", alive and answered > 100, (alive, answered))
+        listening.join()
+        ended, asked = data[-1] == "ended", b"\x89\x05wilor" in b"".join(x for x in data if x != "ended")
+        check("one that answers nothing was asked, and dropped", asked and ended, (asked, ended, time.monotonic() - began))
+        s.stop()
+        told = json.loads(quiet.communicate(timeout=30)[0])
+        check("those who answer stay", all(t["bye"] for t in told.values()), told)
+
+
 if sys.argv[1] == "healthy":
     healthy(sys.argv[2])
 else:

@@ -101,6 +101,11 @@ void wilor_server_client_write(wilor_server_client *c) {
     lws_callback_on_writable(c->wsi);
 }
 
+void wilor_server_client_heard(wilor_server_client *c) {
+    c->heard = wilor_server_now();
+    c->asked = false;
+}
+
 void wilor_server_client_kill(wilor_server_client *c) {
     lws_set_timeout(c->wsi, PENDING_TIMEOUT_CLOSE_SEND, LWS_TO_KILL_ASYNC);
 }

@@ -404,12 +404,21 @@ static int write_bye(wilor_server *s, wilor_server_client *c) {
     return -1;
 }
 
+static int write_ping(wilor_server_client *c) {
+    unsigned char text[LWS_PRE + 5] = {0};
+    c->ping = false;
+    memcpy(text + LWS_PRE, "wilor", 5); /* of an answer without content nobody would be told */
+    return lws_write(c->wsi, text + LWS_PRE, 5, LWS_WRITE_PING) < 0 ? -1 : 0;
+}
+
 /* One message; the others follow when the socket takes more. */
 int wilor_server_hub_write(wilor_server *s, wilor_server_client *c) {
     int rc = 0;
     if (c->farewell)
         return write_bye(s, c);
-    if (!c->greeted && c->kind != WILOR_SERVER_MJPEG) {
+    if (c->ping)
+        rc = write_ping(c);
+    else if (!c->greeted && c->kind != WILOR_SERVER_MJPEG) {
         rc = write_hello(s, c);
         c->greeted = true;
     } else if (c->word) {
@@ -421,7 +430,7 @@ int wilor_server_hub_write(wilor_server *s, wilor_server_client *c) {
     } else if (c->still) {
         rc = write_still(s, c);
     }
-    if (rc == 0 && (c->word || c->note || c->still))
+    if (rc == 0 && (c->ping || c->word || c->note || c->still))
         wilor_server_client_write(c);
     return rc;
 }

@@ -98,6 +98,8 @@ typedef struct wilor_server_client {
     wilor_server_note *note; /* the newest event that it has not got */
     wilor_server_still *still;
     bool greeted, farewell;
+    int64_t heard;    /* a WebSocket's last sign of life */
+    bool asked, ping; /* for another one; the question is still to be sent */
     bool any;         /* it has got an event */
     unsigned dropped; /* frames since the last event that it got */
     char *word;       /* a status or an error to be sent; on the heap */
@@ -176,6 +178,7 @@ bool wilor_server_client_stream(wilor_server *s, wilor_server_client *c,
                                 wilor_server_kind kind);
 void wilor_server_client_request_end(wilor_server *s, wilor_server_client *c);
 void wilor_server_client_write(wilor_server_client *c);
+void wilor_server_client_heard(wilor_server_client *c);
 void wilor_server_client_kill(wilor_server_client *c);
 /* Append to the body. False: no memory, or all clients together hold too much. */
 bool wilor_server_body_add(wilor_server *s, wilor_server_client *c, const void *data,

@@ -17,8 +17,9 @@ enum {
     HANGUP_SECONDS = 40
 };
 
-static const lws_retry_bo_t g_idle = {.secs_since_valid_ping = PING_SECONDS,
-                                      .secs_since_valid_hangup = HANGUP_SECONDS};
+/* libwebsockets' own pings are off: those of 4.1.6 are empty, whose answers it does not notice, and are written over
+ * the answer to a client's ping that is still to be sent. */
+static const lws_retry_bo_t g_no_pings = {.secs_since_valid_ping = 0};
 
 /* The last line that libwebsockets wrote while it started: the reason when it could not. */
 static char g_last[256];
@@ -124,7 +125,7 @@ static void fill_info(wilor_server *s, const place *p, struct lws_context_creati
     info->max_http_header_pool2 = WILOR_SERVER_CLIENTS_MOST;
     info->fd_limit_per_thread = WILOR_SERVER_CLIENTS_MOST + 64;
     info->pt_serv_buf_size = 65536;
-    info->retry_and_idle_policy = &g_idle;
+    info->retry_and_idle_policy = &g_no_pings;
     info->alpn = "http/1.1";
     if (s->o.cert) {
         info->options |= LWS_SERVER_OPTION_DO_SSL_GLOBAL_INIT;
@@ -164,6 +165,18 @@ wilor_status wilor_server_listen(wilor_server *s, wilor_error *err) {
 
 /* ---------------------------------------------------------------- time */
 
+/* A silent WebSocket is asked whether it lives. False: it was asked and has not answered. */
+static bool ask_alive(wilor_server_client *c, int64_t now) {
+    int64_t silent = now - c->heard;
+    if (c->kind != WILOR_SERVER_JSON && c->kind != WILOR_SERVER_RECORD)
+        return true;
+    if (silent > PING_SECONDS * WILOR_SERVER_SECOND && !c->asked) {
+        c->asked = c->ping = true;
+        wilor_server_client_write(c);
+    }
+    return silent <= HANGUP_SECONDS * WILOR_SERVER_SECOND;
+}
+
 /* Once a second: who has been too slow with a request, or has not taken anything for long. */
 void wilor_server_sweep(lws_sorted_usec_list_t *sul) {
     wilor_server *s = lws_container_of(sul, wilor_server, sweep);
@@ -171,7 +184,7 @@ void wilor_server_sweep(lws_sorted_usec_list_t *sul) {
     for (wilor_server_client *c = s->clients; c; c = c->next) {
         bool late = c->deadline && now > c->deadline;
         bool stalled = c->waiting && now - c->waiting > STALL_SECONDS * WILOR_SERVER_SECOND;
-        if (late || stalled)
+        if (late || stalled || !ask_alive(c, now))
             wilor_server_client_kill(c);
     }
     lws_sul_schedule(s->context, 0, sul, wilor_server_sweep, LWS_US_PER_SEC);
@@ -202,6 +215,7 @@ static int established(wilor_server *s, struct lws *wsi, wilor_server_client *c)
     wilor_server_client_request_end(s, c);
     if (!wilor_server_client_stream(s, c, record ? WILOR_SERVER_RECORD : WILOR_SERVER_JSON))
         return -1;
+    wilor_server_client_heard(c);
     wilor_server_client_write(c);
     return 0;
 }
@@ -219,7 +233,11 @@ static int with_client(wilor_server *s, struct lws *wsi, wilor_server_client *c,
         return wilor_server_request_whole(s, c);
     case LWS_CALLBACK_ESTABLISHED:
         return established(s, wsi, c);
+    case LWS_CALLBACK_RECEIVE_PONG:
+        wilor_server_client_heard(c);
+        return 0;
     case LWS_CALLBACK_RECEIVE:
+        wilor_server_client_heard(c);
         return wilor_server_receive(s, c, in, size);
     case LWS_CALLBACK_HTTP_WRITEABLE:
     case LWS_CALLBACK_SERVER_WRITEABLE:
