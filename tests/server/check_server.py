@@ -337,6 +337,10 @@ def topic_guard():
         own = {"Origin": s.url}
         for path in ("/", "/info", "/events", "/metrics", "/faces", "/health"):
             check(f"{path}: a foreign origin is refused", is_problem(s.get(path, headers=evil), 403))
+        for site, path, status in (("cross-site", "/metrics", 403), ("same-site", "/faces", 403), ("cross-site", "/", 200),
+                                   ("same-origin", "/faces", 200), ("none", "/info", 200), ("x" * 99, "/info", 403)):
+            r = s.get(path, headers={"Sec-Fetch-Site": site})
+            check(f"{path} from {site[:12]}: {status}", r.status_code == status, r.text[:200])
         check("POST /predict: likewise", is_problem(s.post("/predict", demo(), headers=evil), 403))
         check("origin null", is_problem(s.get("/info", headers={"Origin": "null"}), 403))
         check("another port is another origin", is_problem(s.get("/info", headers={"Origin": "http://127.0.0.1:1"}), 403))

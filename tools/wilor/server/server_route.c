@@ -41,9 +41,19 @@ static void cut_parameters(char *text) {
     text[n] = 0;
 }
 
+/* Pictures and scripts that a foreign page embeds are asked for without an Origin, but browsers say where the
+ * request comes from. Following a link to the page is fine. */
+static bool is_embedded(struct lws *wsi, const char *path) {
+    char site[32];
+    if (!custom(wsi, "sec-fetch-site:", site, sizeof site))
+        return true;
+    return *site && strcmp(site, "same-origin") != 0 && strcmp(site, "none") != 0 &&
+           strcmp(path, "/") != 0;
+}
+
 /* Host and Origin. 0: fine; else the status, with what to say. */
 static int check_place(const wilor_server *s, struct lws *wsi, wilor_server_client *c,
-                       const char **why) {
+                       const char *path, const char **why) {
     char host[300], origin[256];
     if (!header(wsi, WSI_TOKEN_HOST, host, sizeof host) || !*host) {
         *why = "a request needs a header Host";
@@ -54,7 +64,8 @@ static int check_place(const wilor_server *s, struct lws *wsi, wilor_server_clie
         return 403;
     }
     if (!header(wsi, WSI_TOKEN_ORIGIN, origin, sizeof origin) ||
-        !wilor_server_origin_allowed(&s->o.guard, origin, host)) {
+        !wilor_server_origin_allowed(&s->o.guard, origin, host) ||
+        (!*origin && is_embedded(wsi, path))) {
         *why = "a page of this origin may not ask here; --cors can allow one";
         return 403;
     }
@@ -454,7 +465,7 @@ int wilor_server_request(wilor_server *s, struct lws *wsi, const char *path) {
     const char *why = "";
     wilor_server_client_request_end(s, c);
     c->deadline = wilor_server_now() + ANSWER_SECONDS * WILOR_SERVER_SECOND;
-    int status = check_place(s, wsi, c, &why);
+    int status = check_place(s, wsi, c, path, &why);
     if (status)
         return wilor_server_problem(s, c, status, 0, NULL, "%s", why);
     const route *r = find_route(path);
@@ -482,7 +493,7 @@ int wilor_server_upgrade(wilor_server *s, struct lws *wsi, const char *protocol)
     int length = 0;
     if (strcasecmp(protocol, "websocket") != 0)
         return REFUSE(400, 0, NULL, "of upgrades there is websocket only");
-    int status = check_place(s, wsi, c, &why);
+    int status = check_place(s, wsi, c, "/ws", &why);
     if (status)
         return REFUSE(status, 0, NULL, "%s", why);
     if (lws_http_get_uri_and_method(wsi, &path, &length) != LWSHUMETH_GET || !path ||
