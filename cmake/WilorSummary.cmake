@@ -2,4 +2,5 @@ message(STATUS "wilor ${PROJECT_VERSION}: ${CMAKE_C_COMPILER_ID} ${CMAKE_C_COMPI
 message(STATUS "  pictures: ${WILOR_IO_SUMMARY}")
 message(STATUS "  videos: ${WILOR_VIDEO_SUMMARY}")
 message(STATUS "  downloads: ${WILOR_HUB_SUMMARY}")
+message(STATUS "  server: ${WILOR_SERVER_SUMMARY}")
 message(STATUS "  program: ${WILOR_TOOLS}, tests: ${WILOR_TESTS}, benchmarks: ${WILOR_BENCH}, sanitizer: ${WILOR_SANITIZE}")

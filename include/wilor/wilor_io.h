@@ -49,6 +49,14 @@ WILOR_API wilor_status wilor_image_decode(wilor_image *out, const void *data, si
 WILOR_API wilor_status wilor_image_write(const wilor_picture *picture, const char *path,
                                          int quality, wilor_error *err);
 
+/* The same in memory. format: "png" or "jpeg".
+ *   out      *size bytes, to be freed with wilor_bytes_free; NULL on error
+ *   errors   ERR_ARG, ERR_LIMIT, ERR_NOMEM, ERR_UNSUPPORTED */
+WILOR_API wilor_status wilor_image_encode(uint8_t **out, size_t *size,
+                                          const wilor_picture *picture, const char *format,
+                                          int quality, wilor_error *err);
+WILOR_API void wilor_bytes_free(void *data); /* NULL is fine */
+
 /* Write bytes to a file in the same way: a temporary name in the same folder, then a rename. */
 WILOR_API wilor_status wilor_bytes_write(const void *data, size_t size, const char *path,
                                          wilor_error *err);

@@ -5,7 +5,7 @@ _wilor() {
     local words=
     COMPREPLY=()
     if [ "$COMP_CWORD" -eq 1 ]; then
-        mapfile -t COMPREPLY < <(compgen -W "predict info download cache convert verify bench help --help --version" -- "$cur")
+        mapfile -t COMPREPLY < <(compgen -W "predict live serve info download cache convert verify bench help --help --version" -- "$cur")
         return
     fi
     case $prev in

@@ -6,8 +6,8 @@ function __wilor_options
     $words[1] $words[2] --help 2>/dev/null | sed -n 's/^  \(-[-a-z]*\).*/\1/p'
 end
 
-complete -c wilor -n __fish_use_subcommand -f -a 'predict info download cache convert verify bench help --help --version'
-complete -c wilor -n '__fish_seen_subcommand_from bench' -f -a 'model detector route load peak kernels'
+complete -c wilor -n __fish_use_subcommand -f -a 'predict live serve info download cache convert verify bench help --help --version'
+complete -c wilor -n '__fish_seen_subcommand_from bench' -f -a 'model detector route live load peak kernels'
 complete -c wilor -n 'not __fish_use_subcommand; and string match -q -- "-*" (commandline -ct)' -a '(__wilor_options)'
 complete -c wilor -l side -x -a 'auto left right'
 complete -c wilor -l compat -x -a 'mini wilor mlx'

@@ -4,7 +4,7 @@
 _wilor() {
     local -a options
     if (( CURRENT == 2 )); then
-        compadd predict info download cache convert verify bench help --help --version
+        compadd predict live serve info download cache convert verify bench help --help --version
         return
     fi
     case $words[CURRENT-1] in

@@ -15,6 +15,26 @@
 #include <stdlib.h>
 #include <string.h>
 
+void wilor_out_file_open_memory(wilor_out_file *f) {
+    *f = (wilor_out_file){.fd = -1, .in_memory = true};
+}
+
+static wilor_status append(wilor_out_file *f, const void *data, size_t size, wilor_error *err) {
+    if (size > f->room - f->used) {
+        size_t room = f->room ? f->room : 16384;
+        while (room <= SIZE_MAX / 4 && size > room - f->used)
+            room *= 2;
+        uint8_t *grown = size <= room - f->used ? wilor_heap_resize(f->bytes, room, 1) : NULL;
+        if (!grown)
+            return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory to keep a picture in");
+        f->bytes = grown;
+        f->room = room;
+    }
+    memcpy(f->bytes + f->used, data, size);
+    f->used += size;
+    return WILOR_OK;
+}
+
 #if !defined(_WIN32)
 
 #include <fcntl.h>
@@ -78,7 +98,7 @@ wilor_status wilor_out_file_open(wilor_out_file *f, const char *path, wilor_erro
     wilor_status st = WILOR_OK;
     wilor_quoted q;
     struct stat info;
-    *f = (wilor_out_file){NULL, NULL, -1};
+    *f = (wilor_out_file){.fd = -1};
     WILOR_TRY(resolve(&f->target, path, err));
     bool exists = stat(f->target, &info) == 0;
     if (exists && S_ISDIR(info.st_mode))
@@ -106,6 +126,8 @@ wilor_status wilor_out_file_write(wilor_out_file *f, const void *data, size_t si
 
     enum { MOST = 1 << 30 };
 
+    if (f->in_memory)
+        return append(f, data, size, err);
     while (size) {
         ssize_t n = write(f->fd, at, size < MOST ? size : MOST);
         if (n < 0 && errno == EINTR)
@@ -142,7 +164,7 @@ void wilor_out_file_discard(wilor_out_file *f) {
         unlink(f->temporary);
     wilor_heap_free(f->temporary);
     wilor_heap_free(f->target);
-    *f = (wilor_out_file){NULL, NULL, -1};
+    *f = (wilor_out_file){.fd = -1};
 }
 
 #else
@@ -196,6 +218,8 @@ wilor_status wilor_out_file_write(wilor_out_file *f, const void *data, size_t si
 
     enum { MOST = 1 << 30 };
 
+    if (f->in_memory)
+        return append(f, data, size, err);
     while (size) {
         int n = _write(f->fd, at, (unsigned)(size < MOST ? size : MOST));
         if (n <= 0)
@@ -232,7 +256,7 @@ void wilor_out_file_discard(wilor_out_file *f) {
     wilor_heap_free(wide);
     wilor_heap_free(f->temporary);
     wilor_heap_free(f->target);
-    *f = (wilor_out_file){NULL, NULL, -1};
+    *f = (wilor_out_file){.fd = -1};
 }
 
 #endif

@@ -71,7 +71,7 @@ wilor_status wilor_image_write(const wilor_picture *picture, const char *path, i
                                wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_quoted q;
-    wilor_out_file file = {NULL, NULL, -1};
+    wilor_out_file file = {.fd = -1};
     if (!path)
         return wilor_error_set(err, WILOR_ERR_ARG, "wilor_image_write: path is NULL");
     bool png = ends_in(path, ".png");
@@ -92,10 +92,38 @@ done:
     return st;
 }
 
+wilor_status wilor_image_encode(uint8_t **out, size_t *size, const wilor_picture *picture,
+                                const char *format, int quality, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_out_file file;
+    wilor_out_file_open_memory(&file);
+    if (!out || !size || !format)
+        return wilor_error_set(err, WILOR_ERR_ARG,
+                               "wilor_image_encode: out, size or format is NULL");
+    *out = NULL;
+    *size = 0;
+    WILOR_TRY(wilor_picture_check(picture, err));
+    if (!strcmp(format, "png"))
+        WILOR_TRY(wilor_picture_png_encode(picture, &file, "picture", err));
+    else if (!strcmp(format, "jpeg"))
+        WILOR_TRY(wilor_picture_jpeg_encode(picture, quality, &file, "picture", err));
+    else
+        WILOR_FAIL(err, WILOR_ERR_UNSUPPORTED, "pictures are encoded as png or jpeg");
+    *out = file.bytes;
+    *size = file.used;
+    file.bytes = NULL;
+    wilor_error_clear(err);
+done:
+    wilor_heap_free(file.bytes);
+    return st;
+}
+
+void wilor_bytes_free(void *data) { wilor_heap_free(data); }
+
 wilor_status wilor_bytes_write(const void *data, size_t size, const char *path,
                                wilor_error *err) {
     wilor_status st = WILOR_OK;
-    wilor_out_file file = {NULL, NULL, -1};
+    wilor_out_file file = {.fd = -1};
     if (!path || (!data && size))
         return wilor_error_set(err, WILOR_ERR_ARG, "wilor_bytes_write: data or path is NULL");
     WILOR_TRY(wilor_out_file_open(&file, path, err));

@@ -21,7 +21,7 @@ is "no command" 2
 
 usage_error "did you mean predict" predikt
 usage_error "unknown command 'zzz'" zzz
-for c in live serve demo; do
+for c in demo; do
     usage_error "$c is not in this version" "$c"
 done
 

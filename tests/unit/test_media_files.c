@@ -197,6 +197,56 @@ static void test_jpeg_is_near(void **state) {
     assert_int_equal(files_in_folder(), 1);
 }
 
+/* In memory there are the same bytes as in the file. */
+static void test_encode(void **state) {
+    (void)state;
+    static const char *const formats[] = {"png", "jpeg"}, *const names[] = {"e.png", "e.jpg"};
+    uint8_t bytes[(W * 4 + 5) * H], *encoded = bytes, file[20000];
+    size_t size = 1;
+    wilor_error err;
+    wilor_picture p = fill(bytes, WILOR_BGR8, 3);
+    for (int i = 0; i < 2; i++) {
+        if (!strstr(wilor_io_formats(), formats[i]))
+            continue;
+        assert_int_equal(wilor_image_encode(&encoded, &size, &p, formats[i], 80, &err),
+                         WILOR_OK);
+        assert_int_equal(wilor_image_write(&p, in_folder(names[i]), 80, &err), WILOR_OK);
+        FILE *from = fopen(in_folder(names[i]), "rb");
+        assert_non_null(from);
+        assert_int_equal(fread(file, 1, sizeof file, from), size);
+        fclose(from);
+        assert_memory_equal(encoded, file, size);
+        wilor_bytes_free(encoded);
+    }
+    assert_int_equal(wilor_image_encode(&encoded, &size, &p, "gif", 80, NULL),
+                     WILOR_ERR_UNSUPPORTED);
+    assert_null(encoded);
+    assert_int_equal(size, 0);
+    assert_int_equal(wilor_image_encode(&encoded, &size, &p, NULL, 80, NULL), WILOR_ERR_ARG);
+    assert_int_equal(wilor_image_encode(&encoded, &size, NULL, "png", 80, NULL), WILOR_ERR_ARG);
+    wilor_bytes_free(NULL);
+}
+
+/* Allocation n fails, for n = 0, 1, 2 …: no memory or a whole picture. */
+static void test_encode_without_memory(void **state) {
+    (void)state;
+    static const char *const formats[] = {"png", "jpeg"};
+    uint8_t bytes[(W * 4 + 5) * H], *encoded;
+    size_t size;
+    wilor_picture p = fill(bytes, WILOR_RGB8, 3);
+    for (int i = 0; i < 2; i++) {
+        wilor_status st = strstr(wilor_io_formats(), formats[i]) ? WILOR_ERR_NOMEM : WILOR_OK;
+        for (int n = 0; n < 50 && st == WILOR_ERR_NOMEM; n++) {
+            wilor_heap_fail_at(n);
+            st = wilor_image_encode(&encoded, &size, &p, formats[i], 80, NULL);
+            wilor_heap_fail_at(-1);
+            assert_int_equal(encoded != NULL, st == WILOR_OK);
+            wilor_bytes_free(encoded);
+        }
+        assert_int_equal(st, WILOR_OK);
+    }
+}
+
 static void test_bad_arguments(void **state) {
     (void)state;
     uint8_t bytes[12] = {0};
@@ -288,6 +338,8 @@ int main(void) {
         cmocka_unit_test_setup_teardown(test_failures_leave_the_old_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_png_keeps_every_pixel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_jpeg_is_near, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_encode, setup, teardown),
+        cmocka_unit_test(test_encode_without_memory),
         cmocka_unit_test_setup_teardown(test_bad_arguments, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),
         cmocka_unit_test(test_exif_data),

@@ -13,6 +13,7 @@ enum {
 
 int wilor_cli_predict(int argc, char **argv);
 int wilor_cli_live(int argc, char **argv);
+int wilor_cli_serve(int argc, char **argv);
 int wilor_cli_info(int argc, char **argv);
 int wilor_cli_bench(int argc, char **argv);
 int wilor_cli_convert(int argc, char **argv);

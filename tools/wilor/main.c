@@ -24,7 +24,7 @@ static const command g_commands[] = {
     {"info", wilor_cli_info, "what a file of weights or hand data is"},
     {"bench", wilor_cli_bench, "how fast this machine is at it"},
     {"live", wilor_cli_live, "3D hands from a camera or a video, as they come"},
-    {"serve", NULL, ""},
+    {"serve", wilor_cli_serve, "3D hands for other programs and browsers, with a page"},
     {"download", wilor_cli_download,
      "weights from a model hub, into the cache that Python shares"},
     {"cache", wilor_cli_cache, "what lies in the caches, and cleaning them"},
