@@ -25,7 +25,7 @@ _wilor() {
         ;;
     esac
     if [ -z "$words" ] && [ "$command" = bench ] && [[ $cur != -* && $prev != --* ]]; then
-        words="model detector route load peak kernels"
+        words="model detector route live load peak kernels"
     fi
     if [ -z "$words" ] && [[ $cur == -* ]]; then
         words=$("${COMP_WORDS[0]}" "$command" --help 2>/dev/null | sed -n 's/^  \(-[-a-z]*\).*/\1/p')

@@ -23,7 +23,7 @@ _wilor() {
         options=(${(f)"$($words[1] $words[2] --help 2>/dev/null | sed -n 's/^  \(-[-a-z]*\).*/\1/p')"})
         compadd -- $options
     elif [[ $words[2] == bench && $words[CURRENT-1] != --* ]]; then
-        compadd model detector route load peak kernels
+        compadd model detector route live load peak kernels
     else
         _files
     fi
