@@ -206,7 +206,8 @@ typedef struct wilor_video_frame {
  *   frame    zeroed on error and at the end of the stream, which is WILOR_OK with picture.data NULL
  *   errors   ERR_IO: no frame for read_timeout seconds, or the camera or stream was lost: close it
  *            and open it again; ERR_FORMAT: not one frame of the whole source could be decoded;
- *            ERR_LIMIT: a frame over max_pixels; ERR_CANCELLED; ERR_NOMEM
+ *            ERR_CANCELLED; ERR_NOMEM. A frame over max_pixels counts as damage; at the beginning it is
+ *            wilor_video_open's ERR_LIMIT
  *   damage   is counted, told to the log callback, and reading goes on. Frames may change their
  *            size and pictures of a sequence, too
  *   memory   none of ours after the first frames, while the size stays; FFmpeg has pools of its

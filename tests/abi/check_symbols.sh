@@ -36,7 +36,7 @@ if [ "$(uname -m)" = x86_64 ]; then
     (cd "$work" && ar x "$3")
     for object in "$work"/*.o; do
         case $(basename "$object") in
-        kernels_avx2.c.o | kernels_avx512.c.o | dot_avx2.c.o | dot_avxvnni.c.o | dot_avx512*.c.o | dot_amx.c.o | \
+        kernels_avx2.c.o | kernels_avx512.c.o | dot_avx2.c.o | dot_avxvnni.c.o | dot_avx512*.c.o | dot_amx.c.o | dot_amx_u4.c.o | \
             conv16_amx.c.o) continue ;;
         esac
         if objdump -d --no-show-raw-insn "$object" | grep -qE '%[yz]mm'; then
