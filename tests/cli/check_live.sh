@@ -78,4 +78,19 @@ wait "$pid"
 rc=$?
 is "an interrupt" 130
 check "ends with a bye" events out bye=interrupted hands=some
+# A program that reads lines as they come, and stops us when it has had enough.
+cat >reader.py <<'PY'
+import json, subprocess, sys
+p = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+seen = 0
+while seen < 5:
+    event = json.loads(p.stdout.readline())
+    seen += event["type"] == "hands"
+assert p.poll() is None, "it is still running"
+p.terminate()
+rest = [json.loads(line) for line in p.stdout]
+assert rest[-1]["type"] == "bye" and rest[-1]["reason"] == "interrupted", rest[-1]
+assert p.wait() == 130, p.returncode
+PY
+check "a subprocess's reader gets each event at once" "${WILOR_TEST_PYTHON:-python3}" reader.py "$WILOR" "${live[@]}" frames --loop --realtime
 finish
