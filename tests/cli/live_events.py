@@ -20,6 +20,7 @@ events = [e for e in lines if e["type"] == "hands"]
 need(types[:2] == ["hello", "status"], f"the first lines are {types[:2]}")
 need(types[-1] == "bye", f"the last line is {types[-1]}")
 need(types.count("bye") == 1 and types.count("hello") == 1, "one hello and one bye")
+need(len(lines[0].get("info", {}).get("joints", [])) == 21, "hello names the joints")
 need(all(e["v"] == 1 for e in lines), "v is 1")
 if "frames" in wanted:
     need(len(events) == int(wanted["frames"]), f"{len(events)} events")

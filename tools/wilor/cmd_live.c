@@ -5,11 +5,14 @@
 #include "commands.h"
 
 #include "betas_file.h"
+#include "event_json.h"
 #include "hub_calls.h"
 #include "interrupt.h"
+#include "live_info.h"
 #include "live_outputs.h"
 #include "model_open.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 typedef struct run {
@@ -21,6 +24,7 @@ typedef struct run {
     wilor_cli_live_source source;
     wilor_video *video;
     float betas[10];
+    char sha256[WILOR_CLI_SHA256_ROOM];
 } run;
 
 static int stop(void *user) {
@@ -71,12 +75,13 @@ static wilor_cli_engine_options engine_options(run *r) {
     const wilor_cli_live_options *o = &r->o;
     wilor_model_info info;
     wilor_model_get_info(r->opened.model, &info, sizeof info);
+    wilor_cli_hub_sha256(r->sha256, o->p.weights);
     return (wilor_cli_engine_options){.stream = o->stream,
                                       .detector = r->opened.detector,
                                       .model = r->opened.model,
                                       .facts = {.name = "wilor",
                                                 .label = info.label,
-                                                .sha256 = "",
+                                                .sha256 = r->sha256,
                                                 .dtype = wilor_dtype_name(info.dtype),
                                                 .device = "cpu"},
                                       .threads = o->p.threads,
@@ -138,13 +143,21 @@ static int get_ready(run *r) {
     return st == WILOR_OK ? 0 : fail(r, WILOR_CLI_FAILED, &err);
 }
 
+static void say_hello(run *r) {
+    json_t *info = wilor_cli_live_info(&r->o.p, &r->opened, r->o.stream);
+    char *text = info ? wilor_cli_json_text(info, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    wilor_cli_outputs_hello(r->outputs, text);
+    free(text);
+    json_decref(info);
+}
+
 static int live_run(run *r) {
     wilor_error err = {WILOR_OK, ""}, written;
     int status = get_ready(r);
     if (status != 0)
         return status;
     r->report.started = wilor_cli_seconds();
-    wilor_cli_outputs_hello(r->outputs);
+    say_hello(r);
     wilor_status st = wilor_cli_live_source_run(&r->source, &r->video, &err);
     wilor_cli_engine_free(&r->engine);
     wilor_cli_report_clear(&r->report);

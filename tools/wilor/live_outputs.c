@@ -63,13 +63,13 @@ static wilor_cli_stream_name name_of(const wilor_cli_outputs *o) {
     return (wilor_cli_stream_name){o->o->stream, o->session[0] ? o->session : NULL};
 }
 
-void wilor_cli_outputs_hello(wilor_cli_outputs *o) {
+void wilor_cli_outputs_hello(wilor_cli_outputs *o, const char *info) {
     wilor_error err;
     if (o->o->bin)
         return;
     pthread_mutex_lock(&o->lock);
     wilor_cli_stream_name name = name_of(o);
-    put_line(o, wilor_cli_live_json_hello(&o->line, &name, NULL, &err), &err);
+    put_line(o, wilor_cli_live_json_hello(&o->line, &name, info, &err), &err);
     pthread_mutex_unlock(&o->lock);
 }
 

@@ -16,7 +16,8 @@ wilor_status wilor_cli_outputs_begin(wilor_cli_outputs *o, wilor_cli_engine *eng
                                      const wilor_model *model, const wilor_video_info *info,
                                      wilor_error *err);
 /* hello, status, error and bye, between the events. Any thread. */
-void wilor_cli_outputs_hello(wilor_cli_outputs *o);
+void wilor_cli_outputs_hello(wilor_cli_outputs *o,
+                             const char *info); /* info: JSON text, or NULL */
 void wilor_cli_outputs_status(wilor_cli_outputs *o, const char *status, const char *detail);
 void wilor_cli_outputs_error(wilor_cli_outputs *o, const char *message);
 void wilor_cli_outputs_bye(wilor_cli_outputs *o, const char *reason);

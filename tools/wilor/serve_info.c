@@ -2,125 +2,6 @@
 
 #include "event_json.h"
 #include "server/server_limits.h"
-#include "wilor/wilor_io.h"
-#include <jansson.h>
-#include <limits.h>
-#include <stdlib.h>
-#include <string.h>
-
-static const char *const g_joints[21] = {
-    "wrist",      "thumb_cmc",  "thumb_mcp", "thumb_ip",   "thumb_tip",  "index_mcp",
-    "index_pip",  "index_dip",  "index_tip", "middle_mcp", "middle_pip", "middle_dip",
-    "middle_tip", "ring_mcp",   "ring_pip",  "ring_dip",   "ring_tip",   "little_mcp",
-    "little_pip", "little_dip", "little_tip"};
-
-static const char *const g_xr26[26] = {"palm",
-                                       "wrist",
-                                       "thumb_metacarpal",
-                                       "thumb_proximal",
-                                       "thumb_distal",
-                                       "thumb_tip",
-                                       "index_metacarpal",
-                                       "index_proximal",
-                                       "index_intermediate",
-                                       "index_distal",
-                                       "index_tip",
-                                       "middle_metacarpal",
-                                       "middle_proximal",
-                                       "middle_intermediate",
-                                       "middle_distal",
-                                       "middle_tip",
-                                       "ring_metacarpal",
-                                       "ring_proximal",
-                                       "ring_intermediate",
-                                       "ring_distal",
-                                       "ring_tip",
-                                       "little_metacarpal",
-                                       "little_proximal",
-                                       "little_intermediate",
-                                       "little_distal",
-                                       "little_tip"};
-
-static bool is_hex(const char *text, size_t length) {
-    return strlen(text) == length && strspn(text, "0123456789abcdef") == length;
-}
-
-void wilor_cli_hub_sha256(char out[WILOR_CLI_SHA256_ROOM], const char *path) {
-    *out = 0;
-    char *real = path ? realpath(path, NULL) : NULL;
-    const char *name = real ? wilor_cli_base_name(real) : "";
-    if (is_hex(name, WILOR_CLI_SHA256_ROOM - 1))
-        memcpy(out, name, WILOR_CLI_SHA256_ROOM);
-    free(real);
-}
-
-/* ".../snapshots/REVISION/file", as the hub's cache has it; "" for others. */
-static void find_revision(char out[64], const char *path) {
-    static const char folder[] = "/snapshots/";
-    const char *at = path ? strstr(path, folder) : NULL;
-    *out = 0;
-    if (!at)
-        return;
-    at += sizeof folder - 1;
-    snprintf(out, 64, "%.*s", (int)(strcspn(at, "/") < 63 ? strcspn(at, "/") : 63), at);
-}
-
-/* Missing values are null, so that a reader finds every key. */
-static json_t *text_or_null(const char *text) {
-    if (!text || !*text)
-        return json_null();
-    char *sound = wilor_cli_utf8_copy(text);
-    json_t *value = sound ? json_string(sound) : NULL;
-    free(sound);
-    return value;
-}
-
-static json_t *names(const char *const *list, int count) {
-    json_t *array = json_array();
-    for (int i = 0; i < count; i++)
-        if (json_array_append_new(array, json_string(list[i])) != 0) {
-            json_decref(array);
-            return NULL;
-        }
-    return array;
-}
-
-static json_t *model_object(const wilor_cli_serve_options *o, const wilor_model *model) {
-    char sha256[WILOR_CLI_SHA256_ROOM], revision[64];
-    wilor_model_info info;
-    wilor_model_get_info(model, &info, sizeof info);
-    wilor_cli_hub_sha256(sha256, o->p.weights);
-    find_revision(revision, o->p.weights);
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:i, s:i}", "name", "wilor",
-                     "file", text_or_null(wilor_cli_base_name(info.weights)), "revision",
-                     text_or_null(revision), "sha256", text_or_null(sha256), "label",
-                     text_or_null(info.label), "dtype", wilor_dtype_name(info.dtype), "device",
-                     "cpu", "isa", wilor_isa_name(info.isa), "parameters",
-                     (json_int_t)info.parameters, "vertices", info.vertices, "faces",
-                     info.faces);
-}
-
-static json_t *detector_object(const wilor_detector *detector) {
-    wilor_detector_info info;
-    if (!detector)
-        return json_null();
-    wilor_detector_get_info(detector, &info, sizeof info);
-    return json_pack("{s:o, s:i}", "file", text_or_null(wilor_cli_base_name(info.detector)),
-                     "imgsz", info.imgsz);
-}
-
-static json_t *defaults_object(const wilor_cli_predict_options *p) {
-    static const char *const parts[] = {"mano", "xr26", "vertices", "det", "gesture", "angles"};
-    json_t *include = json_array();
-    for (int i = 0; i < 6; i++)
-        if (p->include >> i & 1)
-            json_array_append_new(include, json_string(parts[i]));
-    double iou = p->detect.iou > 0 ? p->detect.iou : p->compat == WILOR_COMPAT_MLX ? 0.5 : 0.7;
-    return json_pack("{s:f, s:f, s:i, s:f, s:b, s:o}", "conf",
-                     p->detect.conf > 0 ? p->detect.conf : 0.3, "iou", iou, "max_hands",
-                     p->detect.max_hands, "rescale", p->predict.rescale, "mirrored",
-                     p->predict.mirrored, "include", include);
-}
 
 static json_t *limits_object(const wilor_cli_serve_options *o, uint64_t max_pixels) {
     return json_pack("{s:I, s:I, s:i, s:i, s:i}", "max_body", (json_int_t)o->max_body,
@@ -129,24 +10,16 @@ static json_t *limits_object(const wilor_cli_serve_options *o, uint64_t max_pixe
                      WILOR_SERVER_JOBS_MOST);
 }
 
-static json_t *licences_object(void) {
-    return json_pack("{s:s, s:s, s:s}", "wilor", "MIT", "weights",
-                     "WiLoR's weights: CC BY-NC-ND 4.0, by their authors", "hand",
-                     "MANO: licence of the Max Planck Society, https://mano.is.tue.mpg.de");
-}
-
 char *wilor_cli_serve_info(const wilor_cli_serve_options *o, const wilor_cli_opened *opened) {
-    static const char *const compats[] = {"mini", "wilor", "mlx"};
     uint64_t max_pixels = o->p.max_pixels ? o->p.max_pixels : WILOR_SERVER_PIXELS_MOST;
-    json_t *info = json_pack(
-        "{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:s, s:s, s:b, s:b, s:b}",
-        "name", "wilor", "version", wilor_version(), "build", wilor_build_info(), "model",
-        model_object(o, opened->model), "detector", detector_object(opened->detector), "compat",
-        compats[o->p.compat], "defaults", defaults_object(&o->p), "joints", names(g_joints, 21),
-        "xr26", names(g_xr26, 26), "limits", limits_object(o, max_pixels), "licences",
-        licences_object(), "pictures", wilor_io_formats(), "stream", o->stream, "source",
-        o->source.source != NULL, "frames", o->share_frames, "token", o->token[0] != 0);
-    char *text = info ? wilor_cli_json_text(info, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
+    json_t *info = wilor_cli_live_info(&o->p, opened, o->stream);
+    json_t *own = json_pack("{s:o, s:b, s:b, s:b}", "limits", limits_object(o, max_pixels),
+                            "source", o->source.source != NULL, "frames", o->share_frames,
+                            "token", o->token[0] != 0);
+    char *text = NULL;
+    if (info && own && json_object_update(info, own) == 0)
+        text = wilor_cli_json_text(info, JSON_COMPACT | JSON_REAL_PRECISION(9));
     json_decref(info);
+    json_decref(own);
     return text;
 }
