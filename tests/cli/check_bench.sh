@@ -109,7 +109,7 @@ run bench detector --detector random:micro --runs 1 --size 64x64 --dtype f32x
 is "a detector beside f32x" 0
 check "says f32" grep -qE '^  f32, 1 run' out
 usage_error "it should be model, detector, route, live, load, peak or kernels" bench speed
-run "${b[@]}" live --hands 1 --runs 100 --json
+run bench live "${weights[@]}" --detector random:micro --threads 1 --size 160x120 --hands 1 --runs 100 --json
 is "live" 0
 check "has the latency's parts and its 99 %" test "$(grep -cE '"(wait|detect|crop|pose|post)": \{|"p99_ms"' out)" -eq 11
 usage_error "--size '640': it should be WxH" bench --size 640
