@@ -88,10 +88,9 @@ static inline __m512 silu(__m512 x) {
     __m512 y = _mm512_mul_ps(x, _mm512_set1_ps(-WILOR_LOG2_E));
     __m512 n = _mm512_roundscale_ps(y, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC);
     __m512 r = _mm512_sub_ps(y, n);
-    __m512 e =
-        _mm512_fmadd_ps(_mm512_set1_ps(0x1.3a02ccp-7f), r, _mm512_set1_ps(0x1.c9fc46p-5f));
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(0x1.ec0378p-3f));
-    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(0x1.62e12cp-1f));
+    __m512 e = _mm512_fmadd_ps(_mm512_set1_ps(WILOR_EXP2_B3), r, _mm512_set1_ps(WILOR_EXP2_B2));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(WILOR_EXP2_B1));
+    e = _mm512_fmadd_ps(e, r, _mm512_set1_ps(WILOR_EXP2_B0));
     e = _mm512_fmadd_ps(e, r, one);
     e = _mm512_scalef_ps(e, n);
     return _mm512_mul_ps(x, _mm512_rcp14_ps(_mm512_add_ps(e, one)));
