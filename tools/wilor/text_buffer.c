@@ -183,7 +183,8 @@ void wilor_cli_buffer_bytes(wilor_cli_buffer *b, const char *bytes, size_t count
     char *at = reserve(b, count);
     if (!at)
         return;
-    memcpy(at, bytes, count);
+    if (count > 0) /* of nothing there may be no address */
+        memcpy(at, bytes, count);
     at[count] = 0;
     b->used += count;
 }
