@@ -1,6 +1,7 @@
 #include "bench_live.h"
 
 #include "live_engine.h"
+#include "report.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -19,12 +20,6 @@ struct wilor_cli_bench_live {
     wilor_status st;
     wilor_error err;
 };
-
-static int64_t now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
-}
 
 static int find(void *user, const wilor_picture *picture, wilor_box *boxes, float *keypoints,
                 int most) {
@@ -102,10 +97,10 @@ wilor_status wilor_cli_bench_live_open(wilor_cli_bench_live **out,
 wilor_status wilor_cli_bench_live_run(wilor_cli_bench_live *l, const wilor_picture *picture,
                                       wilor_cli_bench_run *run, wilor_error *err) {
     const int64_t step = 1000000000 / 30;
-    int64_t left = l->next - now();
+    int64_t left = l->next - wilor_cli_nanoseconds();
     if (left > 0)
         nanosleep(&(struct timespec){0, (long)left}, NULL);
-    int64_t arrival = now();
+    int64_t arrival = wilor_cli_nanoseconds();
     l->next = arrival + step;
     wilor_cli_frame frame = {
         .picture = *picture, .t_capture = arrival, .arrival = arrival, .number = l->frames++};

@@ -6,11 +6,10 @@
 
 #include "betas_file.h"
 #include "event_json.h"
-#include "hub_calls.h"
 #include "interrupt.h"
 #include "live_info.h"
 #include "live_outputs.h"
-#include "model_open.h"
+#include "live_setup.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,7 +23,7 @@ typedef struct run {
     wilor_cli_live_source source;
     wilor_video *video;
     float betas[10];
-    char sha256[WILOR_CLI_SHA256_ROOM];
+    wilor_cli_live_setup setup;
 } run;
 
 static int stop(void *user) {
@@ -73,33 +72,17 @@ static int fail(run *r, int status, const wilor_error *err) {
 
 static wilor_cli_engine_options engine_options(run *r) {
     const wilor_cli_live_options *o = &r->o;
-    wilor_model_info info;
-    wilor_model_get_info(r->opened.model, &info, sizeof info);
-    wilor_cli_hub_sha256(r->sha256, o->p.weights);
-    return (wilor_cli_engine_options){.stream = o->stream,
-                                      .detector = r->opened.detector,
-                                      .model = r->opened.model,
-                                      .facts = {.name = "wilor",
-                                                .label = info.label,
-                                                .sha256 = r->sha256,
-                                                .dtype = wilor_dtype_name(info.dtype),
-                                                .device = "cpu"},
-                                      .threads = o->p.threads,
-                                      .max_hands = o->p.detect.max_hands,
-                                      .keep_all = !r->source.info.live && !o->source.realtime,
-                                      .track = o->tracking.track,
-                                      .skip_empty = o->tracking.skip_empty,
-                                      .smooth = o->two_sided ? 0 : o->tracking.smooth,
-                                      .detect_every = o->tracking.detect_every,
-                                      .hold = o->tracking.hold,
-                                      .include = o->p.include,
-                                      .compat = o->p.compat,
-                                      .detect = o->p.detect,
-                                      .options = &o->p,
-                                      .betas = o->p.betas_path ? r->betas : NULL,
-                                      .predict = o->p.predict,
-                                      .failed = on_failure,
-                                      .failed_user = r};
+    r->setup = (wilor_cli_live_setup){.p = &o->p,
+                                      .tracking = &o->tracking,
+                                      .opened = &r->opened,
+                                      .stream = o->stream,
+                                      .betas = o->p.betas_path ? r->betas : NULL};
+    wilor_cli_engine_options eo = wilor_cli_live_engine_options(&r->setup);
+    eo.keep_all = !r->source.info.live && !o->source.realtime;
+    eo.smooth = o->two_sided ? 0 : eo.smooth;
+    eo.failed = on_failure;
+    eo.failed_user = r;
+    return eo;
 }
 
 /* What must be there before the first frame: 0, or the exit status. What costs least comes first. */
@@ -128,13 +111,9 @@ static int get_ready(run *r) {
             "live: --two-sided is for files: a live source has no end to wait for");
     if (st != WILOR_OK)
         return fail(r, st == WILOR_ERR_ARG ? WILOR_CLI_USAGE : WILOR_CLI_FAILED, &err);
-    if ((st = wilor_cli_model_files_find(&r->opened, &r->o.p, &r->report, &err)) != WILOR_OK)
-        return fail(r, wilor_cli_hub_exit(st), &err);
-    st = wilor_cli_model_open(&r->opened, &r->o.p, &r->report, &err);
-    if (st == WILOR_ERR_CANCELLED)
-        return WILOR_CLI_INTERRUPTED;
-    if (st != WILOR_OK)
-        return fail(r, st == WILOR_ERR_MISSING ? WILOR_CLI_NO_MODEL : WILOR_CLI_FAILED, &err);
+    int status = wilor_cli_model_get(&r->opened, &r->o.p, &r->report, &err);
+    if (status != 0)
+        return status == WILOR_CLI_INTERRUPTED ? status : fail(r, status, &err);
     wilor_cli_engine_options eo = engine_options(r);
     if ((st = wilor_cli_engine_create(&r->engine, &eo, &err)) == WILOR_OK)
         st = wilor_cli_outputs_begin(r->outputs, r->engine, r->opened.model, &r->source.info,

@@ -5,10 +5,9 @@
 #include "commands.h"
 
 #include "betas_file.h"
-#include "hub_calls.h"
 #include "interrupt.h"
+#include "live_setup.h"
 #include "live_source.h"
-#include "model_open.h"
 #include "serve_info.h"
 #include "serve_options.h"
 #include "server/server.h"
@@ -28,7 +27,7 @@ typedef struct run {
     wilor_cli_live_source source;
     wilor_video *video;
     float betas[10];
-    char sha256[WILOR_CLI_SHA256_ROOM];
+    wilor_cli_live_setup setup;
 } run;
 
 static int fail(run *r, int status, const wilor_error *err) {
@@ -79,38 +78,16 @@ static wilor_status open_server(run *r, wilor_error *err) {
     return st;
 }
 
-static wilor_cli_live_model model_facts(run *r) {
-    wilor_model_info info;
-    wilor_model_get_info(r->opened.model, &info, sizeof info);
-    wilor_cli_hub_sha256(r->sha256, r->o.p.weights);
-    return (wilor_cli_live_model){.name = "wilor",
-                                  .label = info.label,
-                                  .sha256 = r->sha256,
-                                  .dtype = wilor_dtype_name(info.dtype),
-                                  .device = "cpu"};
-}
-
 static wilor_status start_engine(run *r, wilor_error *err) {
     const wilor_cli_serve_options *o = &r->o;
-    wilor_cli_engine_options eo = {.stream = o->stream,
-                                   .detector = r->opened.detector,
-                                   .model = r->opened.model,
-                                   .facts = model_facts(r),
-                                   .threads = o->p.threads,
-                                   .max_hands = o->p.detect.max_hands,
-                                   .track = o->tracking.track,
-                                   .skip_empty = o->tracking.skip_empty,
-                                   .smooth = o->tracking.smooth,
-                                   .detect_every = o->tracking.detect_every,
-                                   .hold = o->tracking.hold,
-                                   .include = o->p.include,
-                                   .compat = o->p.compat,
-                                   .detect = o->p.detect,
-                                   .options = &o->p,
-                                   .betas = o->p.betas_path ? r->betas : NULL,
-                                   .predict = o->p.predict,
-                                   .failed = wilor_server_failed,
-                                   .failed_user = r->server};
+    r->setup = (wilor_cli_live_setup){.p = &o->p,
+                                      .tracking = &o->tracking,
+                                      .opened = &r->opened,
+                                      .stream = o->stream,
+                                      .betas = o->p.betas_path ? r->betas : NULL};
+    wilor_cli_engine_options eo = wilor_cli_live_engine_options(&r->setup);
+    eo.failed = wilor_server_failed;
+    eo.failed_user = r->server;
     wilor_status st = wilor_cli_engine_create(&r->engine, &eo, err);
     char *info = st == WILOR_OK ? wilor_cli_serve_info(o, &r->opened) : NULL;
     if (st == WILOR_OK && !info)
@@ -132,16 +109,11 @@ static wilor_status start_engine(run *r, wilor_error *err) {
 static int open_model(run *r) {
     wilor_error err;
     sigset_t before;
-    wilor_status st = wilor_cli_model_files_find(&r->opened, &r->o.p, &r->report, &err);
-    if (st != WILOR_OK)
-        return fail(r, wilor_cli_hub_exit(st), &err);
-    st = wilor_cli_model_open(&r->opened, &r->o.p, &r->report, &err);
-    if (st == WILOR_ERR_CANCELLED)
-        return WILOR_CLI_INTERRUPTED;
-    if (st != WILOR_OK)
-        return fail(r, st == WILOR_ERR_MISSING ? WILOR_CLI_NO_MODEL : WILOR_CLI_FAILED, &err);
+    int status = wilor_cli_model_get(&r->opened, &r->o.p, &r->report, &err);
+    if (status != 0)
+        return status == WILOR_CLI_INTERRUPTED ? status : fail(r, status, &err);
     hold_signals(&before);
-    st = start_engine(r, &err);
+    wilor_status st = start_engine(r, &err);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     return st == WILOR_OK ? 0 : fail(r, WILOR_CLI_FAILED, &err);
 }

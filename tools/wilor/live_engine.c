@@ -1,6 +1,8 @@
 #include "live_engine.h"
 
 #include "live_hands.h"
+#include "picture_bytes.h"
+#include "report.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -66,40 +68,24 @@ struct wilor_cli_engine {
     int sinks;
 };
 
-static int64_t now_of(clockid_t clock) {
+static int64_t wall_clock(void) {
     struct timespec t;
-    clock_gettime(clock, &t);
+    clock_gettime(CLOCK_REALTIME, &t);
     return (int64_t)t.tv_sec * second + t.tv_nsec;
 }
 
 /* ---------------------------------------------------------------- copies of pictures */
 
-static int bytes_per_pixel(wilor_pixel_format format) {
-    switch (format) {
-    case WILOR_RGB8:
-    case WILOR_BGR8:
-        return 3;
-    case WILOR_RGBA8:
-    case WILOR_BGRA8:
-        return 4;
-    case WILOR_GRAY8:
-    case WILOR_NV12:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 static wilor_status copy_picture(buffer *to, const wilor_picture *p, wilor_error *err) {
     enum { LONGEST_SIDE = 1 << 16 };
 
-    int each = bytes_per_pixel(p->format);
+    size_t each = wilor_cli_pixel_bytes(p->format);
     bool nv12 = p->format == WILOR_NV12;
     if (!p->data || !each || p->width < 1 || p->height < 1 || p->width > LONGEST_SIDE ||
         p->height > LONGEST_SIDE || (nv12 && (p->stride < 0 || p->width % 2 || p->height % 2)))
         return wilor_cli_fail(err, WILOR_ERR_ARG, "a frame of %d x %d pixels, format %d",
                               p->width, p->height, (int)p->format);
-    size_t row = (size_t)p->width * (size_t)each, rows = (size_t)p->height;
+    size_t row = (size_t)p->width * each, rows = (size_t)p->height;
     rows += nv12 ? rows / 2 : 0;
     if (to->room < row * rows) {
         free(to->pixels);
@@ -174,7 +160,7 @@ wilor_status wilor_cli_engine_ask(wilor_cli_engine *e, const wilor_picture *pict
     a->include = include;
     a->fn = fn;
     a->user = user;
-    a->picture.frame.arrival = now_of(CLOCK_MONOTONIC);
+    a->picture.frame.arrival = wilor_cli_nanoseconds();
     a->picture.frame.t_capture = a->picture.frame.arrival;
     wilor_status st = copy_picture(&a->picture, picture, err);
     if (st == WILOR_OK) {
@@ -231,7 +217,7 @@ static int64_t nanoseconds(double ms) { return ms > 0 ? (int64_t)(ms * 1e6) : 0;
 static void fill_timing(wilor_cli_live_event *event, const wilor_cli_frame *frame,
                         int64_t start, const wilor_hands *hands) {
     wilor_cli_live_timing *t = &event->timing;
-    int64_t ready = now_of(CLOCK_MONOTONIC);
+    int64_t ready = wilor_cli_nanoseconds();
     *t = (wilor_cli_live_timing){.decode = frame->decode,
                                  .detect = nanoseconds(hands->detect_ms),
                                  .crop = nanoseconds(hands->stage_ms[0]),
@@ -244,7 +230,7 @@ static void fill_timing(wilor_cli_live_event *event, const wilor_cli_frame *fram
     t->post = t->total - known;
     /* On the clock of t_capture: the time from arrival to now behind it. */
     event->t_ready = frame->clock == WILOR_CLI_MONOTONIC ? ready : frame->t_capture + t->total;
-    event->t_utc = now_of(CLOCK_REALTIME);
+    event->t_utc = wall_clock();
 }
 
 static wilor_cli_live_event begin_event(wilor_cli_engine *e, const wilor_cli_frame *frame,
@@ -293,7 +279,7 @@ static int64_t place_in_time(wilor_cli_engine *e, const wilor_cli_frame *f) {
 
 static void run_frame(wilor_cli_engine *e, unsigned dropped) {
     wilor_cli_frame *f = &e->working.frame;
-    int64_t start = now_of(CLOCK_MONOTONIC), time = place_in_time(e, f);
+    int64_t start = wilor_cli_nanoseconds(), time = place_in_time(e, f);
     wilor_predict_options p = options_for(e, &f->picture);
     const wilor_tracks *tracks;
     wilor_error err;
@@ -322,7 +308,7 @@ static void run_frame(wilor_cli_engine *e, unsigned dropped) {
 
 static void run_ask(wilor_cli_engine *e, ask *a) {
     wilor_cli_frame *f = &a->picture.frame;
-    int64_t start = now_of(CLOCK_MONOTONIC);
+    int64_t start = wilor_cli_nanoseconds();
     const wilor_hands *hands;
     wilor_error err;
     wilor_status st;
@@ -401,7 +387,7 @@ static void make_session(char digits[WILOR_CLI_SESSION_DIGITS + 1]) {
     size_t got = f ? fread(bytes, 1, sizeof bytes, f) : 0;
     if (f)
         fclose(f);
-    int64_t t = now_of(CLOCK_REALTIME);
+    int64_t t = wall_clock();
     if (got != sizeof bytes)
         memcpy(bytes, &t, sizeof t);
     for (size_t i = 0; i < sizeof bytes; i++)

@@ -70,10 +70,10 @@ void wilor_cli_shared_defaults(wilor_cli_tracking_options *t, wilor_cli_source_o
 }
 
 static wilor_status take_tracking(wilor_cli_tracking_options *t, const wilor_cli_option *o,
-                                  int id, const char *value, wilor_error *err) {
+                                  const char *value, wilor_error *err) {
     long n;
     double x;
-    switch (id) {
+    switch (o->id) {
     case WILOR_CLI_ID_SMOOTH:
         if (!wilor_cli_parse_double(value, 0, 1, &t->smooth))
             return bad(o, value, "a number from 0 to 1", err);
@@ -100,9 +100,9 @@ static wilor_status take_tracking(wilor_cli_tracking_options *t, const wilor_cli
 }
 
 wilor_status wilor_cli_shared_option(wilor_cli_tracking_options *t, wilor_cli_source_options *s,
-                                     const wilor_cli_option *o, int id, const char *value,
+                                     const wilor_cli_option *o, const char *value,
                                      wilor_error *err) {
-    switch (id) {
+    switch (o->id) {
     case WILOR_CLI_ID_FPS:
         if (!wilor_cli_parse_double(value, 0.001, 1000, &s->fps))
             return bad(o, value, "frames a second from 0.001 to 1000", err);
@@ -127,12 +127,31 @@ wilor_status wilor_cli_shared_option(wilor_cli_tracking_options *t, wilor_cli_so
         s->realtime = true;
         return WILOR_OK;
     default:
-        return take_tracking(t, o, id, value, err);
+        return take_tracking(t, o, value, err);
     }
 }
 
-static wilor_status take(wilor_cli_live_options *l, const wilor_cli_option *o,
-                         const char *value, wilor_error *err) {
+wilor_status wilor_cli_shared_source(wilor_cli_source_options *s, const char *text,
+                                     wilor_error *err) {
+    wilor_cli_quoted q;
+    if (s->source)
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "one source at a time; %s is a second one",
+                              wilor_cli_quote(&q, text));
+    s->source = text;
+    return WILOR_OK;
+}
+
+static bool given(uint64_t seen, int id) { return seen >> id & 1; }
+
+wilor_status wilor_cli_shared_check(uint64_t seen, wilor_error *err) {
+    if (given(seen, WILOR_CLI_ID_TRACK) && given(seen, WILOR_CLI_ID_NO_TRACK))
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "--track and --no-track exclude each other");
+    return WILOR_OK;
+}
+
+static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
+                                wilor_error *err) {
+    wilor_cli_live_options *l = user;
     const char **path = o->id == ID_STREAM       ? &l->stream
                         : o->id == ID_OUT        ? &l->out
                         : o->id == ID_NPZ        ? &l->npz
@@ -150,55 +169,34 @@ static wilor_status take(wilor_cli_live_options *l, const wilor_cli_option *o,
     else if (o->id == ID_TWO_SIDED)
         l->two_sided = true;
     else if (o->id < WILOR_CLI_SHARED_IDS)
-        return wilor_cli_shared_option(&l->tracking, &l->source, o, o->id, value, err);
+        return wilor_cli_shared_option(&l->tracking, &l->source, o, value, err);
     return WILOR_OK;
-}
-
-static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
-                                wilor_error *err) {
-    wilor_error why;
-    wilor_status st = take(user, o, value, &why);
-    return st == WILOR_OK ? st : wilor_cli_fail(err, st, "live: %.480s", why.text);
 }
 
 static wilor_status take_source(void *user, const char *text, wilor_error *err) {
     wilor_cli_live_options *l = user;
-    wilor_cli_quoted q;
-    if (l->source.source)
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "live: one source at a time; %s is a second one",
-                              wilor_cli_quote(&q, text));
-    l->source.source = text;
-    return WILOR_OK;
+    return wilor_cli_shared_source(&l->source, text, err);
 }
-
-static bool given(uint64_t seen, int id) { return seen >> id & 1; }
 
 static wilor_status check_ending(const char *option, const char *path, const char *ending,
                                  wilor_error *err) {
     wilor_cli_quoted q;
     if (!path || strcasecmp(wilor_cli_ending(path), ending) == 0)
         return WILOR_OK;
-    return wilor_cli_fail(err, WILOR_ERR_ARG,
-                          "live: %s %s: it should be a name that ends in %s", option,
-                          wilor_cli_quote(&q, path), ending);
+    return wilor_cli_fail(err, WILOR_ERR_ARG, "%s %s: it should be a name that ends in %s",
+                          option, wilor_cli_quote(&q, path), ending);
 }
 
 static wilor_status check(const wilor_cli_live_options *l, uint64_t seen, wilor_error *err) {
     if (!l->source.source)
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "live: no source given; see wilor live --help");
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "no source given; see wilor live --help");
     if (given(seen, ID_BIN) && given(seen, ID_NDJSON))
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "live: --bin and --ndjson exclude each other");
-    if (given(seen, WILOR_CLI_ID_TRACK) && given(seen, WILOR_CLI_ID_NO_TRACK))
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "live: --track and --no-track exclude each other");
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "--bin and --ndjson exclude each other");
     if (!l->tracking.track &&
         (given(seen, WILOR_CLI_ID_SMOOTH) || given(seen, WILOR_CLI_ID_HOLD) ||
          given(seen, WILOR_CLI_ID_DETECT_EVERY)))
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "live: --smooth, --hold and --detect-every have no meaning with "
+                              "--smooth, --hold and --detect-every have no meaning with "
                               "--no-track");
     const char *at_once = l->osc       ? "--osc"
                           : l->shm     ? "--shm"
@@ -207,13 +205,15 @@ static wilor_status check(const wilor_cli_live_options *l, uint64_t seen, wilor_
                                        : NULL;
     if (l->two_sided && (!l->tracking.track || l->source.realtime || l->source.loop))
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "live: --two-sided needs a whole file and tracking: without "
+                              "--two-sided needs a whole file and tracking: without "
                               "--no-track, --realtime and --loop");
     if (l->two_sided && at_once)
-        return wilor_cli_fail(
-            err, WILOR_ERR_ARG,
-            "live: %s takes frames as they come, --two-sided smooths at the end", at_once);
-    wilor_status st = check_ending("--gltf", l->gltf, ".glb", err);
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "%s takes frames as they come, --two-sided smooths at the end",
+                              at_once);
+    wilor_status st = wilor_cli_shared_check(seen, err);
+    if (st == WILOR_OK)
+        st = check_ending("--gltf", l->gltf, ".glb", err);
     return st == WILOR_OK ? check_ending("--bvh", l->bvh, ".bvh", err) : st;
 }
 
@@ -224,11 +224,14 @@ wilor_status wilor_cli_live_options_parse(wilor_cli_live_options *o, int argc, c
                             .count = OPTION_COUNT,
                             .user = o,
                             .option = take_option,
-                            .operand = take_source};
+                            .operand = take_source,
+                            .bare = true};
     *o = (wilor_cli_live_options){.stream = "cam0"};
     wilor_cli_shared_defaults(&o->tracking, &o->source);
     wilor_status st = wilor_cli_stream_options_parse(&o->p, &own, argc, argv, err);
-    return st == WILOR_OK && !o->p.help ? check(o, own.seen, err) : st;
+    if (st == WILOR_OK && !o->p.help)
+        st = wilor_cli_in_command(check(o, own.seen, err), own.command, err);
+    return st;
 }
 
 void wilor_cli_live_help(FILE *to) {

@@ -31,10 +31,9 @@ typedef struct wilor_cli_live_options {
     bool two_sided; /* smooth at the end, from both sides */
 } wilor_cli_live_options;
 
-/* One option of the two groups that serve shares: false when `o` is not of them. ids: the first of
- * WILOR_CLI_SHARED_OPTIONS that the table gave them, in the order of the macro below. */
+/* One option of the two groups that serve shares. */
 wilor_status wilor_cli_shared_option(wilor_cli_tracking_options *t, wilor_cli_source_options *s,
-                                     const wilor_cli_option *o, int id, const char *value,
+                                     const wilor_cli_option *o, const char *value,
                                      wilor_error *err);
 
 enum {
@@ -102,6 +101,12 @@ enum {
             "run the detector on every Nth frame when all hands are known; 5",                 \
             WILOR_CLI_ID_DETECT_EVERY, 0, NULL                                                 \
     }
+
+/* The operand that names the source: there is one at most. */
+wilor_status wilor_cli_shared_source(wilor_cli_source_options *s, const char *text,
+                                     wilor_error *err);
+/* Shared options that exclude each other; seen: of the table that has them. */
+wilor_status wilor_cli_shared_check(uint64_t seen, wilor_error *err);
 
 void wilor_cli_shared_defaults(wilor_cli_tracking_options *t, wilor_cli_source_options *s);
 

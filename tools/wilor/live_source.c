@@ -1,20 +1,16 @@
 #include "live_source.h"
 
+#include "report.h"
+
 #include <string.h>
 #include <time.h>
 
 static const int64_t second = 1000000000;
 
-static int64_t monotonic(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * second + t.tv_nsec;
-}
-
 /* In short pieces, so that `stop` is seen. */
 static void sleep_until(const wilor_cli_live_source *s, int64_t time) {
     const int64_t piece = second / 20;
-    for (int64_t left; (left = time - monotonic()) > 0 && !s->stop(s->user);) {
+    for (int64_t left; (left = time - wilor_cli_nanoseconds()) > 0 && !s->stop(s->user);) {
         left = left < piece ? left : piece;
         struct timespec t = {0, (long)left};
         nanosleep(&t, NULL);
@@ -81,9 +77,9 @@ static wilor_status give(const wilor_cli_live_source *s, pace *p, const wilor_vi
                              .clock = s->info.live ? WILOR_CLI_MONOTONIC : WILOR_CLI_MEDIA};
     if (!s->info.live && s->o->realtime) {
         if (p->given == 0)
-            p->began = monotonic() - f->time;
+            p->began = wilor_cli_nanoseconds() - f->time;
         sleep_until(s, p->began + f->time);
-        frame.arrival = monotonic() - f->decode;
+        frame.arrival = wilor_cli_nanoseconds() - f->decode;
     }
     p->given++;
     p->number = frame.number + 1;
@@ -113,7 +109,7 @@ static wilor_status read_all(wilor_cli_live_source *s, wilor_video *video, pace 
 static wilor_status reopen(wilor_cli_live_source *s, wilor_video **video, wilor_error *err) {
     wilor_status st = WILOR_ERR_CANCELLED;
     while (!s->stop(s->user)) {
-        sleep_until(s, monotonic() + second);
+        sleep_until(s, wilor_cli_nanoseconds() + second);
         if (s->stop(s->user))
             break;
         st = wilor_cli_live_source_open(s, video, err);

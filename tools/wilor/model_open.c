@@ -1,6 +1,7 @@
 /* What predict, live and serve have in common: from options to a detector and a model. */
 #include "model_open.h"
 
+#include "commands.h"
 #include "detector_dtype.h"
 #include "hub_calls.h"
 #include "interrupt.h"
@@ -103,6 +104,19 @@ wilor_status wilor_cli_model_open(wilor_cli_opened *m, const wilor_cli_predict_o
     if (st == WILOR_OK)
         keep_packed(m, o, report, packed);
     return st;
+}
+
+int wilor_cli_model_get(wilor_cli_opened *m, wilor_cli_predict_options *o,
+                        wilor_cli_report *report, wilor_error *err) {
+    wilor_status st = wilor_cli_model_files_find(m, o, report, err);
+    if (st != WILOR_OK)
+        return wilor_cli_hub_exit(st);
+    st = wilor_cli_model_open(m, o, report, err);
+    if (st == WILOR_ERR_CANCELLED)
+        return WILOR_CLI_INTERRUPTED;
+    if (st != WILOR_OK)
+        return st == WILOR_ERR_MISSING ? WILOR_CLI_NO_MODEL : WILOR_CLI_FAILED;
+    return 0;
 }
 
 void wilor_cli_opened_close(wilor_cli_opened *m) {

@@ -26,6 +26,11 @@ wilor_status wilor_cli_model_files_find(wilor_cli_opened *m, wilor_cli_predict_o
 
 wilor_status wilor_cli_model_open(wilor_cli_opened *m, const wilor_cli_predict_options *o,
                                   wilor_cli_report *report, wilor_error *err);
+
+/* Both, for commands with nothing in between: 0, or the exit status, with *err filled unless that is
+ * INTERRUPTED. */
+int wilor_cli_model_get(wilor_cli_opened *m, wilor_cli_predict_options *o,
+                        wilor_cli_report *report, wilor_error *err);
 void wilor_cli_opened_close(wilor_cli_opened *m);
 
 #endif

@@ -120,7 +120,25 @@ static wilor_status take(wilor_cli_parser *p, int argc, char **argv, int *at,
     if (value && !*value)
         return wilor_cli_fail(err, WILOR_ERR_ARG, "%s: %s has an empty value; it should be %s",
                               command, o->name, o->value);
-    return table->option(table->user, o, value, err);
+    wilor_status st = table->option(table->user, o, value, err);
+    return table->bare ? wilor_cli_in_command(st, command, err) : st;
+}
+
+/* Operands are the last table's that has a function for them. */
+static wilor_status take_operand(const wilor_cli_parser *p, const char *text,
+                                 wilor_error *err) {
+    for (const wilor_cli_parser *more = p->more; more; more = more->more)
+        p = more->operand ? more : p;
+    wilor_status st = p->operand(p->user, text, err);
+    return p->bare ? wilor_cli_in_command(st, p->command, err) : st;
+}
+
+wilor_status wilor_cli_in_command(wilor_status st, const char *command, wilor_error *err) {
+    if (st != WILOR_OK && err) {
+        wilor_error bare = *err;
+        wilor_cli_fail(err, st, "%s: %.480s", command, bare.text);
+    }
+    return st;
 }
 
 wilor_status wilor_cli_parse(wilor_cli_parser *p, int argc, char **argv, wilor_error *err) {
@@ -135,7 +153,7 @@ wilor_status wilor_cli_parse(wilor_cli_parser *p, int argc, char **argv, wilor_e
         }
         /* "-" alone is the standard input: an operand. */
         if (operands_only || argv[i][0] != '-' || !argv[i][1])
-            st = p->operand(p->user, argv[i], err);
+            st = take_operand(p, argv[i], err);
         else
             st = take(p, argc, argv, &i, err);
         if (st != WILOR_OK)

@@ -30,7 +30,8 @@ typedef struct wilor_cli_parser {
     wilor_status (*option)(void *user, const wilor_cli_option *o, const char *value,
                            wilor_error *err);
     wilor_status (*operand)(void *user, const char *text, wilor_error *err);
-    int without;   /* options with one of these flags do not exist for this command */
+    bool bare;   /* what option and operand say lacks the command's name: it is put before it */
+    int without; /* options with one of these flags do not exist for this command */
     uint64_t seen; /* out: bit id of each option that was given */
     /* NULL, or a further table, with a user, an option function and a `seen` of its own. */
     struct wilor_cli_parser *more;
@@ -38,6 +39,9 @@ typedef struct wilor_cli_parser {
 
 /* Every error is WILOR_ERR_ARG with a line that names the option and the value. */
 wilor_status wilor_cli_parse(wilor_cli_parser *p, int argc, char **argv, wilor_error *err);
+
+/* An error's text with the command's name before it; WILOR_OK goes through. */
+wilor_status wilor_cli_in_command(wilor_status st, const char *command, wilor_error *err);
 
 /* The options that exist, a paragraph each; `without` as in the parser. */
 void wilor_cli_print_options(const wilor_cli_option *options, size_t count, FILE *to);

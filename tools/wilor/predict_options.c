@@ -377,22 +377,9 @@ static bool take_path(wilor_cli_predict_options *p, int id, const char *value) {
     return path != NULL;
 }
 
-/* Every message says which command it is of. */
-static wilor_status in_command(wilor_status st, const char *command, wilor_error *err) {
-    if (st != WILOR_OK && err) {
-        wilor_error bare = *err;
-        wilor_cli_fail(err, st, "%s: %.480s", command, bare.text);
-    }
-    return st;
-}
-
-typedef struct parsing {
-    wilor_cli_predict_options *p;
-    wilor_cli_parser parser;
-} parsing;
-
-static wilor_status take_value(wilor_cli_predict_options *p, const wilor_cli_option *o,
-                               const char *value, wilor_error *err) {
+static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
+                                wilor_error *err) {
+    wilor_cli_predict_options *p = user;
     if (take_path(p, o->id, value))
         return WILOR_OK;
     switch (o->id) {
@@ -446,16 +433,10 @@ static wilor_status take_value(wilor_cli_predict_options *p, const wilor_cli_opt
     }
 }
 
-static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
-                                wilor_error *err) {
-    parsing *now = user;
-    return in_command(take_value(now->p, o, value, err), now->parser.command, err);
-}
-
 static wilor_status take_operand(void *user, const char *text, wilor_error *err) {
-    parsing *now = user;
+    wilor_cli_predict_options *p = user;
     (void)err;
-    now->p->inputs[now->p->input_count++] = text;
+    p->inputs[p->input_count++] = text;
     return WILOR_OK;
 }
 
@@ -642,48 +623,41 @@ static wilor_status begin(wilor_cli_predict_options *o, int argc, const char *co
 
 wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int argc,
                                              char **argv, wilor_error *err) {
-    parsing now = {.p = o,
-                   .parser = {.command = "predict",
-                              .options = g_options,
-                              .count = OPTION_COUNT,
-                              .option = take_option,
-                              .operand = take_operand}};
-    now.parser.user = &now;
-    wilor_status st = begin(o, argc, "predict", err);
+    wilor_cli_parser parser = {.command = "predict",
+                               .options = g_options,
+                               .count = OPTION_COUNT,
+                               .user = o,
+                               .option = take_option,
+                               .operand = take_operand,
+                               .bare = true};
+    wilor_status st = begin(o, argc, parser.command, err);
     if (st != WILOR_OK)
         return st;
-    st = wilor_cli_parse(&now.parser, argc, argv, err);
+    st = wilor_cli_parse(&parser, argc, argv, err);
     if (st == WILOR_OK && !o->help)
-        st = in_command(check_pictures(o, now.parser.seen, err), "predict", err);
-    fill_in(o, now.parser.seen);
+        st = wilor_cli_in_command(check_pictures(o, parser.seen, err), parser.command, err);
+    fill_in(o, parser.seen);
     return st;
-}
-
-static wilor_status take_own_operand(void *user, const char *text, wilor_error *err) {
-    parsing *now = user;
-    wilor_cli_parser *own = now->parser.more;
-    return own->operand(own->user, text, err);
 }
 
 wilor_status wilor_cli_stream_options_parse(wilor_cli_predict_options *o, wilor_cli_parser *own,
                                             int argc, char **argv, wilor_error *err) {
-    parsing now = {.p = o,
-                   .parser = {.command = own->command,
-                              .options = g_options,
-                              .count = OPTION_COUNT,
-                              .option = take_option,
-                              .operand = take_own_operand,
-                              .without = WILOR_CLI_PICTURES,
-                              .more = own}};
-    now.parser.user = &now;
-    wilor_status st = begin(o, argc, own->command, err);
+    wilor_cli_parser parser = {.command = own->command,
+                               .options = g_options,
+                               .count = OPTION_COUNT,
+                               .user = o,
+                               .option = take_option,
+                               .bare = true,
+                               .without = WILOR_CLI_PICTURES,
+                               .more = own};
+    wilor_status st = begin(o, argc, parser.command, err);
     if (st != WILOR_OK)
         return st;
-    st = wilor_cli_parse(&now.parser, argc, argv, err);
+    st = wilor_cli_parse(&parser, argc, argv, err);
     if (st == WILOR_OK && !o->help)
-        st = in_command(check(o, now.parser.seen, err), own->command, err);
-    fill_in(o, now.parser.seen);
-    if (!(now.parser.seen >> ID_DTYPE & 1))
+        st = wilor_cli_in_command(check(o, parser.seen, err), parser.command, err);
+    fill_in(o, parser.seen);
+    if (!(parser.seen >> ID_DTYPE & 1))
         o->dtype = WILOR_DTYPE_AUTO;
     o->cache_packed = !o->packed && !wilor_cli_is_formula(o->weights ? o->weights : "");
     return st;

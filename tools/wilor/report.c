@@ -8,11 +8,13 @@
 #include <time.h>
 #include <unistd.h>
 
-double wilor_cli_seconds(void) {
+int64_t wilor_cli_nanoseconds(void) {
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
+
+double wilor_cli_seconds(void) { return 1e-9 * (double)wilor_cli_nanoseconds(); }
 
 void wilor_cli_report_begin(wilor_cli_report *r, bool quiet) {
     *r = (wilor_cli_report){0};

@@ -35,7 +35,8 @@ void wilor_cli_report_loading(wilor_cli_report *r, const char *what, uint64_t do
 /* Takes the progress line away. */
 void wilor_cli_report_clear(wilor_cli_report *r);
 
-/* Seconds of the monotonic clock. */
+/* The monotonic clock. */
+int64_t wilor_cli_nanoseconds(void);
 double wilor_cli_seconds(void);
 
 #endif

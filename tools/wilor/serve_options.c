@@ -49,8 +49,9 @@ static wilor_status bad(const wilor_cli_option *o, const char *value, const char
                           wilor_cli_quote(&q, value), wanted);
 }
 
-static wilor_status take(wilor_cli_serve_options *s, const wilor_cli_option *o,
-                         const char *value, wilor_error *err) {
+static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
+                                wilor_error *err) {
+    wilor_cli_serve_options *s = user;
     long n;
     const char **text = o->id == ID_HOST         ? &s->host
                         : o->id == ID_TOKEN_FILE ? &s->token_file
@@ -78,26 +79,13 @@ static wilor_status take(wilor_cli_serve_options *s, const wilor_cli_option *o,
         s->share_frames = true;
         return WILOR_OK;
     default:
-        return wilor_cli_shared_option(&s->tracking, &s->source, o, o->id, value, err);
+        return wilor_cli_shared_option(&s->tracking, &s->source, o, value, err);
     }
-}
-
-static wilor_status take_option(void *user, const wilor_cli_option *o, const char *value,
-                                wilor_error *err) {
-    wilor_error why;
-    wilor_status st = take(user, o, value, &why);
-    return st == WILOR_OK ? st : wilor_cli_fail(err, st, "serve: %.480s", why.text);
 }
 
 static wilor_status take_source(void *user, const char *text, wilor_error *err) {
     wilor_cli_serve_options *s = user;
-    wilor_cli_quoted q;
-    if (s->source.source)
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "serve: one source at a time; %s is a second one",
-                              wilor_cli_quote(&q, text));
-    s->source.source = text;
-    return WILOR_OK;
+    return wilor_cli_shared_source(&s->source, text, err);
 }
 
 static wilor_status check_source(const wilor_cli_serve_options *s, uint64_t seen,
@@ -109,29 +97,25 @@ static wilor_status check_source(const wilor_cli_serve_options *s, uint64_t seen
     for (size_t i = 0; i < sizeof of_source / sizeof of_source[0]; i++)
         any = any || (seen >> of_source[i] & 1);
     if (!s->source.source && any)
-        return wilor_cli_fail(err, WILOR_ERR_ARG, "serve: %s",
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "%s",
                               s->share_frames
                                   ? "--share-frames needs a source to share"
                                   : "an option of a source is given, but no source");
-    if ((seen >> WILOR_CLI_ID_TRACK & 1) && (seen >> WILOR_CLI_ID_NO_TRACK & 1))
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "serve: --track and --no-track exclude each other");
-    return WILOR_OK;
+    return wilor_cli_shared_check(seen, err);
 }
 
 static wilor_status check(const wilor_cli_serve_options *s, uint64_t seen, wilor_error *err) {
     wilor_cli_quoted q;
     if (!wilor_server_is_loopback(s->host, strlen(s->host)) && !s->token_file)
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "serve: --host %s can be reached from other machines: it needs "
+                              "--host %s can be reached from other machines: it needs "
                               "--token-file FILE",
                               wilor_cli_quote(&q, s->host));
     if (!s->cert != !s->key)
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "serve: --tls-cert and --tls-key belong together");
+        return wilor_cli_fail(err, WILOR_ERR_ARG, "--tls-cert and --tls-key belong together");
     if (s->cors && !wilor_server_is_origin(s->cors))
         return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "serve: --cors %s: it should be one origin such as "
+                              "--cors %s: it should be one origin such as "
                               "https://example.org",
                               wilor_cli_quote(&q, s->cors));
     return check_source(s, seen, err);
@@ -144,12 +128,15 @@ wilor_status wilor_cli_serve_options_parse(wilor_cli_serve_options *o, int argc,
                             .count = OPTION_COUNT,
                             .user = o,
                             .option = take_option,
-                            .operand = take_source};
+                            .operand = take_source,
+                            .bare = true};
     *o = (wilor_cli_serve_options){
         .stream = "cam0", .host = "127.0.0.1", .port = PORT, .max_body = g_max_body};
     wilor_cli_shared_defaults(&o->tracking, &o->source);
     wilor_status st = wilor_cli_stream_options_parse(&o->p, &own, argc, argv, err);
-    return st == WILOR_OK && !o->p.help ? check(o, own.seen, err) : st;
+    if (st == WILOR_OK && !o->p.help)
+        st = wilor_cli_in_command(check(o, own.seen, err), own.command, err);
+    return st;
 }
 
 wilor_status wilor_cli_serve_token_read(wilor_cli_serve_options *o, bool *loose,

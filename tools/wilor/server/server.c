@@ -6,14 +6,8 @@
 
 enum { LEAVE_SECONDS = 3 /* for the last words */ };
 
-int64_t wilor_server_now(void) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * WILOR_SERVER_SECOND + t.tv_nsec;
-}
-
 static bool all_left(const wilor_server *s) {
-    return s->leaving && (s->client_count == 0 || wilor_server_now() - s->leaving_since >
+    return s->leaving && (s->client_count == 0 || wilor_cli_nanoseconds() - s->leaving_since >
                                                       LEAVE_SECONDS * WILOR_SERVER_SECOND);
 }
 

@@ -18,7 +18,7 @@ void wilor_server_client_new(wilor_server *s, struct lws *wsi) {
     }
     c->wsi = wsi;
     c->id = ++s->last_id;
-    c->deadline = wilor_server_now() + FIRST_SECONDS * WILOR_SERVER_SECOND;
+    c->deadline = wilor_cli_nanoseconds() + FIRST_SECONDS * WILOR_SERVER_SECOND;
     c->next = s->clients;
     if (c->next)
         c->next->before = c;
@@ -97,12 +97,12 @@ wilor_server_client *wilor_server_client_find(wilor_server *s, uint64_t id) {
 
 void wilor_server_client_write(wilor_server_client *c) {
     if (!c->waiting)
-        c->waiting = wilor_server_now();
+        c->waiting = wilor_cli_nanoseconds();
     lws_callback_on_writable(c->wsi);
 }
 
 void wilor_server_client_heard(wilor_server_client *c) {
-    c->heard = wilor_server_now();
+    c->heard = wilor_cli_nanoseconds();
     c->asked = false;
 }
 

@@ -250,7 +250,7 @@ static void count_lost(wilor_server *s, wilor_server_client *c, unsigned lost) {
 }
 
 static void hand_out(wilor_server *s, wilor_server_note *note) {
-    int64_t now = wilor_server_now();
+    int64_t now = wilor_cli_nanoseconds();
     note->refs++;
     for (wilor_server_client *c = s->clients; c; c = c->next)
         if (wants(c, note, now))
@@ -319,7 +319,7 @@ static void hand_out_answers(wilor_server *s, wilor_server_job *done) {
 
 static void leave(wilor_server *s) {
     s->leaving = true;
-    s->leaving_since = wilor_server_now();
+    s->leaving_since = wilor_cli_nanoseconds();
     for (wilor_server_client *c = s->clients; c; c = c->next) {
         c->farewell = true;
         if (c->kind != WILOR_SERVER_HTTP || c->answer)
@@ -447,7 +447,7 @@ static void take_frame(wilor_server *s, wilor_server_client *c) {
     pthread_mutex_lock(&s->lock);
     bool ready = s->ready;
     pthread_mutex_unlock(&s->lock);
-    c->pushed = wilor_server_now();
+    c->pushed = wilor_cli_nanoseconds();
     if (!push || !ready || s->leaving) {
         free(push);
         wilor_server_body_drop(s, c);

@@ -5,6 +5,7 @@
 
 #include "live_json.h"
 #include "live_record.h"
+#include "report.h"
 #include "server.h"
 #include "server_limits.h"
 
@@ -158,7 +159,6 @@ struct wilor_server {
     atomic_size_t held; /* bytes of bodies and messages in memory, of all clients */
 };
 
-int64_t wilor_server_now(void);
 /* Wake the service thread, if it still runs. Not under lock. */
 void wilor_server_poke(wilor_server *s);
 

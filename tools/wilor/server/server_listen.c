@@ -180,7 +180,7 @@ static bool ask_alive(wilor_server_client *c, int64_t now) {
 /* Once a second: who has been too slow with a request, or has not taken anything for long. */
 void wilor_server_sweep(lws_sorted_usec_list_t *sul) {
     wilor_server *s = lws_container_of(sul, wilor_server, sweep);
-    int64_t now = wilor_server_now();
+    int64_t now = wilor_cli_nanoseconds();
     for (wilor_server_client *c = s->clients; c; c = c->next) {
         bool late = c->deadline && now > c->deadline;
         bool stalled = c->waiting && now - c->waiting > STALL_SECONDS * WILOR_SERVER_SECOND;

@@ -116,7 +116,7 @@ int wilor_server_problem(wilor_server *s, wilor_server_client *c, int status, in
                                                            .retry = retry});
     wilor_cli_buffer_free(&b);
     /* The rest of a body that nobody wants is read and thrown away, not for long. */
-    c->deadline = wilor_server_now() + LINGER_SECONDS * WILOR_SERVER_SECOND;
+    c->deadline = wilor_cli_nanoseconds() + LINGER_SECONDS * WILOR_SERVER_SECOND;
     return rc;
 }
 

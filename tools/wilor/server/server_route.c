@@ -335,7 +335,7 @@ static int post_predict(wilor_server *s, wilor_server_client *c) {
         return wilor_server_problem(s, c, 400, 0, NULL, "%s", err.text);
     header(wsi, WSI_TOKEN_HTTP_ACCEPT, accept, sizeof accept);
     c->binary = strstr(accept, "application/x-wilor-event") != NULL;
-    c->deadline = wilor_server_now() +
+    c->deadline = wilor_cli_nanoseconds() +
                   (BASE_SECONDS + (int64_t)(length / BYTES_A_SECOND)) * WILOR_SERVER_SECOND;
     return send_continue(wsi);
 }
@@ -464,7 +464,7 @@ int wilor_server_request(wilor_server *s, struct lws *wsi, const char *path) {
     wilor_server_client *c = wilor_server_client_of(wsi);
     const char *why = "";
     wilor_server_client_request_end(s, c);
-    c->deadline = wilor_server_now() + ANSWER_SECONDS * WILOR_SERVER_SECOND;
+    c->deadline = wilor_cli_nanoseconds() + ANSWER_SECONDS * WILOR_SERVER_SECOND;
     int status = check_place(s, wsi, c, path, &why);
     if (status)
         return wilor_server_problem(s, c, status, 0, NULL, "%s", why);

@@ -2,33 +2,18 @@
  * It stays in memory. */
 #include "server_impl.h"
 
+#include "picture_bytes.h"
 #include "wilor/wilor_io.h"
 #include <stdlib.h>
 #include <string.h>
 
 enum { QUALITY = 80 };
 
-/* Bytes a pixel, of the formats that can be copied row by row and encoded. */
-static size_t pixel_bytes(wilor_pixel_format format) {
-    switch (format) {
-    case WILOR_RGB8:
-    case WILOR_BGR8:
-        return 3;
-    case WILOR_RGBA8:
-    case WILOR_BGRA8:
-        return 4;
-    case WILOR_GRAY8:
-        return 1;
-    default:
-        return 0;
-    }
-}
-
 /* On the engine's thread: a copy and no more. */
 void wilor_server_share_take(wilor_server *s, const wilor_picture *picture) {
-    size_t row = (size_t)picture->width * pixel_bytes(picture->format);
+    size_t row = (size_t)picture->width * wilor_cli_pixel_bytes(picture->format);
     size_t size = row * (size_t)picture->height;
-    if (size == 0)
+    if (size == 0 || picture->format == WILOR_NV12) /* cannot be encoded as it is */
         return;
     pthread_mutex_lock(&s->lock);
     if (size > s->shared_room) {

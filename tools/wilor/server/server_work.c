@@ -229,7 +229,7 @@ static void do_push(wilor_server *s, const wilor_server_push *push) {
     wilor_server_frame frame;
     wilor_image image = {0};
     wilor_error err;
-    int64_t began = wilor_server_now();
+    int64_t began = wilor_cli_nanoseconds();
     wilor_status st = wilor_server_frame_read(&frame, push->message, push->size, &err);
     if (st == WILOR_OK)
         st =
@@ -238,7 +238,7 @@ static void do_push(wilor_server *s, const wilor_server_push *push) {
         wilor_cli_frame given = {.picture = wilor_image_view(&image),
                                  .t_capture = frame.time,
                                  .arrival = push->arrival,
-                                 .decode = wilor_server_now() - began,
+                                 .decode = wilor_cli_nanoseconds() - began,
                                  .clock = WILOR_CLI_CLIENT,
                                  .number = push->number,
                                  .giver = push->client};
