@@ -16,29 +16,10 @@
 #include "exif.h"
 #include "heap.h"
 #include "out_file.h"
+#include "scratch_folder.h"
 #include "wilor/wilor_io.h"
 
 enum { W = 21, H = 13 };
-
-static char g_folder[512];
-
-static const char *in_folder(const char *name) {
-    static char paths[4][1024];
-    static int next;
-    char *path = paths[next++ % 4];
-    snprintf(path, sizeof paths[0], "%s/%s", g_folder, name);
-    return path;
-}
-
-static int files_in_folder(void) {
-    int n = 0;
-    DIR *dir = opendir(g_folder);
-    assert_non_null(dir);
-    for (struct dirent *e; (e = readdir(dir));)
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(dir);
-    return n;
-}
 
 static bool holds(const char *path, const char *text) {
     char buffer[64] = "";
@@ -52,8 +33,7 @@ static bool holds(const char *path, const char *text) {
 
 static int setup(void **state) {
     (void)state;
-    snprintf(g_folder, sizeof g_folder, "%s/media-XXXXXX", WILOR_TEST_SCRATCH);
-    return mkdtemp(g_folder) ? 0 : -1;
+    return make_folder("media");
 }
 
 static int teardown(void **state) {

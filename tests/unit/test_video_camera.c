@@ -17,26 +17,7 @@
 #include "v4l2_shim.h"
 #include "video_clip.h"
 #include "video_impl.h"
-
-typedef struct heard {
-    int lines;
-    char last[512];
-} heard;
-
-static void hear(void *user, wilor_log_level level, const char *text) {
-    heard *h = user;
-    (void)level;
-    h->lines++;
-    snprintf(h->last, sizeof h->last, "%s", text);
-}
-
-static wilor_video_options options(heard *h) {
-    wilor_video_options o;
-    wilor_video_options_init(&o, sizeof o);
-    o.callbacks.user = h;
-    o.callbacks.log = h ? hear : NULL;
-    return o;
-}
+#include "video_reader.h"
 
 static void behave(const char *words) {
     assert_int_equal(setenv("WILOR_FAKE_CAMERA", words, 1), 0);
@@ -50,19 +31,8 @@ static int need_v4l2(void **state) {
 
 static bool lacking(void) { return !strstr(wilor_video_support(), "v4l2"); }
 
-static wilor_video *must_open(const char *source, const wilor_video_options *o) {
-    wilor_video *v = NULL;
-    wilor_error err;
-    if (wilor_video_open(&v, source, o, &err) != WILOR_OK)
-        fail_msg("%s: %s", source, err.text);
-    return v;
-}
-
-static wilor_video_frame must_read(wilor_video *v) {
-    wilor_video_frame f;
-    wilor_error err;
-    if (wilor_video_read(v, &f, &err) != WILOR_OK)
-        fail_msg("%s", err.text);
+static wilor_video_frame must_see(wilor_video *v) {
+    wilor_video_frame f = must_read(v);
     assert_non_null(f.picture.data);
     return f;
 }
@@ -73,11 +43,11 @@ static void test_frames(void **state) {
     enum { N = 40 };
 
     heard h = {0};
-    wilor_video_options o = options(&h);
+    wilor_video_options o = reader_options(&h);
     o.width = 320;
     o.height = 240;
     o.rate = 100;
-    wilor_video *v = must_open(V4L2_SHIM_PATH, &o);
+    wilor_video *v = must_open_video(V4L2_SHIM_PATH, &o);
     wilor_video_info info;
     wilor_video_get_info(v, &info, sizeof info);
     assert_int_equal(info.live, 1);
@@ -86,7 +56,7 @@ static void test_frames(void **state) {
     assert_true(info.rate > 99 && info.rate < 101);
     int64_t first = 0;
     for (int i = 0; i < N; i++) {
-        const wilor_video_frame f = must_read(v);
+        const wilor_video_frame f = must_see(v);
         assert_int_equal(f.picture.width, 320);
         assert_int_equal(f.picture.height, 240);
         assert_int_equal(clip_number(f.picture.data, f.picture.stride, 320, 240), i);
@@ -107,8 +77,8 @@ static void test_frames(void **state) {
 static void test_again(void **state) {
     (void)state;
     for (int i = 0; i < 2; i++) {
-        wilor_video *v = must_open("v4l2:" V4L2_SHIM_PATH, NULL);
-        const wilor_video_frame f = must_read(v);
+        wilor_video *v = must_open_video("v4l2:" V4L2_SHIM_PATH, NULL);
+        const wilor_video_frame f = must_see(v);
         assert_int_equal(f.picture.width, 640);
         assert_int_equal(clip_number(f.picture.data, f.picture.stride, 640, 480), 0);
         /* A second program, while this one has it. */
@@ -125,14 +95,14 @@ static void test_another_size(void **state) {
     (void)state;
     heard h = {0};
     behave("size=160x120");
-    wilor_video_options o = options(&h);
+    wilor_video_options o = reader_options(&h);
     o.width = 1280;
     o.height = 720;
-    wilor_video *v = must_open(V4L2_SHIM_PATH, &o);
+    wilor_video *v = must_open_video(V4L2_SHIM_PATH, &o);
     assert_int_equal(h.lines, 1);
     assert_non_null(strstr(h.last, "1280 x 720"));
     assert_non_null(strstr(h.last, "160 x 120"));
-    assert_int_equal(must_read(v).picture.width, 160);
+    assert_int_equal(must_see(v).picture.width, 160);
     wilor_video_close(&v);
 }
 
@@ -141,9 +111,9 @@ static void test_another_format(void **state) {
     (void)state;
     heard h = {0};
     behave("mjpeg");
-    wilor_video_options o = options(&h);
+    wilor_video_options o = reader_options(&h);
     o.pixel_format = "yuyv422";
-    wilor_video *v = must_open(V4L2_SHIM_PATH, &o);
+    wilor_video *v = must_open_video(V4L2_SHIM_PATH, &o);
     wilor_video_info info;
     wilor_video_get_info(v, &info, sizeof info);
     assert_string_equal(info.codec, "mjpeg");
@@ -156,7 +126,7 @@ static void refused(const char *words, const char *pixels, wilor_status status,
                     const char *text) {
     wilor_video *v = NULL;
     wilor_error err;
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     behave(words);
     o.pixel_format = pixels;
     const wilor_status st = wilor_video_open(&v, V4L2_SHIM_PATH, &o, &err);
@@ -186,7 +156,7 @@ static void test_refusals(void **state) {
 static void test_unplugged(void **state) {
     (void)state;
     behave("unplug=5 rate=200");
-    wilor_video *v = must_open(V4L2_SHIM_PATH, NULL);
+    wilor_video *v = must_open_video(V4L2_SHIM_PATH, NULL);
     wilor_video_frame f;
     wilor_error err;
     wilor_status st;
@@ -200,19 +170,19 @@ static void test_unplugged(void **state) {
     wilor_video_close(&v);
     assert_int_equal(v4l2_shim_held(), 0);
     behave("");
-    v = must_open(V4L2_SHIM_PATH, NULL);
-    must_read(v);
+    v = must_open_video(V4L2_SHIM_PATH, NULL);
+    must_see(v);
     wilor_video_close(&v);
 }
 
 static void test_stall(void **state) {
     (void)state;
     behave("stall=3 rate=200");
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.read_timeout = 0.3;
-    wilor_video *v = must_open(V4L2_SHIM_PATH, &o);
+    wilor_video *v = must_open_video(V4L2_SHIM_PATH, &o);
     for (int i = 0; i < 3; i++)
-        must_read(v);
+        must_see(v);
     wilor_video_frame f;
     wilor_error err;
     assert_int_equal(wilor_video_read(v, &f, &err), WILOR_ERR_IO);
@@ -233,8 +203,8 @@ static void *stop_soon(void *user) {
 static void test_stop(void **state) {
     (void)state;
     behave("stall=1");
-    wilor_video *v = must_open(V4L2_SHIM_PATH, NULL);
-    must_read(v);
+    wilor_video *v = must_open_video(V4L2_SHIM_PATH, NULL);
+    must_see(v);
     pthread_t thread;
     assert_int_equal(pthread_create(&thread, NULL, stop_soon, v), 0);
     wilor_video_frame f;
@@ -251,10 +221,10 @@ static void test_stop(void **state) {
 static void test_other_clock(void **state) {
     (void)state;
     behave("realtime rate=200");
-    wilor_video *v = must_open(V4L2_SHIM_PATH, NULL);
+    wilor_video *v = must_open_video(V4L2_SHIM_PATH, NULL);
     int64_t last = -1;
     for (int i = 0; i < 10; i++) {
-        const wilor_video_frame f = must_read(v);
+        const wilor_video_frame f = must_see(v);
         assert_int_equal(f.driver_time, 0);
         assert_int_equal(f.capture, f.arrival);
         assert_true(f.time > last);
@@ -272,11 +242,11 @@ static void test_mjpeg(void **state) {
         skip();
     setenv("WILOR_FAKE_CAMERA_JPEG", path, 1);
     behave("mjpeg size=320x240 rate=100");
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.pixel_format = "mjpeg";
-    wilor_video *v = must_open(V4L2_SHIM_PATH, &o);
+    wilor_video *v = must_open_video(V4L2_SHIM_PATH, &o);
     for (int i = 0; i < 5; i++) {
-        const wilor_video_frame f = must_read(v);
+        const wilor_video_frame f = must_see(v);
         assert_int_equal(f.picture.width, 320);
         assert_int_equal(clip_number(f.picture.data, f.picture.stride, 320, 240), 171);
         assert_int_equal(f.capture, v4l2_shim_stamp(i)); /* no frame of delay */

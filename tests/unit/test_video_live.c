@@ -23,32 +23,15 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "scratch_folder.h"
 #include "video_clip.h"
 #include "video_impl.h"
 #include "video_jpegs.h"
 
-static char g_folder[512];
-
-static const char *in_folder(const char *name) {
-    static char paths[8][1024];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", g_folder, name);
-    return path;
-}
-
 static int setup(void **state) {
     (void)state;
     signal(SIGPIPE, SIG_IGN);
-    snprintf(g_folder, sizeof g_folder, "%s/live-XXXXXX", WILOR_TEST_SCRATCH);
-    return mkdtemp(g_folder) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", g_folder);
-    return system(command);
+    return make_folder("live");
 }
 
 static void pause_ms(long ms) {
@@ -633,5 +616,5 @@ int main(void) {
         cmocka_unit_test(test_list),        cmocka_unit_test(test_stream_to_file),
         cmocka_unit_test(test_no_server),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, drop_folder);
 }

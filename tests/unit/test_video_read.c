@@ -15,68 +15,17 @@
 
 #include "heap.h"
 #include "picture_turn.h"
+#include "scratch_folder.h"
 #include "video_clip.h"
 #include "video_impl.h"
+#include "video_reader.h"
 
-static char g_folder[512];
 static volatile unsigned
     g_touched; /* every row's last byte, so that a sanitizer sees a bad one */
 
-static const char *in_folder(const char *name) {
-    static char paths[8][1024];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", g_folder, name);
-    return path;
-}
-
 static int setup(void **state) {
     (void)state;
-    snprintf(g_folder, sizeof g_folder, "%s/read-XXXXXX", WILOR_TEST_SCRATCH);
-    return mkdtemp(g_folder) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", g_folder);
-    return system(command);
-}
-
-typedef struct heard {
-    int lines;
-    char last[512];
-} heard;
-
-static void hear(void *user, wilor_log_level level, const char *text) {
-    heard *h = user;
-    (void)level;
-    h->lines++;
-    snprintf(h->last, sizeof h->last, "%s", text);
-}
-
-static wilor_video_options options(heard *h) {
-    wilor_video_options o;
-    wilor_video_options_init(&o, sizeof o);
-    o.callbacks.user = h;
-    o.callbacks.log = h ? hear : NULL;
-    return o;
-}
-
-static wilor_video *must_open(const char *source, const wilor_video_options *o) {
-    wilor_video *v = NULL;
-    wilor_error err;
-    if (wilor_video_open(&v, source, o, &err) != WILOR_OK)
-        fail_msg("%s: %s", source, err.text);
-    return v;
-}
-
-static wilor_video_frame must_read(wilor_video *v) {
-    wilor_video_frame f;
-    wilor_error err;
-    if (wilor_video_read(v, &f, &err) != WILOR_OK)
-        fail_msg("%s", err.text);
-    return f;
+    return make_folder("read");
 }
 
 static int number_of(const wilor_video_frame *f) {
@@ -100,9 +49,9 @@ static void check_clip(const clip_spec *c, const char *name, const char *codec,
                        int64_t tolerance) {
     if (!clip_make(in_folder(name), c))
         return;
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.rate = c->rate;
-    wilor_video *v = must_open(in_folder(name), &o);
+    wilor_video *v = must_open_video(in_folder(name), &o);
     const double rate = c->rate > 0 ? c->rate : 30;
     for (int i = 0; i < c->frames; i++) {
         const wilor_video_frame f = must_read(v);
@@ -161,7 +110,7 @@ static void test_variable_rate(void **state) {
                100000);
     check_clip(&(clip_spec){"libx264", "mp4", .frames = 8, .times = times}, "w.mp4", "h264",
                100000);
-    wilor_video *v = must_open(in_folder("v.mkv"), NULL);
+    wilor_video *v = must_open_video(in_folder("v.mkv"), NULL);
     must_read(v);
     assert_int_equal(info_of(v).start, INT64_C(500000000));
     assert_string_equal(info_of(v).format, "matroska");
@@ -183,7 +132,7 @@ static void test_rotation(void **state) {
                              .rotation = cases[i].degrees};
         if (!clip_make(in_folder("r.mov"), &c))
             skip();
-        wilor_video *v = must_open(in_folder("r.mov"), NULL);
+        wilor_video *v = must_open_video(in_folder("r.mov"), NULL);
         const bool swap = cases[i].degrees % 180 != 0;
         const int w = swap ? CLIP_HEIGHT : CLIP_WIDTH, h = swap ? CLIP_WIDTH : CLIP_HEIGHT;
         assert_int_equal(info_of(v).width, w);
@@ -205,9 +154,9 @@ static void test_loop(void **state) {
     (void)state;
     if (!clip_make(in_folder("l.mp4"), &(clip_spec){"mpeg4", "mp4", .frames = 5}))
         skip();
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.loop = 1;
-    wilor_video *v = must_open(in_folder("l.mp4"), &o);
+    wilor_video *v = must_open_video(in_folder("l.mp4"), &o);
     int64_t last = -1;
     for (int i = 0; i < 23; i++) {
         const wilor_video_frame f = must_read(v);
@@ -226,7 +175,7 @@ static void test_memory(void **state) {
     if (!clip_make(in_folder("m.mp4"),
                    &(clip_spec){"mpeg4", "mp4", .frames = 60, .rotation = 90}))
         skip();
-    wilor_video *v = must_open(in_folder("m.mp4"), NULL);
+    wilor_video *v = must_open_video(in_folder("m.mp4"), NULL);
     long calls = 0;
     for (int i = 0; i < 60; i++) {
         must_read(v);
@@ -242,7 +191,7 @@ static void test_no_memory(void **state) {
     (void)state;
     if (!clip_make(in_folder("n.mp4"), &(clip_spec){"mpeg4", "mp4", .frames = 3}))
         skip();
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.format = "mov";
     o.extra = "ignore_editlist=0";
     for (int n = 0;; n++) {
@@ -271,9 +220,9 @@ static void compare_jpeg(const char *path, const char *what, double mean_limit, 
     wilor_error err;
     wilor_image image = {0};
     assert_int_equal(wilor_image_read(&image, path, 0, &err), WILOR_OK);
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.format = "jpeg_pipe";
-    wilor_video *v = must_open(path, &o);
+    wilor_video *v = must_open_video(path, &o);
     const wilor_video_frame f = must_read(v);
     assert_int_equal(f.picture.width, image.width);
     assert_int_equal(f.picture.height, image.height);
@@ -324,7 +273,7 @@ static void test_png_pixels(void **state) {
     if (!clip_make(in_folder("p.mov"),
                    &(clip_spec){"png", "mov", 101, 75, .frames = 3, .first = 9}))
         skip();
-    wilor_video *v = must_open(in_folder("p.mov"), NULL);
+    wilor_video *v = must_open_video(in_folder("p.mov"), NULL);
     for (int i = 0; i < 3; i++) {
         const wilor_video_frame f = must_read(v);
         clip_draw(rgb, 101, 75, 9 + i);
@@ -342,7 +291,7 @@ static void read_out(const char *path, heard *h, int most) {
     wilor_video *v = NULL;
     wilor_video_frame f;
     wilor_error err;
-    wilor_video_options o = options(h);
+    wilor_video_options o = reader_options(h);
     wilor_status st = wilor_video_open(&v, path, &o, &err);
     int64_t last = -1;
     int n = 0;
@@ -436,8 +385,8 @@ static void test_hole(void **state) {
     memset(data + size * 45 / 100, 0x55, size / 10);
     clip_store(in_folder("cut"), data, size);
     free(data);
-    wilor_video_options o = options(&h);
-    wilor_video *v = must_open(in_folder("cut"), &o);
+    wilor_video_options o = reader_options(&h);
+    wilor_video *v = must_open_video(in_folder("cut"), &o);
     wilor_video_frame f, last = {.index = 0};
     int last_number = -1;
     while ((f = must_read(v)).picture.data) {
@@ -468,9 +417,9 @@ static void test_last_packet(void **state) {
     free(data);
     for (int threads = 1; threads < 3; threads++) {
         heard h = {0};
-        wilor_video_options o = options(&h);
+        wilor_video_options o = reader_options(&h);
         o.threads = threads;
-        wilor_video *v = must_open(in_folder("cut"), &o);
+        wilor_video *v = must_open_video(in_folder("cut"), &o);
         for (int i = 0; i < 2; i++)
             must_read(v);
         must_end(v);
@@ -495,9 +444,9 @@ static void check_resize(const char *codec, const char *container, int width, in
     memcpy(both, one, a);
     memcpy(both + a, two, b);
     clip_store(in_folder("both"), both, a + b);
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.format = container;
-    wilor_video *v = must_open(in_folder("both"), &o);
+    wilor_video *v = must_open_video(in_folder("both"), &o);
     for (int i = 0; i < 12; i++) {
         const wilor_video_frame f = must_read(v);
         assert_int_equal(number_of(&f), i);
@@ -550,7 +499,7 @@ static void test_playlists(void **state) {
     refused("list.txt", text, NULL, WILOR_ERR_UNSUPPORTED);
     refused("list.sdp", "v=0\nm=video 5004 RTP/AVP 96\nc=IN IP4 127.0.0.1\n", NULL,
             WILOR_ERR_UNSUPPORTED);
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.format = "concat";
     refused("list.txt", text, &o, WILOR_ERR_UNSUPPORTED);
     o.format = "hls";
@@ -559,7 +508,7 @@ static void test_playlists(void **state) {
     wilor_video *v = NULL;
     wilor_error err;
     assert_int_equal(wilor_video_open(&v, ts, &o, &err), WILOR_ERR_UNSUPPORTED);
-    o = options(NULL);
+    o = reader_options(NULL);
     o.extra = "protocol_whitelist=file";
     assert_int_equal(wilor_video_open(&v, ts, &o, &err), WILOR_ERR_ARG);
     o.extra = "nonsense=1";
@@ -578,14 +527,14 @@ static void test_refusals(void **state) {
     assert_non_null(strstr(err.text, "gone.mp4"));
     if (!clip_make(in_folder("big.mp4"), &(clip_spec){"mpeg4", "mp4", .frames = 2}))
         skip();
-    wilor_video_options o = options(NULL);
+    wilor_video_options o = reader_options(NULL);
     o.max_pixels = CLIP_WIDTH * CLIP_HEIGHT - 1;
     assert_int_equal(wilor_video_open(&v, in_folder("big.mp4"), &o, &err), WILOR_ERR_LIMIT);
     assert_non_null(strstr(err.text, "big.mp4"));
     o.max_pixels++;
-    v = must_open(in_folder("big.mp4"), &o);
+    v = must_open_video(in_folder("big.mp4"), &o);
     wilor_video_close(&v);
-    o = options(NULL);
+    o = reader_options(NULL);
     o.format = "rawvideo";
     assert_int_equal(wilor_video_open(&v, in_folder("big.mp4"), &o, &err), WILOR_ERR_ARG);
     o.width = o.height = 8;
@@ -599,7 +548,7 @@ static void test_lavfi(void **state) {
     (void)state;
     if (!strstr(wilor_video_support(), "lavfi"))
         skip();
-    wilor_video *v = must_open("lavfi:testsrc2=size=64x48:rate=50:duration=0.1", NULL);
+    wilor_video *v = must_open_video("lavfi:testsrc2=size=64x48:rate=50:duration=0.1", NULL);
     for (int i = 0; i < 5; i++) {
         const wilor_video_frame f = must_read(v);
         assert_int_equal(f.picture.width, 64);
@@ -626,7 +575,7 @@ static void test_formats(void **state) {
         char text[128];
         snprintf(text, sizeof text, "lavfi:color=red:size=72x48:duration=0.04,format=%s",
                  formats[i]);
-        wilor_video *v = must_open(text, NULL);
+        wilor_video *v = must_open_video(text, NULL);
         const wilor_video_frame f = must_read(v);
         assert_int_equal(f.picture.width, 72);
         const bool grey = strncmp(formats[i], "gray", 4) == 0;
@@ -653,5 +602,5 @@ int main(void) {
         cmocka_unit_test(test_refusals),    cmocka_unit_test(test_lavfi),
         cmocka_unit_test(test_formats),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, drop_folder);
 }

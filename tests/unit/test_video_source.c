@@ -16,35 +16,14 @@
 #include "exif.h"
 #include "picture_turn.h"
 #include "picture_yuv.h"
+#include "scratch_folder.h"
 #include "video_impl.h"
+#include "video_reader.h"
 #include "video_source.h"
-
-static char g_folder[512];
-
-static const char *in_folder(const char *name) {
-    static char paths[8][1024];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", g_folder, name);
-    return path;
-}
-
-static void remove_folder(const char *path) {
-    char command[1200];
-    snprintf(command, sizeof command, "rm -rf '%s'", path);
-    assert_int_equal(system(command), 0);
-}
 
 static int setup(void **state) {
     (void)state;
-    snprintf(g_folder, sizeof g_folder, "%s/video-XXXXXX", WILOR_TEST_SCRATCH);
-    return mkdtemp(g_folder) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    remove_folder(g_folder);
-    return 0;
+    return make_folder("video");
 }
 
 static void test_texts(void **state) {
@@ -339,18 +318,6 @@ static void write_picture(const char *name, int shade, int width) {
     assert_int_equal(wilor_image_write(&p, in_folder(name), 0, &err), WILOR_OK);
 }
 
-typedef struct heard {
-    int lines;
-    char last[512];
-} heard;
-
-static void hear(void *user, wilor_log_level level, const char *text) {
-    heard *h = user;
-    (void)level;
-    h->lines++;
-    snprintf(h->last, sizeof h->last, "%s", text);
-}
-
 /* Reads a source to its end and holds its first pixels against `shades`. */
 static void check_sequence(const char *source, double rate, const int *shades, int n,
                            heard *h) {
@@ -545,5 +512,5 @@ int main(void) {
         cmocka_unit_test(test_options),
         cmocka_unit_test(test_support),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, drop_folder);
 }

@@ -5,7 +5,6 @@
 #include <stdint.h>
 
 #include <cmocka.h>
-#include <dirent.h>
 #include <libavcodec/avcodec.h>
 #include <libavformat/avformat.h>
 #include <stdbool.h>
@@ -16,53 +15,16 @@
 #include <unistd.h>
 
 #include "heap.h"
+#include "scratch_folder.h"
 #include "video_clip.h"
+#include "video_reader.h"
 #include "wilor/wilor_io.h"
 
-static char g_folder[512];
 static uint8_t g_rgb[512 * 512 * 3];
-
-static const char *in_folder(const char *name) {
-    static char paths[8][1024];
-    static int next;
-    char *path = paths[next++ % 8];
-    snprintf(path, sizeof paths[0], "%s/%s", g_folder, name);
-    return path;
-}
-
-static int files_in_folder(void) {
-    int n = 0;
-    DIR *dir = opendir(g_folder);
-    assert_non_null(dir);
-    for (struct dirent *e; (e = readdir(dir));)
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(dir);
-    return n;
-}
 
 static int setup(void **state) {
     (void)state;
-    snprintf(g_folder, sizeof g_folder, "%s/write-XXXXXX", WILOR_TEST_SCRATCH);
-    return mkdtemp(g_folder) ? 0 : -1;
-}
-
-static int teardown(void **state) {
-    (void)state;
-    char command[600];
-    snprintf(command, sizeof command, "rm -rf '%s'", g_folder);
-    return system(command);
-}
-
-typedef struct heard {
-    int lines;
-    char last[512];
-} heard;
-
-static void hear(void *user, wilor_log_level level, const char *text) {
-    heard *h = user;
-    (void)level;
-    h->lines++;
-    snprintf(h->last, sizeof h->last, "%s", text);
+    return make_folder("write");
 }
 
 static wilor_video_writer_options options(heard *h) {
@@ -478,5 +440,5 @@ int main(void) {
         cmocka_unit_test(test_whole_or_not), cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_full),         cmocka_unit_test(test_no_memory),
     };
-    return cmocka_run_group_tests(tests, setup, teardown);
+    return cmocka_run_group_tests(tests, setup, drop_folder);
 }
