@@ -10,8 +10,8 @@
 #include <string.h>
 
 #include "camera.h"
+#include "cc0_hand.h"
 #include "gestures.h"
-#include "golden.h"
 #include "heap.h"
 #include "mano.h"
 #include "rotation.h"
@@ -23,12 +23,7 @@ static float *scratch, *verts;
 
 static int open_hand(void **state) {
     (void)state;
-    wilor_error err;
-    wilor_index *x = golden_open(golden_path(WILOR_TEST_DATA, "hand-cc0.npz"));
-    if (wilor_index_canonical(x, &err) != WILOR_OK ||
-        wilor_mano_create(&model, x, &err) != WILOR_OK)
-        fail_msg("%s", err.text);
-    wilor_index_close(&x);
+    model = cc0_hand_open();
     scratch = wilor_heap_alloc(wilor_mano_scratch(model), sizeof *scratch);
     verts = wilor_heap_alloc(3 * (size_t)wilor_mano_vertices(model), sizeof *verts);
     return !scratch || !verts;

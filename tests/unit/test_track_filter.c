@@ -11,7 +11,7 @@
 
 #include "assign.h"
 #include "camera.h"
-#include "golden.h"
+#include "cc0_hand.h"
 #include "hand_filter.h"
 #include "heap.h"
 #include "rotation.h"
@@ -24,12 +24,7 @@ static float *scratch, *mesh;
 
 static int open_hand(void **state) {
     (void)state;
-    wilor_error err;
-    wilor_index *x = golden_open(golden_path(WILOR_TEST_DATA, "hand-cc0.npz"));
-    if (wilor_index_canonical(x, &err) != WILOR_OK ||
-        wilor_mano_create(&model, x, &err) != WILOR_OK)
-        fail_msg("%s", err.text);
-    wilor_index_close(&x);
+    model = cc0_hand_open();
     scratch = wilor_heap_alloc(wilor_mano_scratch(model), sizeof *scratch);
     mesh = wilor_heap_alloc(3 * (size_t)wilor_mano_vertices(model), sizeof *mesh);
     return scratch && mesh ? 0 : -1;

@@ -12,7 +12,7 @@
 #include <string.h>
 
 #include "camera.h"
-#include "golden.h"
+#include "cc0_hand.h"
 #include "heap.h"
 #include "rotation.h"
 #include "xr_joints.h"
@@ -21,12 +21,7 @@ static wilor_mano *model;
 
 static int open_hand(void **state) {
     (void)state;
-    wilor_error err;
-    wilor_index *x = golden_open(golden_path(WILOR_TEST_DATA, "hand-cc0.npz"));
-    if (wilor_index_canonical(x, &err) != WILOR_OK ||
-        wilor_mano_create(&model, x, &err) != WILOR_OK)
-        fail_msg("%s", err.text);
-    wilor_index_close(&x);
+    model = cc0_hand_open();
     return 0;
 }
 
