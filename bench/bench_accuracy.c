@@ -396,9 +396,7 @@ static int read_settings(settings *s, int argc, char **argv) {
         else if (strcmp(argv[i], "--threads") == 0)
             s->threads = atoi(value);
         else if (strcmp(argv[i], "--isa") == 0)
-            for (int k = WILOR_ISA_C; k <= WILOR_ISA_NEON; k++)
-                s->isa =
-                    strcmp(value, wilor_isa_name((wilor_isa)k)) == 0 ? (wilor_isa)k : s->isa;
+            s->isa = wilor_bench_isa(value, s->isa);
         else
             return 0;
         i++;

@@ -49,9 +49,7 @@ static int read_settings(settings *s, int argc, char **argv) {
                 s->dtype = strcmp(value, wilor_dtype_name((wilor_dtype)k)) == 0 ? (wilor_dtype)k
                                                                                 : s->dtype;
         else if (strcmp(argv[i], "--isa") == 0)
-            for (int k = WILOR_ISA_C; k <= WILOR_ISA_NEON; k++)
-                s->isa =
-                    strcmp(value, wilor_isa_name((wilor_isa)k)) == 0 ? (wilor_isa)k : s->isa;
+            s->isa = wilor_bench_isa(value, s->isa);
         else
             return 0;
     }

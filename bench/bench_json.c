@@ -5,6 +5,14 @@
 #include "peak_probe.h"
 
 #include <stdio.h>
+#include <string.h>
+
+wilor_isa wilor_bench_isa(const char *name, wilor_isa otherwise) {
+    for (int i = WILOR_ISA_C; i <= WILOR_ISA_NEON; i++)
+        if (strcmp(name, wilor_isa_name((wilor_isa)i)) == 0)
+            return (wilor_isa)i;
+    return otherwise;
+}
 
 void wilor_bench_peak_probe(wilor_bench_peak *peak, const char *dtype, int threads, int done) {
     int index = wilor_probe_for(dtype);

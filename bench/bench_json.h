@@ -4,6 +4,9 @@
 
 #include "wilor/wilor.h"
 
+/* The tier of that name; none has it: `otherwise`. */
+wilor_isa wilor_bench_isa(const char *name, wilor_isa otherwise);
+
 /* Peak rate before and after, of the arithmetic of `dtype`; 10⁹ a second, 0 where there is no probe. */
 typedef struct wilor_bench_peak {
     const char *name; /* the probe's; "" without */
