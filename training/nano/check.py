@@ -250,7 +250,7 @@ def run_wilor(program, *arguments):
 
 
 @torch.no_grad()
-def check_pose_program(program, npz, dim=192, depth=8, heads=3):
+def check_pose_program(program, npz, dim=192, depth=6, heads=3):
     model = small_pose(npz, dim=dim, depth=depth, heads=heads)
     with tempfile.TemporaryDirectory() as folder:
         weights, crop = os.path.join(folder, "nano.safetensors"), os.path.join(folder, "crop.png")

@@ -75,7 +75,7 @@ def detector_loss(out, batch):
 
     # class: everywhere but inside of hands that count as neither hand nor background
     goal = torch.zeros_like(logits)
-    hot = weight[..., None] * F.one_hot(cls.clamp(0, CLASSES - 1), CLASSES)[:, :, None]
+    hot = weight[..., None] * (cls[..., None] == torch.arange(CLASSES, device=cls.device))[:, :, None]
     goal.scatter_add_(1, flat[..., None].expand(-1, -1, CLASSES), hot.reshape(b, m * k, CLASSES).to(goal.dtype))
     low, high = pixels - gt[..., None, :2], gt[..., None, 2:] - pixels
     vague = (torch.cat([low, high], -1).amin(-1) > 0) & batch["ignore"][..., None]
@@ -147,7 +147,7 @@ class DetectorScore:
         for i in kept.tolist():
             fit = overlap(boxes[i], gt) if len(gt) else torch.zeros(0)
             j = max((k for k in range(len(gt)) if not taken[k] and cls[i] == side[k]), key=lambda k: fit[k], default=-1)
-            hit = j >= 0 and fit[j] > 0.5
+            hit = j >= 0 and bool(fit[j] > 0.5)
             if not hit and len(vague) and overlap(boxes[i], vague).max() > 0.3:
                 continue  # on a hand that counts as neither
             if hit:

@@ -50,7 +50,7 @@ def export_pose(model, path, npz, metadata, weights=None):
     """Writes a NanoWiLoR; weights: other values than the model's own, by parameter name."""
     tensors = {k: half(k, v) for k, v in folded_state(model, weights).items()} | mano_tensors(npz)
     meta = {
-        "format": "pt", "heads": model.config["heads"], "wilor.model": "nano", "wilor.rescale": "1.75", "licence": LICENCE,
+        "format": "pt", "heads": model.config["heads"], "wilor.model": "nano", "wilor.rescale": "1.75", "license": LICENCE,
         "wilor.hand_sha256": sha256(npz),
     }  # fmt: skip
     return write_safetensors(path, tensors, meta | metadata)
@@ -79,7 +79,7 @@ def export_detector(model, path, metadata, imgsz, weights=None):
     for name, t in detector_tensors(model, weights).items():
         t = t.permute(0, 2, 3, 1).contiguous() if t.dim() == 4 else t
         tensors[detector_name(name)] = half(name, t)
-    meta = {"imgsz": imgsz, "names": json.dumps({"0": "left", "1": "right"}), "wilor.model": "nano", "licence": LICENCE}
+    meta = {"imgsz": imgsz, "names": json.dumps({"0": "left", "1": "right"}), "wilor.model": "nano", "license": LICENCE}
     return write_safetensors(path, tensors, meta | metadata)
 
 

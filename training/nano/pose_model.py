@@ -260,7 +260,7 @@ class RefineNet(nn.Module):
 class NanoWiLoR(nn.Module):
     """image uint8 (B, 256, 192, 3) -> two predictions, the backbone's and the refined one."""
 
-    def __init__(self, hand, dim=192, depth=8, heads=3, mlp_ratio=4):
+    def __init__(self, hand, dim=192, depth=6, heads=3, mlp_ratio=4):
         super().__init__()
         if dim % heads or dim % 8:
             raise ValueError(f"dim {dim} must be a multiple of 8 and of heads {heads}")

@@ -1,5 +1,6 @@
 """Small files of tensors (safetensors format) and the resumable state of a training run."""
 import glob
+import hashlib
 import json
 import os
 import struct
@@ -12,18 +13,20 @@ BACK = {v: k for k, v in KINDS.items()}
 
 
 def raw_bytes(t):
-    t = t.detach().cpu().contiguous()
-    return t.view(torch.uint8 if t.dim() else t.dtype).numpy().tobytes() if t.dim() else t.reshape(1).view(torch.uint8).numpy().tobytes()
+    return t.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes()
 
 
 def write_safetensors(path, tensors, metadata):
-    """Writes under a temporary name, then renames: the file is whole or absent. metadata: strings by string."""
-    head, at, parts = {"__metadata__": {k: str(v) for k, v in metadata.items()}}, 0, []
+    """Writes under a temporary name, then renames: the file is whole or absent. metadata: strings by string; the data's own
+    SHA-256 is added. Data begin at a multiple of 8. Returns the file's size."""
+    head, at, parts = {}, 0, []
     for name in sorted(tensors):
         data = raw_bytes(tensors[name])
         head[name] = dict(dtype=KINDS[tensors[name].dtype], shape=list(tensors[name].shape), data_offsets=[at, at + len(data)])
         at += len(data)
         parts.append(data)
+    digest = hashlib.sha256(b"".join(parts)).hexdigest()
+    head = {"__metadata__": {k: str(v) for k, v in metadata.items()} | {"data_sha256": digest}} | head
     text = json.dumps(head, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     temp = f"{path}.{os.getpid()}.part"

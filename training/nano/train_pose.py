@@ -12,7 +12,7 @@ HELD_OUT_SEED = 987_654_321
 def arguments():
     p = trainer.common_arguments("train_pose", lr=1.5e-3, batch=1024, weight_decay=0.05)
     p.add_argument("--dim", type=int, default=192)
-    p.add_argument("--depth", type=int, default=8)
+    p.add_argument("--depth", type=int, default=6)
     p.add_argument("--heads", type=int, default=3)
     p.add_argument("--mlp-ratio", type=float, default=4)
     p.add_argument("--residual", choices=("fp32", "bf16"), default="fp32", help="precision of the residual stream")

@@ -15,7 +15,19 @@ import torch.distributed as dist
 
 from .state import load_state, save_state
 
-STARTED = time.monotonic()  # near enough to the process's start for --minutes
+
+def process_start():
+    """When this process began, or the launcher above it (torchrun), on time.monotonic's scale: what --minutes counts from."""
+    pid = os.getppid() if "TORCHELASTIC_RUN_ID" in os.environ else os.getpid()
+    try:
+        with open(f"/proc/{pid}/stat") as f, open("/proc/uptime") as g:
+            ticks, up = int(f.read().rsplit(")", 1)[1].split()[19]), float(g.read().split()[0])
+        return time.monotonic() - max(0.0, up - ticks / os.sysconf("SC_CLK_TCK"))
+    except (OSError, ValueError, IndexError):
+        return time.monotonic()
+
+
+STARTED = process_start()
 LOG_EVERY, TALK_EVERY, SAVE_SECONDS, EVAL_SECONDS = 100, 20, 60, 120
 
 
@@ -202,15 +214,16 @@ class Ahead:
             return self.make()
         main = torch.cuda.current_stream(self.device)
         if self.waiting is None:
-            self.fill(main)
+            self.stream.wait_stream(main)  # what the scenes were made of
+            self.fill()
         main.wait_stream(self.stream)
         batch = self.waiting
         for t in batch.values():
             t.record_stream(main)
-        self.fill(main)
+        self.fill()
         return batch
 
-    def fill(self, main):
+    def fill(self):
         with torch.cuda.stream(self.stream):
             self.waiting = self.make()
 
@@ -225,7 +238,7 @@ class Clock:
         piece = max(1.0, self.end - self.begin)
         self.total = 60 * args.total_minutes if args.total_minutes and not args.final else seconds_before + piece
         self.paused = 0.0
-        self.reserve = 8.0  # seconds for the last measures and the last save; grows with what they are seen to take
+        self.reserve = 12.0  # seconds for the last measures and the last save; grows with what they are seen to take
 
     def trained(self):
         return self.before + time.monotonic() - self.begin - self.paused
@@ -287,7 +300,8 @@ class Trainer:
         """Held-out measures with the averaged weights on rank 0. Time spent is no training time."""
         began = time.monotonic()
         if self.world.rank == 0:
-            with torch.no_grad(), averaged(self.flat):
+            # an evaluation is short: it is not worth compiling for
+            with torch.no_grad(), averaged(self.flat), torch.compiler.set_stance("force_eager"):
                 found = self.task.evaluate()
             self.log(step=self.flat.steps, trained_s=self.clock.trained(), held_out=True, **found)
         took = time.monotonic() - began
@@ -369,6 +383,8 @@ def main(task_class, args):
     world = World(args.device)
     if world.device.type == "cuda":
         torch.backends.cudnn.benchmark = True
+    if args.compile:
+        torch._dynamo.config.suppress_errors = True  # where there is no compiler the step runs as it is
     try:
         trainer = Trainer(args, world, task_class(args, world))
         trainer.bench() if args.bench else trainer.run()
