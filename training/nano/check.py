@@ -116,7 +116,7 @@ def stirred(model):
 @torch.no_grad()
 def check_pose_model(npz):
     model, image = small_pose(npz), PoseScenes(3, "cpu", 3).next()["image"]
-    tokens, whole = model.backbone(image), plain_tokens(model, image)
+    tokens, whole = model.backbone(image)[0], plain_tokens(model, image)
     check("backbone: wanted rows against the plain network", (tokens - whole[:, model.backbone.wanted]).abs().max(), 2e-5)
     raw = model.backbone.read_out(tokens)
     verts = model.pose(*raw)["verts"]

@@ -1,9 +1,10 @@
 """Losses and measures of the pose network."""
 import torch
+import torch.nn.functional as F
 
-from .pose_model import project
+from .pose_model import COLS, ROWS, project
 
-WEIGHTS = dict(orient=1.0, pose=1.0, betas=0.01, points3d=10.0, verts=10.0, points2d=10.0)
+WEIGHTS = dict(orient=1.0, pose=1.0, betas=0.05, points3d=10.0, verts=10.0, points2d=10.0)
 GLOBAL_JOINT = 2.0  # the wrist's rotation against a finger joint's
 HIDDEN = 0.2  # weight of points that are covered
 
@@ -35,11 +36,31 @@ def one_loss(out, target):
     )
 
 
+WHERE = 0.5  # weight of the patches' own answer
+
+
+def where_loss(logits, target):
+    """Cross entropy of the patch that holds a keypoint, over keypoints inside of the network's 192 columns. The patch of row r
+    begins at pixel 16 r - 2."""
+    x = (target["keypoints2d"][..., 0] + 0.5) * 256 - 32 + 2
+    y = (target["keypoints2d"][..., 1] + 0.5) * 256 + 2
+    c, r = (x / 16).floor().long(), (y / 16).floor().long()
+    inside = (c >= 0) & (c < COLS) & (r >= 0) & (r < ROWS)
+    index = (r * COLS + c).clamp(0, ROWS * COLS - 1)
+    loss = F.cross_entropy(logits.reshape(-1, ROWS * COLS, logits.shape[-1]), index, reduction="none")
+    weight = inside * (HIDDEN + (1 - HIDDEN) * target["visible"])
+    return (loss * weight).sum() / weight.sum().clamp_min(1)
+
+
 def pose_loss(first, final, target):
     """Total, and a dict of detached terms for the log."""
     a, b = one_loss(first, target), one_loss(final, target)
     total = sum(WEIGHTS[k] * (0.3 * a[k] + b[k]) for k in WEIGHTS)
     log = {k: v.detach() for k, v in b.items()}
+    if final.get("where") is not None:
+        where = where_loss(final["where"], target)
+        total = total + WHERE * where
+        log["where"] = where.detach()
     log["first_points3d"] = a["points3d"].detach()
     log["beyond"] = final["beyond"].detach().float()
     return total, log

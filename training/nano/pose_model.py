@@ -14,7 +14,7 @@ from torch import nn
 
 from .hand import Hand, rot6d_to_matrix
 
-ROWS, COLS, LEAD = 16, 12, 18
+ROWS, COLS, LEAD, POINTS = 16, 12, 18, 21
 FOCAL = 5000.0
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 INIT_SCALE = 7.5  # the mean of s when a hand fills 1/1.75 of the crop: 2 / (1.75 * 0.152 m)
@@ -148,6 +148,8 @@ class Backbone(nn.Module):
         self.register_buffer("init_cam", cam)
         rows = list(range(LEAD)) + [LEAD + r * COLS + c for r in (0, 1) for c in (0, 1)]
         self.register_buffer("wanted", torch.tensor(rows), persistent=False)
+        # training only: which patch holds each keypoint, told by the patches before the last block
+        self.where_norm, self.where = Norm(dim), nn.Linear(dim, POINTS)
         self.register_buffer("mean", 255 * torch.tensor(MEAN), persistent=False)
         self.register_buffer("inv_std", 1 / (255 * torch.tensor(STD)), persistent=False)
         self.residual = torch.float32
@@ -172,7 +174,8 @@ class Backbone(nn.Module):
             return torch.cat([pose, self.shape_emb(self.init_betas), self.cam_emb(self.init_cam)])
 
     def forward(self, image):
-        """uint8 (B, 256, 192, 3) RGB -> the 22 wanted tokens after last_norm, float32 (B, 22, D)."""
+        """uint8 (B, 256, 192, 3) RGB -> the 22 wanted tokens after last_norm, float32 (B, 22, D), and in training how likely each
+        patch holds each keypoint, as logits (B, 192, 21)."""
         kind = image.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
         x = ((image.float() - self.mean) * self.inv_std).to(dtype)
@@ -180,9 +183,10 @@ class Backbone(nn.Module):
         x = torch.cat([self.leading()[None].expand(len(x), -1, -1), x], 1).to(self.residual)
         for block in self.blocks[:-1]:
             x = block(x)
+        where = self.where(self.where_norm(x[:, LEAD:])).float() if self.training else None
         x = self.blocks[-1](x, self.wanted)
         with torch.autocast(kind, enabled=False):
-            return self.last_norm(x.float())
+            return self.last_norm(x.float()), where
 
     def read_out(self, tokens):
         """6D (B, 96), betas (B, 10), camera (B, 3) from the wanted tokens."""
@@ -275,12 +279,12 @@ class NanoWiLoR(nn.Module):
         return dict(rotmats=rot, betas=betas, cam=cam, verts=verts, keypoints=points)
 
     def forward(self, image):
-        tokens = self.backbone(image)
+        tokens, where = self.backbone(image)
         raw = self.backbone.read_out(tokens)
         first = self.pose(*raw)
         delta = self.refine_net(tokens[:, LEAD:], first["verts"].detach(), raw[2].detach())
         final = self.pose(*(a + b for a, b in zip(raw, delta[:3])))
-        final["beyond"] = delta[3]
+        final["beyond"], final["where"] = delta[3], where
         return first, final
 
 
@@ -290,6 +294,7 @@ def folded_state(model, weights=None):
     out = {k: v.detach().float().cpu().clone() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     for k, v in (weights or {}).items():
         out[k] = v.detach().float().cpu().clone()
+    out = {k: v for k, v in out.items() if not k.startswith("backbone.where")}
     for name, m in model.named_modules():
         if isinstance(m, Scaled):
             s = m.scale.cpu()

@@ -39,6 +39,7 @@ def common_arguments(name, lr, batch, weight_decay):
     p.add_argument("--state", required=True, help="folder of the resumable state; read when it has one, written every minute")
     p.add_argument("--out", required=True, help="folder of log.ndjson")
     p.add_argument("--batch", type=int, default=batch, help="samples a step and GPU")
+    p.add_argument("--parts", type=int, default=1, help="optimiser steps a batch of pictures is cut into")
     p.add_argument("--lr", type=float, default=lr)
     p.add_argument("--min-lr", type=float, default=0.01, help="last learning rate, as a part of --lr")
     p.add_argument("--warmup", type=int, default=500, help="steps of linear warm-up")
@@ -338,7 +339,9 @@ class Trainer:
                     self.measure()
                     measured = time.monotonic()
             lr = rate_at(a, progress, self.flat.steps, here)
-            terms = self.one_step(ahead.next(), lr)
+            batch = ahead.next()
+            for part in range(a.parts):
+                terms = self.one_step({k: v[part::a.parts] for k, v in batch.items()}, lr)
             here += 1
             count += 1
             self.samples += a.batch * w.size
@@ -374,9 +377,15 @@ class Trainer:
 
         clocked("scenes", scenes.next)
         batch = {k: v for k, v in scenes.next().items() if torch.is_tensor(v)}
-        clocked("step", lambda: self.one_step(batch, 1e-6))
+        clocked("step", lambda: [self.one_step({k: v[i::a.parts] for k, v in batch.items()}, 1e-6) for i in range(a.parts)])
         ahead = Ahead(scenes, w.device, a.side_stream)
-        clocked("both", lambda: self.one_step(ahead.next(), 1e-6))
+
+        def both():
+            batch = ahead.next()
+            for i in range(a.parts):
+                self.one_step({k: v[i::a.parts] for k, v in batch.items()}, 1e-6)
+
+        clocked("both", both)
 
 
 def main(task_class, args):
