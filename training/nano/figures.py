@@ -1,7 +1,7 @@
 """What stands in a picture: hands with forearms and sleeves, and plain things, as one fixed list of triangles.
 
 Slots (what can be switched on and coloured by itself), for K hands and N things:
-  3k hand k, 3k + 1 its arm, 3k + 2 its sleeve, then 3K + n the things; a body takes the last slots if there is one.
+  3k hand k, 3k + 1 its arm, 3k + 2 its sleeve, then 3K + n the things, then a body's skin, forearms, top, trousers and hair.
 All geometry is batched torch; lengths are metres. A left hand is a right one mirrored in its rest frame's z (the thumb's side).
 """
 import math
@@ -93,10 +93,25 @@ def hand_attributes(hand):
     return out
 
 
-class Figures:
-    """Topology and posing of K hands (with arm and sleeve) and N things."""
+BODY_SLOTS = ("skin", "forearm", "top", "trousers", "hair")
+BODY_REGIONS = dict(forearm=1, torso=2, upperarm=2, pelvis=3, thigh=3, shin=3, foot=3, scalp=4, hair=4)  # others: skin
 
-    def __init__(self, hand, hands, things, device):
+
+def body_part(body):
+    """Triangles, slots (counted from 0) and attributes of a body (body.py), its long hair last."""
+    slot_of = torch.tensor([BODY_REGIONS.get(name, 0) for name in body.regions])
+    faces, hair = body.faces.cpu(), body.hair_faces.cpu()
+    slots = slot_of[body.region.cpu()[faces]].amax(1)
+    attributes = torch.zeros(len(body.v_template), 8)
+    attributes[:, :3] = body.v_template.cpu()
+    attributes[:, 3], attributes[:, 6] = -1.3, -1
+    return torch.cat([faces, hair]), torch.cat([slots, torch.full((len(hair),), 4)]), attributes
+
+
+class Figures:
+    """Topology and posing of K hands (with arm and sleeve) and N things; a body's vertices come last."""
+
+    def __init__(self, hand, hands, things, device, body=None):
         self.hand, self.hands, self.things, self.device = hand, hands, things, torch.device(device)
         self.loop = boundary_loop(hand.faces.cpu())
         assert len(self.loop) == RING
@@ -151,6 +166,13 @@ class Figures:
             a[:, 6] = -1
             attributes.append(a)
             first += self.thing_vertices
+        if body is not None:
+            t, slot, a = body_part(body)
+            triangles.append(t + first)
+            slots.append(slot + self.slot_count)
+            attributes.append(a)
+            first += len(a)
+            self.slot_count += len(BODY_SLOTS)
         self.triangles, self.slots = torch.cat(triangles), torch.cat(slots)
         self.attributes = torch.cat(attributes)
         self.vertices = first

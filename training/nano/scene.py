@@ -9,7 +9,8 @@ import random
 import torch
 import torch.nn.functional as F
 
-from .figures import Figures, turn_about
+from .body import WRIST, Body, sample_body_pose
+from .figures import BODY_SLOTS, Figures, turn_about
 from .hand import Hand
 from .poses import KINDS, KIND_WEIGHTS, PosePool
 from .render import LIGHTING, MATERIAL, SHADOW, Render
@@ -316,14 +317,21 @@ def default_backgrounds(device):
     return pictures
 
 
+def default_body(device):
+    """The body of make_body.py; None where its file is not there (people are then made of things)."""
+    path = os.path.join(os.environ.get("NANO_ASSETS", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../assets")), "body.npz")
+    return Body(path, device) if os.path.exists(path) else None
+
+
 class Scenes:
     """What both kinds share: figures, renderer, dice, materials."""
 
-    def __init__(self, hands, things, device, seed, backgrounds, hand=None):
+    def __init__(self, hands, things, device, seed, backgrounds, hand=None, body=None):
         self.device = torch.device(device)
         self.d = Dice(device, seed)
         self.hand = hand or Hand(device=device)
-        self.figures = Figures(self.hand, hands, things, device)
+        self.body = body
+        self.figures = Figures(self.hand, hands, things, device, body)
         if backgrounds is None:
             backgrounds = default_backgrounds(device)
         procedural = procedural_backgrounds(160 if self.device.type == "cuda" else 16, 7, device)
@@ -531,7 +539,7 @@ class DetectScenes(Scenes):
     HANDS, THINGS, MAX = 6, 9, 8
 
     def __init__(self, batch, size=320, device="cpu", seed=1, backgrounds=None, hand=None, samples=2):
-        super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand)
+        super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand, default_body(device))
         self.batch, self.size, self.samples = batch, size, samples
 
     def _frame(self, angle, tilt, roll):
@@ -541,6 +549,42 @@ class DetectScenes(Scenes):
         y0 = F.normalize(view - (view * x).sum(-1, keepdim=True) * x + 1e-4, dim=-1)
         y = torch.cos(roll)[..., None] * y0 + torch.sin(roll)[..., None] * torch.linalg.cross(x, y0)
         return torch.stack([x, y, torch.linalg.cross(x, y)], -1)
+
+    def _people(self, people, turn, wrist, left, present):
+        """Where a body's two hands are, for the pictures that show people, and the body's vertices before the camera."""
+        pose = sample_body_pose(len(turn), self.d.g, self.device, self.body)
+        skin, _, frames = self.body.forward(pose["rotmats"], pose["betas"])
+        r, t = pose["camera"][:, :3, :3], pose["camera"][:, :3, 3]
+        skin = skin @ r.transpose(1, 2) + t[:, None]
+        turns = frames[..., :3, :3] @ pose["wrist"]
+        turns = torch.stack([turns[:, 0], turns[:, 1] * torch.tensor([1.0, 1, -1], device=self.device)], 1)  # z is the mirrored axis
+        place = (frames[..., :3, :3] @ torch.tensor(WRIST, device=self.device)) + frames[..., :3, 3]
+        turns, place = r[:, None] @ turns, place @ r.transpose(1, 2) + t[:, None]
+        w = people[:, None]
+        two = torch.arange(turn.shape[1], device=self.device)[None] < 2
+        turn = torch.cat([torch.where(w[..., None, None], turns, turn[:, :2]), turn[:, 2:]], 1)
+        wrist = torch.cat([torch.where(w[..., None], place, wrist[:, :2]), wrist[:, 2:]], 1)
+        left = torch.where(w & two, torch.arange(turn.shape[1], device=self.device)[None] == 1, left)
+        return turn, wrist, left, torch.where(w, two.expand_as(present), present), skin
+
+    def _dress(self, m, people, at):
+        """Materials of the bodies, in place: slots `at` and on. A body's own arms stand in for the hands' tubes."""
+        d, b = self.d, len(m)
+        m[:, 3] = torch.where(people[:, None], m[:, 0], m[:, 3])  # both hands are the same person's
+        for slot in (1, 2, 4, 5):
+            m[:, slot, 0] *= (~people).float()
+        cloth = plain_materials(d, (b, 2), self.pictures)
+        cloth[..., 12] *= 0.3
+        cloth[..., 9] *= 0.5
+        skin = m[:, 0].clone()
+        skin[:, 20], skin[:, 25] = 0, 0
+        hair = plain_materials(d, (b,), self.pictures)
+        dark = d.u(b, 1) ** 2 * 0.35
+        hair[:, 2:5] = dark * (1 + torch.tensor([0.3, 0.0, -0.3], device=self.device) * d.u(b, 1)) + 0.004
+        hair[:, 1], hair[:, 8], hair[:, 21] = 1, 0, -1
+        bare = d.chance(0.55, b, 1)
+        m[:, at:at + len(BODY_SLOTS)] = torch.stack([skin, torch.where(bare, skin, cloth[:, 0]), cloth[:, 0], cloth[:, 1], hair], 1)
+        m[:, at:at + len(BODY_SLOTS), 0] = people[:, None].float()
 
     def next(self, with_extra=False):
         d, f, b, k, s = self.d, self.figures, self.batch, self.HANDS, self.size
@@ -589,6 +633,9 @@ class DetectScenes(Scenes):
         at = torch.cat([(where - s / 2) / focal[:, None, None] * z[..., None], z[..., None]], -1)
         # the forearm leaves the place aimed at: the hand's middle is 9 cm before the wrist
         wrist = at + turn[..., :, 0] * 0.08
+        people = mode == 3 if self.body is not None else torch.zeros_like(mode == 3)
+        if self.body is not None:
+            turn, wrist, left, present, skin = self._people(people, turn, wrist, left, present)
         flip = torch.ones(b, k, 3, device=dev)
         flip[..., 2] = torch.where(left, -1.0, 1.0)
         for first in range(0, k, 2):
@@ -630,7 +677,7 @@ class DetectScenes(Scenes):
         bigness = torch.cat([bigness[:, :2], shape, bigness[:, 5:]], 1)
         upright = turn_about(d.direction(b, 3), d.u(b, 3, hi=0.35))
         turns = torch.cat([turns[:, :2], upright, turns[:, 5:]], 1)
-        person = (mode == 3) & d.chance(0.85, b)
+        person = (mode == 3) & ~people & d.chance(0.85, b)
         there[:, 2:5] = person[:, None] | (there[:, 2:5] & ~person[:, None] & d.chance(0.3, b, 1))
         square[:, 2:5] = 1.0
         things = f.pose_things(centre.reshape(-1, 3), turns.reshape(-1, 3, 3), bigness.reshape(-1, 3), square.reshape(-1, 2))
@@ -642,7 +689,12 @@ class DetectScenes(Scenes):
         face = m[:, 1].clone()
         at_head = 3 * k + 2
         m[:, at_head] = torch.where(person[:, None], torch.cat([there[:, 2:3].float(), face[:, 1:]], 1), m[:, at_head])
-        position = torch.cat([verts.reshape(b, -1, 3), things.reshape(b, -1, 3)], 1)
+        position = [verts.reshape(b, -1, 3), things.reshape(b, -1, 3)]
+        if self.body is not None:
+            position.append(skin)
+            self._dress(m, people, 3 * k + n)
+            mean_z = torch.where(people, skin[..., 2].mean(1).clamp_min(0.3), mean_z)
+        position = torch.cat(position, 1)
         focus = torch.stack([torch.zeros(b, device=dev), torch.zeros(b, device=dev), mean_z], -1)
         l, frames = lights(d, b, focus, 0.3 + 0.3 * mean_z.clamp_max(1.5), self.pictures)
         colour, seen, depth = self.render.draw(position, m, camera, l, frames, s, s, self.samples)
