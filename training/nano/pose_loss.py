@@ -7,6 +7,7 @@ from .pose_model import COLS, ROWS, project
 WEIGHTS = dict(orient=1.0, pose=1.0, betas=0.05, points3d=10.0, verts=10.0, points2d=10.0)
 GLOBAL_JOINT = 2.0  # the wrist's rotation against a finger joint's
 HIDDEN = 0.2  # weight of points that are covered
+LEAST_SHOWN = 0.25  # hands of which less is shown teach nothing
 
 
 def _relative(points):
@@ -17,7 +18,8 @@ def prepare_target(hand, batch):
     """The batch's own hand: vertices relative to the wrist, with what the losses compare."""
     with torch.no_grad():
         verts, joints, points = hand(batch["rotmats"], batch["betas"])
-        return dict(batch, verts=verts - points[:, :1], points=_relative(batch["keypoints3d"].float()))
+        weight = (batch["visible"].mean(1) >= LEAST_SHOWN).float()
+        return dict(batch, verts=verts - points[:, :1], points=_relative(batch["keypoints3d"].float()), weight=weight / weight.mean().clamp_min(0.05))
 
 
 def one_loss(out, target):
@@ -26,14 +28,15 @@ def one_loss(out, target):
     rot = (out["rotmats"] - target["rotmats"]).square().sum((-1, -2))  # (B, 16)
     seen = HIDDEN + (1 - HIDDEN) * target["visible"]
     flat = project(out["keypoints"], out["cam"], 256)
-    return dict(
-        orient=GLOBAL_JOINT * rot[:, 0].mean(),
-        pose=rot[:, 1:].mean(),
-        betas=(out["betas"] - target["betas"]).square().mean(),
-        points3d=(out["keypoints"] - root - target["points"]).abs().sum(-1).mean(),
-        verts=(out["verts"] - root - target["verts"]).abs().sum(-1).mean(),
-        points2d=((flat - target["keypoints2d"]).abs().sum(-1) * seen).mean(),
+    terms = dict(
+        orient=GLOBAL_JOINT * rot[:, 0],
+        pose=rot[:, 1:].mean(1),
+        betas=(out["betas"] - target["betas"]).square().mean(1),
+        points3d=(out["keypoints"] - root - target["points"]).abs().sum(-1).mean(1),
+        verts=(out["verts"] - root - target["verts"]).abs().sum(-1).mean(1),
+        points2d=((flat - target["keypoints2d"]).abs().sum(-1) * seen).mean(1),
     )
+    return {k: (v * target["weight"]).mean() for k, v in terms.items()}
 
 
 WHERE = 0.5  # weight of the patches' own answer
@@ -48,7 +51,7 @@ def where_loss(logits, target):
     inside = (c >= 0) & (c < COLS) & (r >= 0) & (r < ROWS)
     index = (r * COLS + c).clamp(0, ROWS * COLS - 1)
     loss = F.cross_entropy(logits.reshape(-1, ROWS * COLS, logits.shape[-1]), index, reduction="none")
-    weight = inside * (HIDDEN + (1 - HIDDEN) * target["visible"])
+    weight = inside * (HIDDEN + (1 - HIDDEN) * target["visible"]) * target["weight"][:, None]
     return (loss * weight).sum() / weight.sum().clamp_min(1)
 
 

@@ -131,6 +131,25 @@ def sincos_positions(dim):
     return out
 
 
+def cosine_patches(dim):
+    """(D, 3, 16, 16): the patch embedding to begin with: cosines of the lowest frequencies in three opposed colours, scaled so
+    that pictures give all outputs about the same spread. Random rows would leave neighbouring pixels' sameness to be unlearnt."""
+    n = torch.arange(16.0)
+    wave = torch.cos(math.pi * (2 * n + 1)[None] * n[:, None] / 32) * math.sqrt(2 / 16)
+    wave[0] *= math.sqrt(0.5)
+    colours = torch.tensor([[1.0, 1, 1], [1, -1, 0], [0.5, 0.5, -1]])
+    colours = colours / colours.norm(dim=1, keepdim=True)
+    items = sorted((max(u, v) + 0.01 * (u + v) + (0.0, 2.5, 3.5)[c], u, v, c) for u in range(16) for v in range(16) for c in range(3))
+    rows = []
+    for _, u, v, c in items[:dim]:
+        strength = (1 / 22 if u + v == 0 else math.hypot(u, v) / 8) * (1, 3, 3)[c]
+        rows.append(strength * colours[c][:, None, None] * (wave[u][:, None] * wave[v][None])[None])
+    out = torch.stack(rows)
+    if dim > len(out):
+        raise ValueError(f"dim {dim} is more than a patch's {len(out)} numbers")
+    return out
+
+
 class Backbone(nn.Module):
     def __init__(self, hand, dim, depth, heads, mlp_ratio):
         super().__init__()
@@ -160,7 +179,7 @@ class Backbone(nn.Module):
             if isinstance(m, nn.Linear) and not isinstance(m, Scaled):
                 nn.init.trunc_normal_(m.weight, std=0.02)
                 nn.init.zeros_(m.bias)
-        nn.init.xavier_uniform_(self.patch_embed.proj.weight.view(self.patch_embed.proj.weight.shape[0], -1))
+        self.patch_embed.proj.weight.data.copy_(cosine_patches(self.patch_embed.proj.weight.shape[0]))
         nn.init.zeros_(self.patch_embed.proj.bias)
         for m in (self.pose_emb, self.shape_emb, self.cam_emb):
             nn.init.trunc_normal_(m.weight, std=0.5)

@@ -319,7 +319,7 @@ def default_backgrounds(device):
 
 def default_body(device):
     """The body of make_body.py; None where its file is not there (people are then made of things)."""
-    path = os.path.join(os.environ.get("NANO_ASSETS", os.path.join(os.path.dirname(os.path.abspath(__file__)), "../assets")), "body.npz")
+    path = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../cc0/body.npz")
     return Body(path, device) if os.path.exists(path) else None
 
 

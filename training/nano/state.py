@@ -104,3 +104,22 @@ def load_state(folder, name):
     if len({m["generation"] for m in metas}) > 1:
         print(f"{folder}: files of {name} are of different saves; going on", flush=True)
     return parts, meta
+
+
+def save_weights(folder, name, path):
+    """The averaged weights alone of the state in `folder`, half precision, as one file to start another run with."""
+    parts, meta = load_state(folder, name)
+    if parts is None:
+        raise ValueError(f"{folder}: no state of {name}")
+    tensors = {f"ema/{k}": v.half() for k, v in parts["ema"].items()}
+    tensors.update({f"ema_buffers/{k}": v for k, v in parts.get("ema_buffers", {}).items()})
+    return write_safetensors(path, tensors, dict(meta, files=1, network=name))
+
+
+def load_weights(path, name, config):
+    """(parameters, buffers) of a file of save_weights; another network's or size's is a ValueError."""
+    tensors, meta = read_safetensors(path)
+    if meta.get("network") != name or json.loads(meta.get("config", "{}")) != config:
+        raise ValueError(f"{path}: weights of {meta.get('network')} {meta.get('config')}, not {name} {json.dumps(config)}")
+    part = lambda p: {k[len(p) + 1 :]: v.float() for k, v in tensors.items() if k.startswith(p + "/")}
+    return part("ema"), part("ema_buffers")

@@ -36,6 +36,23 @@ class DetectorTask:
     def no_decay(name):
         return False
 
+    @staticmethod
+    def vary(batch, generator):
+        """Every second picture as a mirror shows it, left and right hands exchanged; other light."""
+        image, n = batch["image"], len(batch["image"])
+        u = lambda lo, hi, *s: torch.rand(n, *s, generator=generator, device=image.device) * (hi - lo) + lo
+        flip, width = u(0, 1) < 0.5, image.shape[2]
+        x = torch.where(flip[:, None, None, None], image.flip(2), image)
+        light = (1 + u(-0.12, 0.12, 1, 1, 3)) * (1 + u(-0.15, 0.15, 1, 1, 1))
+        grey = (image == 114).all(-1, keepdim=True)
+        grey = torch.where(flip[:, None, None, None], grey.flip(2), grey)  # letterbox bars keep their grey
+        x = torch.where(grey, x, (x * light).clamp(0, 255).round().to(torch.uint8))
+        boxes, points, w = batch["boxes"], batch["kpts"], flip[:, None, None]
+        mirrored = torch.cat([width - boxes[..., 2:3], boxes[..., 1:2], width - boxes[..., 0:1], boxes[..., 3:4]], -1)
+        turned = torch.cat([width - points[..., :1], points[..., 1:]], -1)
+        return dict(batch, image=x, boxes=torch.where(w, mirrored, boxes), kpts=torch.where(w[..., None], turned, points),
+                    cls=torch.where(flip[:, None], 1 - batch["cls"], batch["cls"]))
+
     def scenes(self, seed):
         if self.args.fake:
             from .fake_scene import DetectScenes

@@ -1,6 +1,7 @@
 """Trains the pose network on rendered hands: `python -m nano.train_pose --minutes 10 --state DIR --out DIR` in training/,
 or `torchrun --nproc-per-node N -m nano.train_pose ...` on N GPUs."""
 import torch
+import torch.nn.functional as F
 
 from . import pose_loss, trainer
 from .hand import Hand
@@ -37,6 +38,40 @@ class PoseTask:
     @staticmethod
     def no_decay(name):
         return "pos_embed" in name or "_emb." in name or "dec_" in name or ".dec" in name
+
+    @staticmethod
+    def matrices(name):
+        """How many matrices lie one above the other in a parameter that Muon may train."""
+        if ".blocks." not in name or not name.endswith(".weight") or "norm" in name:
+            return 0
+        return 3 if ".qkv." in name else 1
+
+    @staticmethod
+    def vary(batch, generator):
+        """The same hands turned, scaled and moved a little in the picture, and in other light: labels follow exactly, but for
+        the perspective of a move, which is less than the crop's own jitter."""
+        image, n = batch["image"], len(batch["image"])
+        u = lambda lo, hi, *s: torch.rand(n, *s, generator=generator, device=image.device) * (hi - lo) + lo
+        angle, scale, move = u(-0.45, 0.45), torch.exp(u(-0.14, 0.1)), u(-0.03, 0.03, 2)
+        c, s = torch.cos(angle), torch.sin(angle)
+        turn = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], 1)  # of picture coordinates, x right, y down
+        # grid_sample wants where each output pixel comes from, in halves of the 192 x 256 picture; pixel 128 is the crop's middle
+        half = torch.tensor([96.0, 128.0], device=image.device)
+        middle = torch.tensor([0.5, 0.5], device=image.device) / half
+        back = turn.transpose(1, 2) / scale[:, None, None]
+        grid = back * half[None, None, :] / half[None, :, None]
+        shift = middle - (back @ ((256 * move) + half * middle)[..., None])[..., 0] / half
+        theta = torch.cat([grid, shift[..., None]], 2)
+        where = F.affine_grid(theta, (n, 3, 256, 192), align_corners=False)
+        x = F.grid_sample(image.permute(0, 3, 1, 2).float(), where, padding_mode="reflection", align_corners=False)
+        x = x * (1 + u(-0.15, 0.15, 3, 1, 1)) * (1 + u(-0.2, 0.2, 1, 1, 1))
+        points = scale[:, None, None] * (batch["keypoints2d"] @ turn.transpose(1, 2)) + move[:, None]
+        inside = (points[..., 0].abs() < 96 / 256) & (points[..., 1].abs() < 0.5)
+        space = torch.eye(3, device=image.device).repeat(n, 1, 1)
+        space[:, :2, :2] = turn
+        rot = torch.cat([space[:, None] @ batch["rotmats"][:, :1], batch["rotmats"][:, 1:]], 1)
+        return dict(batch, image=x.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1), rotmats=rot, keypoints2d=points,
+                    keypoints3d=batch["keypoints3d"] @ space.transpose(1, 2), visible=batch["visible"] * inside)
 
     def scenes(self, seed):
         if self.args.fake:

@@ -13,7 +13,7 @@ import time
 import torch
 import torch.distributed as dist
 
-from .state import load_state, save_state
+from .state import load_state, load_weights, save_state
 
 
 def process_start():
@@ -38,7 +38,11 @@ def common_arguments(name, lr, batch, weight_decay):
     p.add_argument("--final", action="store_true", help="the last piece: the schedule ends with it, however much was trained before")
     p.add_argument("--state", required=True, help="folder of the resumable state; read when it has one, written every minute")
     p.add_argument("--out", required=True, help="folder of log.ndjson")
+    p.add_argument("--start", help="a file of averaged weights (state.save_weights) to begin with where --state holds no state")
     p.add_argument("--batch", type=int, default=batch, help="samples a step and GPU")
+    p.add_argument("--muon", type=int, default=0, help="blocks' matrices by orthogonalised momentum (Muon) instead of AdamW")
+    p.add_argument("--reuse", type=int, default=1, help="steps a made batch: each trains on pictures drawn from the last --memory ones")
+    p.add_argument("--memory", type=int, default=40, help="batches of pictures kept for --reuse")
     p.add_argument("--parts", type=int, default=1, help="optimiser steps a batch of pictures is cut into")
     p.add_argument("--lr", type=float, default=lr)
     p.add_argument("--min-lr", type=float, default=0.01, help="last learning rate, as a part of --lr")
@@ -117,6 +121,26 @@ class Flat:
         self.ema_buffers = {n: b.clone() for n, b in self.buffers.items()}
         self.steps = 0
         self.skipped = torch.zeros((), device=dev)
+        self.by_adam, self.muon = None, {}
+
+    def use_muon(self, chosen):
+        """Take the 2D parameters that `chosen` (name -> number of stacked matrices, 0 for none) names from AdamW to Muon."""
+        self.by_adam = torch.ones_like(self.values)
+        for name, shape in self.shapes.items():
+            stacked = chosen(name) if len(shape) == 2 else 0
+            if stacked:
+                self.view(self.by_adam, name).zero_()
+                self.muon.setdefault((shape[0] // stacked, shape[1]), []).append((name, stacked))
+
+    def muon_step(self, lr, g, momentum=0.95):
+        """The matrices' part of step(): moments lie in `first`, as AdamW's do; an update's root mean square is AdamW's 0.2."""
+        for (r, c), members in self.muon.items():
+            look = lambda flat: torch.cat([self.view(flat, n).reshape(k, r, c) for n, k in members])
+            update = orthogonal(look(g) * (1 - momentum) + momentum * look(self.first)) * (0.2 * math.sqrt(max(r, c)) * -lr)
+            at = 0
+            for n, k in members:
+                self.view(self.values, n).add_(update[at : at + k].reshape(self.shapes[n]))
+                at += k
 
     def view(self, flat, name):
         at, n = self.spans[name]
@@ -140,7 +164,11 @@ class Flat:
         self.second.mul_(beta2).addcmul_(g, g, value=1 - beta2)
         root = self.second.sqrt().div_(math.sqrt(1 - beta2**t)).add_(1e-8)
         self.values.addcmul_(self.values, self.decay, value=-lr * weight_decay)
-        self.values.addcdiv_(self.first, root, value=-lr / (1 - beta1**t))
+        if self.by_adam is None:
+            self.values.addcdiv_(self.first, root, value=-lr / (1 - beta1**t))
+        else:
+            self.values.addcdiv_(self.first * self.by_adam, root, value=-lr / (1 - beta1**t))
+            self.muon_step(lr, g)
         d = min(ema, (1 + t) / (10 + t))
         self.ema.lerp_(self.values, 1 - d)
         if self.buffers:
@@ -169,8 +197,32 @@ class Flat:
             for name, b in here.items():
                 b.copy_(parts[part][name])
 
+    def begin(self, values, buffers):
+        """Parameters and their averages from a file of averaged weights; moments stay zero."""
+        if values.keys() != self.spans.keys() or buffers.keys() != self.buffers.keys():
+            raise ValueError("the weights to start with are of another network")
+        for name, t in values.items():
+            self.view(self.values, name).copy_(t)
+            self.view(self.ema, name).copy_(t)
+        for name, t in buffers.items():
+            self.buffers[name].copy_(t)
+            self.ema_buffers[name].copy_(t)
+
     def ema_state(self):
         return {**{n: self.view(self.ema, n) for n in self.spans}, **self.ema_buffers}
+
+
+def orthogonal(m, rounds=5):
+    """(N, R, C) matrices to about the nearest with orthonormal rows or columns, by Newton-Schulz steps of order five
+    (the coefficients are Keller Jordan's, of Muon)."""
+    a, b, c = 3.4445, -4.7750, 2.0315
+    tall = m.shape[1] > m.shape[2]
+    x = m.transpose(1, 2) if tall else m
+    x = x / x.flatten(1).norm(dim=1).clamp_min(1e-12)[:, None, None]
+    for _ in range(rounds):
+        g = x @ x.transpose(1, 2)
+        x = a * x + (b * g + c * (g @ g)) @ x
+    return x.transpose(1, 2) if tall else x
 
 
 class averaged:
@@ -229,6 +281,31 @@ class Ahead:
             self.waiting = self.make()
 
 
+class Memory:
+    """next() of scenes, each picture used about `reuse` times: the last `size` batches are kept on the device and mixed, `vary`
+    turns a drawn batch into another view of the same scenes."""
+
+    def __init__(self, scenes, reuse, size, vary, seed, device):
+        self.scenes, self.reuse, self.size, self.vary = scenes, reuse, size, vary
+        self.kept, self.count, self.calls = None, 0, 0
+        self.generator = torch.Generator(device=device).manual_seed(seed)
+
+    def next(self):
+        if self.calls % self.reuse == 0 or self.kept is None:
+            batch = {k: v for k, v in self.scenes.next().items() if torch.is_tensor(v)}
+            n = len(batch["image"])
+            if self.kept is None:
+                self.kept = {k: v.new_empty(self.size * n, *v.shape[1:]) for k, v in batch.items()}
+            at = self.count % self.size * n
+            for k, v in batch.items():
+                self.kept[k][at : at + n] = v
+            self.count += 1
+        self.calls += 1
+        n = len(self.kept["image"]) // self.size
+        pick = torch.randint(min(self.count, self.size) * n, (n,), generator=self.generator, device=self.generator.device)
+        return self.vary({k: v[pick] for k, v in self.kept.items()}, self.generator)
+
+
 class Clock:
     """Where the run is in its time. Progress 0..1 over all pieces drives the schedule."""
 
@@ -265,6 +342,8 @@ class Trainer:
     def __init__(self, args, world, task):
         self.args, self.world, self.task = args, world, task
         self.flat = Flat(task.model, task.no_decay, task.channels_last)
+        if args.muon:
+            self.flat.use_muon(task.matrices)
         self.samples, self.pieces, before = 0, 0, 0.0
         parts, meta = load_state(args.state, task.name)
         if parts:
@@ -274,6 +353,8 @@ class Trainer:
             self.flat.steps, self.samples, self.pieces = int(meta["steps"]), int(meta["samples"]), int(meta["pieces"])
             before = float(meta["seconds"])
             args.run_id = args.run_id or meta["run_id"]
+        elif args.start:
+            self.flat.begin(*load_weights(args.start, task.name, task.config))
         args.run_id = args.run_id or f"{task.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-s{args.seed}"
         if world.size > 1:
             dist.broadcast(self.flat.values, 0)
@@ -321,7 +402,10 @@ class Trainer:
         a, w = self.args, self.world
         seed = (a.seed * 1000 + self.pieces) * 64 + w.rank
         torch.manual_seed(seed)
-        ahead = Ahead(self.task.scenes(seed), w.device, a.side_stream)
+        scenes = self.task.scenes(seed)
+        if a.reuse > 1:
+            scenes = Memory(scenes, a.reuse, a.memory, self.task.vary, seed, w.device)
+        ahead = Ahead(scenes, w.device, a.side_stream)
         saved = measured = since = time.monotonic()
         progress, stop, sums, count, here = 0.0, False, {}, 0, 0
         self.log(start=a.run_id, steps=self.flat.steps, trained_s=self.clock.before, gpus=w.size, config=self.task.config, batch=a.batch, lr=a.lr)
@@ -361,6 +445,8 @@ class Trainer:
         """Samples a second of the scenes alone, the step alone (one batch again and again), and both."""
         w, a = self.world, self.args
         scenes = self.task.scenes(a.seed)
+        if a.reuse > 1:
+            scenes = Memory(scenes, a.reuse, a.memory, self.task.vary, a.seed, w.device)
         wait = (lambda: torch.cuda.synchronize(w.device)) if w.device.type == "cuda" else (lambda: None)
 
         def clocked(name, once):
