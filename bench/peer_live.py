@@ -460,7 +460,7 @@ def markdown(d):
         n = sum(p['n'] for p in parts)
         print(row(name, *groups)[:-1] + f'| {n} | {times} |')
     print('\n| stage, median / 90 % / 99 %, ms | ' + ' | '.join(rows) + ' |\n|---' * 1 + '|---' * len(rows) + '|')
-    for stage in ('wait', *STAGES):
+    for stage in ('wait', *STAGES, 'json'):
         groups = [[p['stages'][stage] for p in parts if stage in p['stages']] for parts in rows.values()]
         print(row(stage, *(merged(g) if g else [] for g in groups)))
     medians = [f"{r['median_ms']:.1f}" for r in d['series'] if r['who'] == 'wilor' and r['dtype'] == d['series'][0]['dtype']]

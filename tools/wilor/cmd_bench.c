@@ -6,7 +6,7 @@
  *           detector makes of noise: those of the pipeline's `find`
  * load      opening model and detector, the model's first pass and one more. The files are in the
  *           system's cache after the first time; with --cold they never are
- * live      from a frame's arrival, thirty a second, to its event: the engine of `wilor live`, hands tracked
+ * live      from a frame's arrival, thirty a second, to its event as JSON: the engine of `wilor live`, hands tracked
  * peak      no wilor at all: what the processor and its memory can do (bench/probe)
  * kernels   wilor_kernel_measure, each kernel with one thread and with all
  *
@@ -291,7 +291,7 @@ static const subject g_subjects[] = {
      run_live,
      WARM_RUNS,
      1,
-     {"wait", "detect", "crop", "pose", "post"}},
+     {"wait", "detect", "crop", "pose", "post", "json"}},
 };
 
 /* Noise over a slope: some work for every stage. The same bytes everywhere. */
