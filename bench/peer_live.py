@@ -463,7 +463,8 @@ def markdown(d):
     for stage in ('wait', *STAGES, 'json'):
         groups = [[p['stages'][stage] for p in parts if stage in p['stages']] for parts in rows.values()]
         print(row(stage, *(merged(g) if g else [] for g in groups)))
-    medians = [f"{r['median_ms']:.1f}" for r in d['series'] if r['who'] == 'wilor' and r['dtype'] == d['series'][0]['dtype']]
+    ours = [r for r in d['series'] if r['who'] == 'wilor']
+    medians = [f"{r['median_ms']:.1f}" for r in ours if r['dtype'] == ours[0]['dtype']]
     print(f"\nours, each turn's median: {', '.join(medians)} ms")
     if len(d['probes']) == 2:
         moved = {k: abs(v / d['probes'][1][k] - 1) for k, v in d['probes'][0].items() if k in d['probes'][1]}
