@@ -160,24 +160,28 @@ static void finish_unit(void *context, int unit, int thread) {
 
 /* ---------------------------------------------------------------- before the network */
 
-static wilor_status make_crop(const call *c, int i, wilor_error *err) {
+/* A band of crop i of the batch; crops of other kinds are all in band 0. */
+static wilor_status make_crop(const call *c, int i, int band, wilor_error *err) {
     int h = c->first + i;
     float *rgb = c->s->crops + (size_t)i * CROP_FLOATS;
     wilor_side side = (wilor_side)c->s->side[h];
     wilor_crop_box box;
     if (c->picture) {
         plan_crop(c, (size_t)h, &box, NULL); /* checked before */
-        if (c->s->compat == WILOR_COMPAT_MLX)
-            return wilor_crop_run_mlx(c->picture, &box, side, rgb, err);
-        return wilor_crop_run(c->picture, &box, side, c->o.warp, rgb, err);
+        if (c->s->compat != WILOR_COMPAT_MLX)
+            return wilor_crop_run_band(c->picture, &box, side, c->o.warp, band, rgb, err);
+        return band > 0 ? WILOR_OK : wilor_crop_run_mlx(c->picture, &box, side, rgb, err);
     }
-    return wilor_crop_copy(&c->pictures[h], side, rgb, err);
+    return band > 0 ? WILOR_OK : wilor_crop_copy(&c->pictures[h], side, rgb, err);
 }
 
 static void crop_unit(void *context, int unit, int thread) {
     call *c = context;
+    int i = unit / WILOR_CROP_BANDS, band = unit % WILOR_CROP_BANDS;
     (void)thread;
-    c->crop_status[unit] = make_crop(c, unit, NULL);
+    wilor_status st = make_crop(c, i, band, NULL);
+    if (band == 0) /* which has every error that another has */
+        c->crop_status[i] = st;
 }
 
 static void note_hand(call *c, int hand) {
@@ -209,11 +213,11 @@ static void note_hand(call *c, int hand) {
 
 static wilor_status make_crops(call *c, int n, wilor_error *err) {
     wilor_status st = WILOR_OK;
-    wilor_threads_run(c->s->pool, crop_unit, c, n);
+    wilor_threads_run(c->s->pool, crop_unit, c, n * WILOR_CROP_BANDS);
     /* One that failed once more, for its message; memory may be back. */
     for (int i = 0; i < n; i++)
-        if (c->crop_status[i] != WILOR_OK)
-            WILOR_TRY(make_crop(c, i, err));
+        for (int band = 0; c->crop_status[i] != WILOR_OK && band < WILOR_CROP_BANDS; band++)
+            WILOR_TRY(make_crop(c, i, band, err));
 done:
     return st;
 }

@@ -183,8 +183,12 @@ done:
     return st;
 }
 
-wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *box,
-                            wilor_side side, wilor_warp warp, float *rgb, wilor_error *err) {
+/* Rows of bands first … end - 1. */
+static wilor_status run_bands(const wilor_picture *picture, const wilor_crop_box *box,
+                              wilor_side side, wilor_warp warp, int first, int end, float *rgb,
+                              wilor_error *err) {
+    enum { ROWS = WILOR_CROP_SIDE / WILOR_CROP_BANDS };
+
     wilor_status st = WILOR_OK;
     WILOR_TRY(wilor_crop_check(picture, box, err));
     wilor_crop_source s = wilor_crop_source_of(picture, side == WILOR_LEFT);
@@ -193,10 +197,21 @@ wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *
                       m);
     wilor_crop_invert(m, inv);
     double down = box->size / WILOR_CROP_SIDE / 2;
-    if (down > smooth_above)
+    if (!(down > smooth_above))
+        wilor_crop_warp_rows(&s, inv, warp, true, first * ROWS, end * ROWS, rgb);
+    else if (first == 0)
         WILOR_TRY(wilor_crop_warp_smooth(&s, inv, (down - 1) / 2, rgb, err));
-    else
-        wilor_crop_warp(&s, inv, warp, true, rgb);
 done:
     return st;
+}
+
+wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *box,
+                            wilor_side side, wilor_warp warp, float *rgb, wilor_error *err) {
+    return run_bands(picture, box, side, warp, 0, WILOR_CROP_BANDS, rgb, err);
+}
+
+wilor_status wilor_crop_run_band(const wilor_picture *picture, const wilor_crop_box *box,
+                                 wilor_side side, wilor_warp warp, int band, float *rgb,
+                                 wilor_error *err) {
+    return run_bands(picture, box, side, warp, band, band + 1, rgb, err);
 }

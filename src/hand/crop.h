@@ -6,7 +6,7 @@
 #include "wilor/wilor.h"
 #include <stddef.h>
 
-enum { WILOR_CROP_SIDE = 256 };
+enum { WILOR_CROP_SIDE = 256, WILOR_CROP_BANDS = 8 };
 
 /* The square in pixels of the picture, not mirrored. */
 typedef struct wilor_crop_box {
@@ -34,6 +34,13 @@ wilor_status wilor_crop_check_picture(const wilor_picture *picture, wilor_error 
  *   errors   ERR_ARG (picture), ERR_NOMEM (smoothing), ERR_INTERNAL (NV12: convert it first) */
 wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *box,
                             wilor_side side, wilor_warp warp, float *rgb, wilor_error *err);
+
+/* One of WILOR_CROP_BANDS parts of the same crop, each of other rows of rgb: threads may make them at once. A
+ * smoothed crop is all in band 0. Arguments and errors as wilor_crop_run's, those of the picture from any
+ * band. */
+wilor_status wilor_crop_run_band(const wilor_picture *picture, const wilor_crop_box *box,
+                                 wilor_side side, wilor_warp warp, int band, float *rgb,
+                                 wilor_error *err);
 
 /* The crop as wilor-mlx 0.3.1 makes it: bilinear at the output pixels' own centres, beyond the
  * border the nearest pixel, never smoothed, truncated to whole numbers; of a left hand the columns

@@ -47,6 +47,9 @@ bool wilor_crop_row_is_level(const double inv[6], wilor_warp grid, int y);
  * oracle). */
 void wilor_crop_warp(const wilor_crop_source *s, const double inv[6], wilor_warp grid,
                      bool level, float *rgb);
+/* Its rows first … end - 1 only: rgb is still the whole crop. */
+void wilor_crop_warp_rows(const wilor_crop_source *s, const double inv[6], wilor_warp grid,
+                          bool level, int first, int end, float *rgb);
 /* Gaussian smoothing, then warpAffine of doubles. */
 wilor_status wilor_crop_warp_smooth(const wilor_crop_source *s, const double inv[6],
                                     double sigma, float *rgb, wilor_error *err);

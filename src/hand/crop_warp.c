@@ -218,12 +218,17 @@ static const float *row_line(row_pair *pair, const wilor_crop_source *s, const c
 
 void wilor_crop_warp(const wilor_crop_source *s, const double inv[6], wilor_warp grid,
                      bool level, float *rgb) {
+    wilor_crop_warp_rows(s, inv, grid, level, 0, SIDE, rgb);
+}
+
+void wilor_crop_warp_rows(const wilor_crop_source *s, const double inv[6], wilor_warp grid,
+                          bool level, int first, int end, float *rgb) {
     enum { NO_ROW = -10 };
 
     columns c;
     row_pair pair = {.row = {NO_ROW, NO_ROW}};
     double origin = NAN; /* equal to none */
-    for (int y = 0; y < SIDE; y++) {
+    for (int y = first; y < end; y++) {
         float *out = rgb + (size_t)y * ROW;
         double now = wilor_crop_origin(inv, grid, y);
         if (now != origin) {

@@ -111,7 +111,24 @@ check "says f32" grep -qE '^  f32, 1 run' out
 usage_error "it should be model, detector, route, live, load, peak or kernels" bench speed
 run bench live "${weights[@]}" --detector random:micro --threads 1 --size 160x120 --hands 1 --runs 100 --json
 is "live" 0
-check "has the latency's parts and its 99 %" test "$(grep -cE '"(wait|detect|crop|pose|post)": \{|"p99_ms"' out)" -eq 11
+check "has the latency's parts and its 99 %" test "$(grep -cE '"(wait|detect|crop|pose|post|json)": \{|"p99_ms"' out)" -ge 13
+if python3 -c 'import json' 2>/dev/null; then
+    check "every picture is one with the detector or one without" python3 - out <<'PY'
+import json, sys
+(r,) = json.load(open(sys.argv[1]))["results"]
+ran, not_ran = r["with_detect"], r["without_detect"]
+assert ran["n"] + not_ran["n"] == r["n"] == 100 and ran["n"] > 0, r
+parts = [p for p in (ran, not_ran) if p["n"]]
+assert r["min_ms"] == min(p["min_ms"] for p in parts), r
+assert all(p["min_ms"] <= p["median_ms"] <= p["p90_ms"] for p in parts), r
+assert ran["n"] >= 20, r # every fifth picture at the least
+assert r["stages"]["json"]["min_ms"] > 0, r
+assert (r["stages"]["detect"]["median_ms"] > 0) == (ran["n"] >= 50), r
+PY
+fi
+run bench live "${weights[@]}" --detector random:micro --threads 1 --size 160x120 --hands 1 --runs 12
+is "live as a table" 0
+check "tells the two apart" grep -qE '^  detector ran +[0-9]' out
 usage_error "--size '640': it should be WxH" bench --size 640
 usage_error "--size '0x5'" bench --size 0x5
 usage_error "--hands '65'" bench --hands 65

@@ -176,6 +176,31 @@ static void test_rows_equal_pixels(void **state) {
     wilor_heap_free(got);
 }
 
+/* Bands in any order are the whole crop: small, large, smoothed, of left hands. */
+static void test_bands(void **state) {
+    (void)state;
+    float *want = new_crop(), *got = new_crop();
+    wilor_error err;
+    for (int i = 0; i < 24; i++) {
+        wilor_picture p = new_noise(1 + (int)(next() % 300), 1 + (int)(next() % 300));
+        wilor_crop_box box = {uniform(-20, 310), uniform(-20, 310),
+                              i % 4 == 3 ? uniform(564, 900) : uniform(3, 563)};
+        wilor_side side = i % 2 ? WILOR_LEFT : WILOR_RIGHT;
+        wilor_warp warp = i % 3 ? WILOR_WARP_CV5 : WILOR_WARP_CV4;
+        run(&p, box, side, warp, want);
+        for (int k = 0; k < RGB; k++)
+            got[k] = NAN;
+        for (int b = 0; b < WILOR_CROP_BANDS; b++)
+            assert_int_equal(wilor_crop_run_band(&p, &box, side, warp,
+                                                 (5 * b + i) % WILOR_CROP_BANDS, got, &err),
+                             WILOR_OK);
+        expect_same(got, want, "band");
+        free_picture(&p);
+    }
+    wilor_heap_free(want);
+    wilor_heap_free(got);
+}
+
 /* Within the first pixel a coordinate is finer than 2^-23: just above a half still rounds up. */
 static void test_first_pixel(void **state) {
     (void)state;
@@ -394,6 +419,7 @@ int main(void) {
         cmocka_unit_test(test_grey),
         cmocka_unit_test(test_left_is_mirrored),
         cmocka_unit_test(test_rows_equal_pixels),
+        cmocka_unit_test(test_bands),
         cmocka_unit_test(test_first_pixel),
         cmocka_unit_test(test_sheared),
         cmocka_unit_test(test_smoothing),

@@ -1,6 +1,8 @@
 #include "bench_live.h"
 
 #include "live_engine.h"
+#include "live_json.h"
+#include "options.h"
 #include "report.h"
 
 #include <pthread.h>
@@ -13,10 +15,12 @@ struct wilor_cli_bench_live {
     wilor_cli_engine *engine;
     int64_t next; /* when the next frame comes */
     uint64_t frames;
-    pthread_mutex_t lock; /* of what follows */
+    wilor_cli_buffer text; /* the engine's thread's: the event as it would be written */
+    pthread_mutex_t lock;  /* of what follows */
     pthread_cond_t more;
     uint64_t events;
     wilor_cli_live_timing timing;
+    int64_t writing; /* nanoseconds */
     wilor_status st;
     wilor_error err;
 };
@@ -34,7 +38,7 @@ static int find(void *user, const wilor_picture *picture, wilor_box *boxes, floa
 }
 
 static void end_frame(wilor_cli_bench_live *l, wilor_status st, const wilor_error *err,
-                      const wilor_cli_live_timing *timing) {
+                      const wilor_cli_live_timing *timing, int64_t writing) {
     pthread_mutex_lock(&l->lock);
     l->events++;
     if (st != WILOR_OK && l->st == WILOR_OK) {
@@ -43,20 +47,25 @@ static void end_frame(wilor_cli_bench_live *l, wilor_status st, const wilor_erro
     }
     if (timing)
         l->timing = *timing;
+    l->writing = writing;
     pthread_cond_signal(&l->more);
     pthread_mutex_unlock(&l->lock);
 }
 
 static void on_event(void *user, const wilor_cli_live_event *event,
                      const wilor_picture *picture, uint64_t giver) {
+    wilor_cli_bench_live *l = user;
+    wilor_error err;
+    int64_t start = wilor_cli_nanoseconds();
+    wilor_status st = wilor_cli_live_json(&l->text, event, &err);
     (void)picture;
     (void)giver;
-    end_frame(user, WILOR_OK, NULL, &event->timing);
+    end_frame(l, st, &err, &event->timing, wilor_cli_nanoseconds() - start);
 }
 
 static void on_failure(void *user, const wilor_cli_frame *frame, const wilor_error *err) {
     (void)frame;
-    end_frame(user, err->status, err, NULL);
+    end_frame(user, err->status, err, NULL, 0);
 }
 
 wilor_status wilor_cli_bench_live_open(wilor_cli_bench_live **out,
@@ -77,6 +86,7 @@ wilor_status wilor_cli_bench_live_open(wilor_cli_bench_live **out,
                                    .facts = {.name = "wilor"},
                                    .threads = o->threads,
                                    .max_hands = o->hands,
+                                   .include = WILOR_CLI_DET, /* as live */
                                    .keep_all = true,
                                    .track = true,
                                    .smooth = 0.5,
@@ -111,9 +121,9 @@ wilor_status wilor_cli_bench_live_run(wilor_cli_bench_live *l, const wilor_pictu
     while (l->events < l->frames)
         pthread_cond_wait(&l->more, &l->lock);
     const wilor_cli_live_timing *t = &l->timing;
-    const int64_t parts[] = {t->wait, t->detect, t->crop, t->pose, t->post};
-    run->whole = (double)t->total * 1e-6;
-    for (int i = 0; i < 5; i++)
+    const int64_t parts[] = {t->wait, t->detect, t->crop, t->pose, t->post, l->writing};
+    run->whole = (double)(t->total + l->writing) * 1e-6;
+    for (int i = 0; i < 6; i++)
         run->stage[i] = (double)parts[i] * 1e-6;
     st = l->st;
     if (st != WILOR_OK && err)
@@ -129,6 +139,7 @@ void wilor_cli_bench_live_free(wilor_cli_bench_live **live) {
         return;
     wilor_cli_engine_free(&l->engine);
     wilor_pipeline_free(&l->finder);
+    wilor_cli_buffer_free(&l->text);
     pthread_cond_destroy(&l->more);
     pthread_mutex_destroy(&l->lock);
     free(l);

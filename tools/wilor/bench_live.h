@@ -1,4 +1,4 @@
-/* `wilor bench live`: from a frame's arrival to its event, through the engine of `wilor live`. */
+/* `wilor bench live`: from a frame's arrival to its event's JSON text, through the engine of `wilor live`. */
 #ifndef WILOR_CLI_BENCH_LIVE_H
 #define WILOR_CLI_BENCH_LIVE_H
 

@@ -5,6 +5,7 @@
 #include "machine_facts.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 json_t *wilor_cli_bench_number(double value) { return json_real(round(value * 1000) / 1000); }
@@ -38,6 +39,23 @@ void wilor_cli_bench_quantiles(json_t *object, double *values, int n) {
     if (n >= 100)
         json_object_set_new(object, "p99_ms",
                             wilor_cli_bench_number(values[(99 * n + 99) / 100 - 1]));
+}
+
+void wilor_cli_bench_split(json_t *object, const wilor_cli_bench_names *names, int stage,
+                           const wilor_cli_bench_run *runs, int n, double *sorted) {
+    for (int with = 1; with >= 0; with--) {
+        json_t *part = json_object();
+        char key[40];
+        int k = 0;
+        for (int i = 0; i < n; i++)
+            if ((runs[i].stage[stage] > 0) == with)
+                sorted[k++] = runs[i].whole;
+        snprintf(key, sizeof key, "%s_%s", with ? "with" : "without", names->stage[stage]);
+        json_object_set_new(part, "n", json_integer(k));
+        if (k > 0)
+            wilor_cli_bench_quantiles(part, sorted, k);
+        json_object_set_new(object, key, part);
+    }
 }
 
 static double median(double *values, int n) {

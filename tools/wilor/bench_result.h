@@ -33,6 +33,10 @@ void wilor_cli_bench_take(wilor_cli_bench_run *run, wilor_cli_bench_names *names
 json_t *wilor_cli_bench_number(double value);
 /* Sets min_ms, median_ms, p90_ms and, from 100 on, p99_ms of n values, n >= 1, which are sorted. */
 void wilor_cli_bench_quantiles(json_t *object, double *values, int n);
+/* Sets "with_NAME" and "without_NAME", NAME a stage that not every run has: how many runs had it and had it not, and
+ * the quantiles of their whole time. */
+void wilor_cli_bench_split(json_t *object, const wilor_cli_bench_names *names, int stage,
+                           const wilor_cli_bench_run *runs, int n, double *sorted);
 /* {NAME: {min_ms, median_ms, p90_ms, busy, wait_ms, "phases": {…}}, …}. busy: the threads' share of work in a
  * stage's time, wait_ms: what is left of it, a thread; medians. sorted: n numbers of scratch. */
 json_t *wilor_cli_bench_stages(const wilor_cli_bench_names *names,

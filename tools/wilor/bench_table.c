@@ -74,11 +74,25 @@ static void print_rates(const json_t *one) {
         printf("  the machine was busy: a peak moved by more than %.0f %%\n", 100 * UNSTEADY);
 }
 
+/* Of live: pictures that the detector saw, and the others. */
+static void print_split(const json_t *one) {
+    static const char *const keys[] = {"with_detect", "without_detect"};
+    static const char *const names[] = {"detector ran", "it did not"};
+    for (int i = 0; i < 2; i++) {
+        const json_t *part = json_object_get(one, keys[i]);
+        if (value(part, "n") > 0) {
+            print_row(names[i], 2, part);
+            printf("%*s%.0f picture%s\n", 4, "", value(part, "n"), plural(value(part, "n")));
+        }
+    }
+}
+
 static void print_times(const json_t *one) {
     const char *name;
     json_t *stage;
     print_row(text(one, "what"), 0, one);
     json_object_foreach(json_object_get(one, "stages"), name, stage) print_stage(name, stage);
+    print_split(one);
     printf("  %s, ", text(one, "dtype"));
     if (json_object_get(one, "hands"))
         printf("%d hand%s, ", (int)value(one, "hands"), plural(value(one, "hands")));

@@ -6,7 +6,7 @@
  *           detector makes of noise: those of the pipeline's `find`
  * load      opening model and detector, the model's first pass and one more. The files are in the
  *           system's cache after the first time; with --cold they never are
- * live      from a frame's arrival, thirty a second, to its event: the engine of `wilor live`, hands tracked
+ * live      from a frame's arrival, thirty a second, to its event as JSON: the engine of `wilor live`, hands tracked
  * peak      no wilor at all: what the processor and its memory can do (bench/probe)
  * kernels   wilor_kernel_measure, each kernel with one thread and with all
  *
@@ -35,7 +35,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { CROP_FLOATS = 256 * 256 * 3, WARM_RUNS = 3 };
+enum { CROP_FLOATS = 256 * 256 * 3, WARM_RUNS = 3, LIVE_DETECT = 1 /* among live's stages */ };
 
 static const double WARM_SECONDS = 1;
 
@@ -99,18 +99,33 @@ static wilor_status run_detector(bench *b, wilor_cli_bench_run *t, wilor_error *
     return st;
 }
 
-/* Boxes side by side over the picture's middle third, left and right hands in turn. */
-static int find_boxes(void *user, const wilor_picture *picture, wilor_box *boxes,
-                      float *keypoints, int most) {
-    const bench *b = user;
+/* Boxes side by side over the picture's middle third, left and right hands in turn; `most_wide`: no wider than so
+ * much of their height. */
+static int place_boxes(const bench *b, const wilor_picture *picture, double most_wide,
+                       wilor_box *boxes, int most) {
     double w = picture->width, h = picture->height, n = b->o.hands;
+    double half = fmin(0.3 * w / n, most_wide * h / 6);
     int count = b->o.hands < most ? b->o.hands : most;
-    (void)keypoints;
-    for (int i = 0; i < count; i++)
-        boxes[i] = (wilor_box){{w * (i + 0.2) / n, h / 3, w * (i + 0.8) / n, h * 2 / 3},
+    for (int i = 0; i < count; i++) {
+        double middle = w * (i + 0.5) / n;
+        boxes[i] = (wilor_box){{middle - half, h / 3, middle + half, h * 2 / 3},
                                1,
                                i % 2 ? WILOR_LEFT : WILOR_RIGHT};
+    }
     return count;
+}
+
+static int find_boxes(void *user, const wilor_picture *picture, wilor_box *boxes,
+                      float *keypoints, int most) {
+    (void)keypoints;
+    return place_boxes(user, picture, INFINITY, boxes, most);
+}
+
+/* As high as wide, as hands before a camera are. */
+static int find_squares(void *user, const wilor_picture *picture, wilor_box *boxes,
+                        float *keypoints, int most) {
+    (void)keypoints;
+    return place_boxes(user, picture, 1, boxes, most);
 }
 
 static wilor_status run_route(bench *b, wilor_cli_bench_run *t, wilor_error *err) {
@@ -136,7 +151,7 @@ static wilor_status run_live(bench *b, wilor_cli_bench_run *t, wilor_error *err)
                                           .threads = b->threads,
                                           .hands = b->o.hands,
                                           .imgsz = b->o.imgsz,
-                                          .find = find_boxes,
+                                          .find = find_squares,
                                           .find_user = b};
         st = wilor_cli_bench_live_open(&b->live, &o, err);
     }
@@ -276,7 +291,7 @@ static const subject g_subjects[] = {
      run_live,
      WARM_RUNS,
      1,
-     {"wait", "detect", "crop", "pose", "post"}},
+     {"wait", "detect", "crop", "pose", "post", "json"}},
 };
 
 /* Noise over a slope: some work for every stage. The same bytes everywhere. */
@@ -429,6 +444,8 @@ static json_t *result(const bench *b, const subject *s, const wilor_cli_bench_ru
         w->gflop[DETECTOR] = runs[0].gflop;
     if (w->gflop[MODEL] + w->gflop[DETECTOR] > 0)
         add_rates(w, json_number_value(json_object_get(object, "median_ms")), object);
+    if (s->bit == WILOR_CLI_BENCH_LIVE)
+        wilor_cli_bench_split(object, &b->names, LIVE_DETECT, runs, n, sorted);
     json_object_set_new(object, "stages", wilor_cli_bench_stages(&b->names, runs, n, sorted));
     json_object_set_new(object, "rss_mb", wilor_cli_bench_number(wilor_machine_peak_mb()));
     return object;
