@@ -150,6 +150,25 @@ def cosine_patches(dim):
     return out
 
 
+@torch.no_grad()
+def mimetic(block, mix=0.7, back=0.4):
+    """Attention to begin with as trained networks have it (Trockman and Kolter, 2023): queries meet keys by likeness, so that with
+    wave positions near patches see each other; values and projection about undo what a token says already."""
+    d, heads = block.attn.proj.weight.shape[0], block.attn.heads
+    size = d // heads
+    qkv = block.attn.qkv.weight
+    for h in range(heads):
+        noise = torch.randn(d, d) / math.sqrt(d)
+        u, s, vh = torch.linalg.svd(mix * noise + mix * torch.eye(d))
+        rows = slice(h * size, (h + 1) * size)
+        root = s[:size].sqrt()[:, None]
+        qkv[rows] = root * u[:, :size].T
+        qkv[d + h * size : d + (h + 1) * size] = root * vh[:size]
+    u, s, vh = torch.linalg.svd(back * torch.randn(d, d) / math.sqrt(d) - back * torch.eye(d))
+    qkv[2 * d :] = s.sqrt()[:, None] * vh
+    block.attn.proj.weight.copy_(u * s.sqrt())
+
+
 class Backbone(nn.Module):
     def __init__(self, hand, dim, depth, heads, mlp_ratio):
         super().__init__()
