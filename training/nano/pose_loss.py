@@ -1,0 +1,99 @@
+"""Losses and measures of the pose network."""
+import torch
+import torch.nn.functional as F
+
+from .pose_model import COLS, ROWS, project
+
+WEIGHTS = dict(orient=1.0, pose=1.0, betas=0.05, points3d=10.0, verts=10.0, points2d=10.0)
+GLOBAL_JOINT = 2.0  # the wrist's rotation against a finger joint's
+HIDDEN = 0.2  # weight of points that are covered
+LEAST_SHOWN = 0.25  # hands of which less is shown teach nothing
+
+
+def _relative(points):
+    return points - points[:, :1]
+
+
+def prepare_target(hand, batch):
+    """The batch's own hand: vertices relative to the wrist, with what the losses compare."""
+    with torch.no_grad():
+        verts, joints, points = hand(batch["rotmats"], batch["betas"])
+        weight = (batch["visible"].mean(1) >= LEAST_SHOWN).float()
+        return dict(batch, verts=verts - points[:, :1], points=_relative(batch["keypoints3d"].float()), weight=weight / weight.mean().clamp_min(0.05))
+
+
+def one_loss(out, target):
+    """Terms of one prediction, each a mean. Points and vertices are compared relative to the wrist, in metres."""
+    root = out["keypoints"][:, :1]
+    rot = (out["rotmats"] - target["rotmats"]).square().sum((-1, -2))  # (B, 16)
+    seen = HIDDEN + (1 - HIDDEN) * target["visible"]
+    flat = project(out["keypoints"], out["cam"], 256)
+    terms = dict(
+        orient=GLOBAL_JOINT * rot[:, 0],
+        pose=rot[:, 1:].mean(1),
+        betas=(out["betas"] - target["betas"]).square().mean(1),
+        points3d=(out["keypoints"] - root - target["points"]).abs().sum(-1).mean(1),
+        verts=(out["verts"] - root - target["verts"]).abs().sum(-1).mean(1),
+        points2d=((flat - target["keypoints2d"]).abs().sum(-1) * seen).mean(1),
+    )
+    return {k: (v * target["weight"]).mean() for k, v in terms.items()}
+
+
+WHERE = 0.5  # weight of the patches' own answer
+
+
+def where_loss(logits, target):
+    """Cross entropy of the patch that holds a keypoint, over keypoints inside of the network's 192 columns. The patch of row r
+    begins at pixel 16 r - 2."""
+    x = (target["keypoints2d"][..., 0] + 0.5) * 256 - 32 + 2
+    y = (target["keypoints2d"][..., 1] + 0.5) * 256 + 2
+    c, r = (x / 16).floor().long(), (y / 16).floor().long()
+    inside = (c >= 0) & (c < COLS) & (r >= 0) & (r < ROWS)
+    index = (r * COLS + c).clamp(0, ROWS * COLS - 1)
+    loss = F.cross_entropy(logits.reshape(-1, ROWS * COLS, logits.shape[-1]), index, reduction="none")
+    weight = inside * (HIDDEN + (1 - HIDDEN) * target["visible"]) * target["weight"][:, None]
+    return (loss * weight).sum() / weight.sum().clamp_min(1)
+
+
+def pose_loss(first, final, target):
+    """Total, and a dict of detached terms for the log."""
+    a, b = one_loss(first, target), one_loss(final, target)
+    total = sum(WEIGHTS[k] * (0.3 * a[k] + b[k]) for k in WEIGHTS)
+    log = {k: v.detach() for k, v in b.items()}
+    if final.get("where") is not None:
+        where = where_loss(final["where"], target)
+        total = total + WHERE * where
+        log["where"] = where.detach()
+    log["first_points3d"] = a["points3d"].detach()
+    log["beyond"] = final["beyond"].detach().float()
+    return total, log
+
+
+def similarity(a, b):
+    """a (B, N, 3) moved onto b by the best rotation, scale and translation."""
+    ma, mb = a.mean(1, keepdim=True), b.mean(1, keepdim=True)
+    x, y = a - ma, b - mb
+    u, s, vh = torch.linalg.svd(x.transpose(1, 2) @ y)
+    d = torch.det(u @ vh).sign()
+    fix = torch.stack([torch.ones_like(d), torch.ones_like(d), d], 1)
+    turn = (u * fix[:, None]) @ vh
+    scale = (s * fix).sum(1) / x.square().sum((1, 2)).clamp_min(1e-12)
+    return scale[:, None, None] * (x @ turn) + mb
+
+
+def pose_measures(out, target):
+    """Per-sample measures: millimetres, degrees, pixels of the 256 crop."""
+    p, q = _relative(out["keypoints"]), target["points"]
+    flat = project(out["keypoints"], out["cam"], 256)
+    pixels = 256 * (flat - target["keypoints2d"]).norm(dim=-1)
+    seen = target["visible"] > 0.5
+    turn = out["rotmats"][:, 0].transpose(1, 2) @ target["rotmats"][:, 0]
+    angle = torch.rad2deg(torch.acos(((turn.diagonal(dim1=1, dim2=2).sum(1) - 1) / 2).clamp(-1, 1)))
+    return dict(
+        mpjpe=1000 * (p - q).norm(dim=-1).mean(1),
+        pa_mpjpe=1000 * (similarity(p, q) - q).norm(dim=-1).mean(1),
+        orient_deg=angle,
+        px=(pixels * seen).sum(1) / seen.sum(1).clamp_min(1),
+        pck05=((pixels < 0.05 * 256) & seen).sum(1) / seen.sum(1).clamp_min(1),
+        pck02=((pixels < 0.02 * 256) & seen).sum(1) / seen.sum(1).clamp_min(1),
+    )

@@ -1,0 +1,81 @@
+"""Trains the detector on rendered pictures: `python -m nano.train_detector --minutes 10 --state DIR --out DIR` in training/,
+or through torchrun on several GPUs."""
+import torch
+
+from . import detector_loss, trainer
+from .detector_model import NanoDetector
+
+HELD_OUT_SEED = 987_654_321
+
+
+def arguments():
+    p = trainer.common_arguments("train_detector", lr=2e-3, batch=128, weight_decay=0.01)
+    p.add_argument("--size", type=int, default=320, help="side of the training pictures")
+    p.add_argument("--width", type=float, default=0.1875)
+    p.add_argument("--depth", type=float, default=0.33)
+    p.add_argument("--max-channels", type=int, default=1024, help="limit of the channels before --width is applied")
+    p.set_defaults(eval_samples=512, clip=10.0)
+    return p
+
+
+class DetectorTask:
+    name, channels_last = "detector", True
+
+    def __init__(self, args, world):
+        self.args, self.device = args, world.device
+        if args.size % 32:
+            raise SystemExit("--size must be a multiple of 32")
+        torch.manual_seed(args.seed)
+        self.config = dict(width=args.width, depth=args.depth, max_channels=args.max_channels)
+        self.model = NanoDetector(**self.config).to(self.device).train()
+        self.held_out = None
+        if args.compile:
+            self.model.compile(dynamic=False)
+
+    @staticmethod
+    def no_decay(name):
+        return False
+
+    @staticmethod
+    def vary(batch, generator):
+        """Every second picture as a mirror shows it, left and right hands exchanged; other light."""
+        image, n = batch["image"], len(batch["image"])
+        u = lambda lo, hi, *s: torch.rand(n, *s, generator=generator, device=image.device) * (hi - lo) + lo
+        flip, width = u(0, 1) < 0.5, image.shape[2]
+        x = torch.where(flip[:, None, None, None], image.flip(2), image)
+        light = (1 + u(-0.12, 0.12, 1, 1, 3)) * (1 + u(-0.15, 0.15, 1, 1, 1))
+        grey = (image == 114).all(-1, keepdim=True)
+        grey = torch.where(flip[:, None, None, None], grey.flip(2), grey)  # letterbox bars keep their grey
+        x = torch.where(grey, x, (x * light).clamp(0, 255).round().to(torch.uint8))
+        boxes, points, w = batch["boxes"], batch["kpts"], flip[:, None, None]
+        mirrored = torch.cat([width - boxes[..., 2:3], boxes[..., 1:2], width - boxes[..., 0:1], boxes[..., 3:4]], -1)
+        turned = torch.cat([width - points[..., :1], points[..., 1:]], -1)
+        return dict(batch, image=x, boxes=torch.where(w, mirrored, boxes), kpts=torch.where(w[..., None], turned, points),
+                    cls=torch.where(flip[:, None], 1 - batch["cls"], batch["cls"]))
+
+    def scenes(self, seed):
+        if self.args.fake:
+            from .fake_scene import DetectScenes
+        else:
+            from .scene import DetectScenes
+        return DetectScenes(self.args.batch, self.args.size, self.device, seed)
+
+    def loss(self, batch):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.args.amp)):
+            out = self.model(batch["image"])
+        return detector_loss.detector_loss(out, batch)
+
+    def evaluate(self):
+        """Held-out pictures, the same ones every time, in float32."""
+        if self.held_out is None:
+            scenes = self.scenes(HELD_OUT_SEED)
+            rounds = max(1, self.args.eval_samples // self.args.batch)
+            self.held_out = [scenes.next() for _ in range(rounds)]
+        score = detector_loss.DetectorScore()
+        for batch in self.held_out:
+            score.add(self.model(batch["image"]), batch)
+        return score.result()
+
+
+if __name__ == "__main__":
+    trainer.main(DetectorTask, arguments().parse_args())
