@@ -117,7 +117,8 @@ def stirred(model):
 def check_pose_model(npz):
     model, image = small_pose(npz), PoseScenes(3, "cpu", 3).next()["image"]
     tokens, whole = model.backbone(image)[0], plain_tokens(model, image)
-    check("backbone: wanted rows against the plain network", (tokens - whole[:, model.backbone.wanted]).abs().max(), 2e-5)
+    apart = (tokens - whole[:, model.backbone.wanted]).abs().max() / whole.abs().max()
+    check("backbone: wanted rows against the plain network, of the largest number", apart, 1e-5)
     raw = model.backbone.read_out(tokens)
     verts = model.pose(*raw)["verts"]
     feat = whole[:, LEAD:].transpose(1, 2).reshape(3, -1, ROWS, COLS)

@@ -14,9 +14,9 @@ SKELETON = ((0, 1, 2, 3, 4), (0, 5, 6, 7, 8), (0, 9, 10, 11, 12), (0, 13, 14, 15
 
 
 def default_npz():
-    """The hand's file: $WILOR_HAND, or the one of this folder's cc0/."""
+    """The hand's file: $WILOR_HAND, or the one that the project's tests use."""
     here = os.path.dirname(os.path.abspath(__file__))
-    tried = [os.environ.get("WILOR_HAND", ""), os.path.join(here, "../cc0/hand-cc0.npz")]
+    tried = [os.environ.get("WILOR_HAND", ""), os.path.join(here, "../../tests/golden/data/hand-cc0.npz")]
     for path in tried:
         if path and os.path.exists(path):
             return path

@@ -17,7 +17,7 @@ def arguments():
     p.add_argument("--heads", type=int, default=3)
     p.add_argument("--mlp-ratio", type=float, default=4)
     p.add_argument("--residual", choices=("fp32", "bf16"), default="fp32", help="precision of the residual stream")
-    p.add_argument("--hand", default=None, help="hand-cc0.npz; default: $WILOR_HAND or ../shared/hand")
+    p.add_argument("--hand", default=None, help="hand-cc0.npz; default: $WILOR_HAND, or the tests'")
     return p
 
 
