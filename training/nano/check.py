@@ -221,6 +221,36 @@ def check_state(npz):
     check("state: generation", abs(int(meta["generation"]) - 7), 0)
 
 
+def check_scenes(npz):
+    """Rendered pictures and their labels: the hand is where its keypoints are, in views turned by train_pose too, and a box holds
+    its hand's pixels. Needs a C++ compiler."""
+    from .scene import DetectScenes as Pictures
+    from .scene import PoseScenes as Crops
+    from .train_pose import PoseTask
+
+    hand = Hand(npz)
+    crops = Crops(8, "cpu", 5, backgrounds=torch.full((2, 320, 320, 3), 90, dtype=torch.uint8), hand=hand, samples=1)
+    batch = crops.next(with_extra=True)
+    turned = PoseTask.vary({k: v for k, v in batch.items() if k in ("image", "rotmats", "betas", "keypoints3d", "keypoints2d", "visible")},
+                           torch.Generator().manual_seed(1))
+    for name, b in (("scenes", batch), ("scenes: another view", turned)):
+        _, _, points = hand(b["rotmats"], b["betas"])
+        apart = (points - points[:, :1]) - (b["keypoints3d"] - b["keypoints3d"][:, :1])
+        check(f"{name}: keypoints against the hand's, m", apart.abs().max(), 1e-5)
+    pixel = ((batch["keypoints2d"] + 0.5) * 256 - torch.tensor([32.0, 0.0])).round().long()
+    x, y = pixel[..., 0].clamp(0, 191), pixel[..., 1].clamp(0, 255)
+    own = batch["seen"][torch.arange(8)[:, None], y, x]
+    shown = (batch["visible"] > 0) & (pixel[..., 0] == x) & (pixel[..., 1] == y)
+    off = ((own != 1) & (own != 2) & shown).sum() / shown.sum()
+    check("scenes: shown keypoints that lie on no pixel of their hand", off, 0.06)
+    pictures = Pictures(4, 320, "cpu", 6, backgrounds=torch.full((2, 320, 320, 3), 90, dtype=torch.uint8), hand=hand, samples=1)
+    batch = pictures.next()
+    k = batch["kpts"]
+    low, high = batch["boxes"][..., None, :2] - 1, batch["boxes"][..., None, 2:] + 1
+    outside = ((k[..., :2] < low) | (k[..., :2] > high)).any(-1) & (k[..., 2] > 0) & batch["valid"][..., None]
+    check("scenes: shown keypoints outside of their box", outside.sum() / (k[..., 2] > 0).sum().clamp_min(1), 0.02)
+
+
 def png(path, rgb):
     """Writes an 8-bit RGB picture without any library."""
     h, w, _ = rgb.shape
@@ -327,7 +357,7 @@ def main():
     npz = args.hand or default_npz()
     torch.set_num_threads(1)
     tests = dict(
-        hand=lambda: check_hand(npz), pose=lambda: check_pose_model(npz), assignment=check_assignment, state=lambda: check_state(npz),
+        hand=lambda: check_hand(npz), pose=lambda: check_pose_model(npz), assignment=check_assignment, state=lambda: check_state(npz), scenes=lambda: check_scenes(npz),
         pose_learns=lambda: check_pose_learns(npz), detector_learns=check_detector_learns,
     )  # fmt: skip
     if args.wilor:

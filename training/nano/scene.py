@@ -328,6 +328,7 @@ class Scenes:
 
     def __init__(self, hands, things, device, seed, backgrounds, hand=None, body=None):
         self.device = torch.device(device)
+        self.ease = 0.0  # 1: hands alone, arms from below, sharp pictures; training may begin so
         self.d = Dice(device, seed)
         self.hand = hand or Hand(device=device)
         self.body = body
@@ -360,6 +361,14 @@ class Scenes:
         """Centre and turn of what a hand holds: turn (n,3,3) and root (n,3) of the hand, flip (n,1,3) its mirror."""
         centre = (turn @ (thing["centre"] * flip[:, 0])[..., None])[..., 0] + root
         return centre, turn @ (flip.transpose(1, 2) * thing["turn"])
+
+    def _frame(self, angle, tilt, roll):
+        """Turns of hands whose forearms leave at `angle` on the picture and `tilt` away from the viewer; roll 0 shows the back."""
+        x = torch.stack([torch.cos(angle) * torch.cos(tilt), torch.sin(angle) * torch.cos(tilt), torch.sin(tilt)], -1)
+        view = torch.tensor([0.0, 0.0, -1.0], device=self.device).expand_as(x)
+        y0 = F.normalize(view - (view * x).sum(-1, keepdim=True) * x + 1e-4, dim=-1)
+        y = torch.cos(roll)[..., None] * y0 + torch.sin(roll)[..., None] * torch.linalg.cross(x, y0)
+        return torch.stack([x, y, torch.linalg.cross(x, y)], -1)
 
     def arms(self, n, bare=0.5):
         d = self.d
@@ -445,9 +454,12 @@ class PoseScenes(Scenes):
     def next(self, with_extra=False):
         d, f, b = self.d, self.figures, self.batch
         mode = d.pick([0.5, 0.25, 0.15, 0.1], b)  # alone, another hand beside, holds one, is held by one
+        easy = d.chance(self.ease, b)
+        mode = torch.where(easy, torch.zeros_like(mode), mode)
         hands = self.fingers(torch.stack([mode == 2, mode == 3], 1))
         fingers, betas, thing = hands["rotmats15"], hands["betas"], hands["object"]
-        turn = d.rotation(b)
+        upright = self._frame(math.pi / 2 + d.n(b, sigma=0.45), d.n(b, sigma=0.3), d.n(b, sigma=0.5) + math.pi * d.chance(0.5, b))
+        turn = torch.where(easy[:, None, None], upright, d.rotation(b))
         mirrored = torch.stack([torch.zeros(b, dtype=torch.bool, device=self.device), d.chance(0.6, b)], 1)
         wrist = torch.zeros(b, 3, device=self.device)
         # the other hand: beside, behind, in front, or its forearm held; or this one's forearm is held by it
@@ -508,7 +520,7 @@ class PoseScenes(Scenes):
         others = f.pose_things(centres.reshape(-1, 3), d.rotation(b * n), bigness.reshape(-1, 3), square.reshape(-1, 2))
         things = torch.cat([f.rounded(centre0, turn0, first["half"], first["round"])[:, None], others.reshape(b, n, -1, 3)], 1)
         held = (first["has"] > 0.5) & (mode < 2) & d.chance(0.9, b)
-        present = torch.cat([held[:, None], d.chance(0.2, b, n)], 1)
+        present = torch.cat([held[:, None], d.chance(0.2, b, n)], 1) & ~easy[:, None]
         m, tone = self.materials(b, d.chance(0.7, b, 2), present)
         m[:, 3:6, 0] *= (mode > 0).float()[:, None]
         position = torch.cat([verts.reshape(b, -1, 3), things.reshape(b, -1, 3)], 1)
@@ -517,7 +529,7 @@ class PoseScenes(Scenes):
         colour, seen, depth = self.render.draw(position, m, camera, l, frames, 192, 256, self.samples)
         pixels = self.project(points[:, 0], camera)
         visible = self.shown(points[:, 0], pixels, 0, seen, depth, 0.014)
-        image = through_camera(d, self.render, colour, seen, 2.5, 1.0)
+        image = through_camera(d, self.render, colour, seen, 2.5 * (1 - self.ease), 1 - self.ease)
         # the picture may end inside of the crop: black beyond, as the crop's warp leaves it
         edge = d.u(b, 4, lo=0.02, hi=0.4) * torch.tensor([192.0, 256, 192, 256], device=self.device)
         edge = torch.where(d.chance(0.07, b, 4), edge, torch.full_like(edge, -1.0))
@@ -541,14 +553,6 @@ class DetectScenes(Scenes):
     def __init__(self, batch, size=320, device="cpu", seed=1, backgrounds=None, hand=None, samples=2):
         super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand, default_body(device))
         self.batch, self.size, self.samples = batch, size, samples
-
-    def _frame(self, angle, tilt, roll):
-        """Turns of hands whose forearms leave at `angle` on the picture and `tilt` away from the viewer; roll 0 shows the back."""
-        x = torch.stack([torch.cos(angle) * torch.cos(tilt), torch.sin(angle) * torch.cos(tilt), torch.sin(tilt)], -1)
-        view = torch.tensor([0.0, 0.0, -1.0], device=self.device).expand_as(x)
-        y0 = F.normalize(view - (view * x).sum(-1, keepdim=True) * x + 1e-4, dim=-1)
-        y = torch.cos(roll)[..., None] * y0 + torch.sin(roll)[..., None] * torch.linalg.cross(x, y0)
-        return torch.stack([x, y, torch.linalg.cross(x, y)], -1)
 
     def _people(self, people, turn, wrist, left, present):
         """Where a body's two hands are, for the pictures that show people, and the body's vertices before the camera."""

@@ -42,6 +42,7 @@ def common_arguments(name, lr, batch, weight_decay):
     p.add_argument("--batch", type=int, default=batch, help="samples a step and GPU")
     p.add_argument("--muon", type=int, default=0, help="blocks' matrices by orthogonalised momentum (Muon) instead of AdamW")
     p.add_argument("--reuse", type=int, default=1, help="steps a made batch: each trains on pictures drawn from the last --memory ones")
+    p.add_argument("--easy", type=float, default=0, help="part of the time over which pictures get from easy to as they are (scenes.ease)")
     p.add_argument("--memory", type=int, default=40, help="batches of pictures kept for --reuse")
     p.add_argument("--parts", type=int, default=1, help="optimiser steps a batch of pictures is cut into")
     p.add_argument("--lr", type=float, default=lr)
@@ -402,7 +403,7 @@ class Trainer:
         a, w = self.args, self.world
         seed = (a.seed * 1000 + self.pieces) * 64 + w.rank
         torch.manual_seed(seed)
-        scenes = self.task.scenes(seed)
+        source = scenes = self.task.scenes(seed)
         if a.reuse > 1:
             scenes = Memory(scenes, a.reuse, a.memory, self.task.vary, seed, w.device)
         ahead = Ahead(scenes, w.device, a.side_stream)
@@ -416,6 +417,8 @@ class Trainer:
                 progress, stop, save, measure = w.agree([self.clock.progress(), over, now - saved > SAVE_SECONDS, now - measured > EVAL_SECONDS])
                 if stop:
                     break
+                if a.easy:
+                    source.ease = max(0.0, 1 - progress / a.easy)
                 if save:
                     self.save()
                     saved = now
