@@ -481,6 +481,7 @@ def main(task_class, args):
     world = World(args.device)
     if world.device.type == "cuda":
         torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")  # TF32: hands move by less than 0.1 mm, pictures come faster
     if args.compile:
         torch._dynamo.config.suppress_errors = True  # where there is no compiler the step runs as it is
     try:
