@@ -54,8 +54,9 @@ typedef struct facts {
     int64_t words, scales;    /* of the first block's qkv: columns of weights and of scales */
     const char *source, *sum; /* hashes: of the file it was made from, of its data; or NULL */
     int64_t width, depth, vertices, faces;
-    int64_t stated_heads; /* what the file says itself, 0: nothing */
-    const char *label;    /* what it says of itself, or NULL */
+    int64_t stated_heads;                 /* what the file says itself, 0: nothing */
+    const char *label;                    /* what it says of itself, or NULL */
+    const char *name, *rescale, *licence; /* the same */
     type_count types[TYPES_MOST];
     size_t type_count;
     detector_facts detector;
@@ -201,6 +202,9 @@ static void gather(facts *f, const wilor_file *file) {
     const char *heads = wilor_file_metadata(file, "heads");
     f->stated_heads = heads ? strtol(heads, NULL, 10) : 0;
     f->label = wilor_file_metadata(file, "label");
+    f->name = wilor_file_metadata(file, "wilor.model");
+    f->rescale = wilor_file_metadata(file, "wilor.rescale");
+    f->licence = wilor_file_metadata(file, "license");
     f->source = wilor_file_metadata(file, "source_sha256");
     f->sum = wilor_file_metadata(file, "data_sha256");
     f->count = wilor_file_count(file);
@@ -309,12 +313,18 @@ static void print_text(const info_options *o, const wilor_file *file, const fact
            kind_name(wilor_file_get_kind(file)), wilor_file_format(file));
     if (f->label)
         printf("label       %s\n", wilor_cli_quote(&q, f->label));
+    if (f->name)
+        printf("name        %s\n", wilor_cli_quote(&q, f->name));
+    if (f->licence)
+        printf("licence     %s\n", wilor_cli_quote(&q, f->licence));
     if (f->source)
         printf("made from   a file of SHA-256 %s\n", wilor_cli_quote(&q, f->source));
     if (f->sum)
         printf("data        SHA-256 %s\n", wilor_cli_quote(&q, f->sum));
     if (is_network(file))
         print_network(f);
+    if (is_network(file) && f->rescale)
+        printf("rescale     %s\n", wilor_cli_quote(&q, f->rescale));
     if (is_detector(file))
         print_detector(&f->detector);
     if (f->mano && f->vertices)
@@ -417,6 +427,12 @@ static int print_json(const info_options *o, const wilor_file *file, const facts
     put(object, "file", clean_string(o->path), &ok);
     put(object, "kind", json_string(kind_name(wilor_file_get_kind(file))), &ok);
     put(object, "format", json_string(wilor_file_format(file)), &ok);
+    if (f->name)
+        put(object, "name", clean_string(f->name), &ok);
+    if (f->rescale)
+        put(object, "rescale", clean_string(f->rescale), &ok);
+    if (f->licence)
+        put(object, "licence", clean_string(f->licence), &ok);
     if (f->label)
         put(object, "label", clean_string(f->label), &ok);
     if (f->source)

@@ -7,7 +7,7 @@ wilor_cli_engine_options wilor_cli_live_engine_options(wilor_cli_live_setup *s) 
     return (wilor_cli_engine_options){.stream = s->stream,
                                       .detector = s->opened->detector,
                                       .model = s->opened->model,
-                                      .facts = {.name = "wilor",
+                                      .facts = {.name = *info.name ? info.name : "wilor",
                                                 .label = info.label,
                                                 .sha256 = s->sha256,
                                                 .dtype = wilor_dtype_name(info.dtype),

@@ -100,7 +100,8 @@ static const wilor_cli_option g_options[] = {
      "WiLoR-mini's numbers, those of WiLoR's demo (larger crops of wide\nboxes, --rescale "
      "2.0), or wilor-mlx's",
      ID_COMPAT, 0, NULL},
-    {"--rescale", "X", "crop side over the box's longer side; 2.5", ID_RESCALE, 0, NULL},
+    {"--rescale", "X", "crop side over the box's longer side; the model's own, else 2.5",
+     ID_RESCALE, 0, NULL},
     {"--warp", "cv5|cv4", "crop as OpenCV 5 or as OpenCV 4 computes it; cv5", ID_WARP, 0, NULL},
     {"--intrinsics", "FX,FY,CX,CY", "the camera, in pixels of the picture", ID_INTRINSICS, 0,
      NULL},
@@ -598,8 +599,6 @@ static wilor_status check_pictures(wilor_cli_predict_options *p, uint64_t seen,
 
 /* What follows from what was given. */
 static void fill_in(wilor_cli_predict_options *p, uint64_t seen) {
-    if (!(seen >> ID_RESCALE & 1))
-        p->predict.rescale = p->compat == WILOR_COMPAT_WILOR ? 2.0 : 2.5;
     if (!(seen >> ID_INCLUDE & 1))
         p->include = WILOR_CLI_DET;
     p->use_detector = !p->crops && (p->box_count == 0 || p->detect_too);
