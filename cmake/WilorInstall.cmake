@@ -81,6 +81,13 @@ foreach(library ${libraries})
   install(FILES ${CMAKE_CURRENT_BINARY_DIR}/${library}.pc DESTINATION ${pkgconfig_dir})
 endforeach()
 
+# The free model, where the tree has one.
+if(WILOR_IO)
+  foreach(file nano.safetensors hand-detector-nano.safetensors README.md)
+    install(FILES models/nano/${file} DESTINATION ${CMAKE_INSTALL_DATADIR}/wilor/nano OPTIONAL)
+  endforeach()
+endif()
+
 # The program's own page and its completion for bash are installed by tools/wilor.
 install(FILES docs/man/wilor.3 DESTINATION ${CMAKE_INSTALL_MANDIR}/man3)
 if(WILOR_TOOLS)

@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "event_json.h"
+#include "nano_name.h"
 #include "options.h"
 #include "wilor/wilor.h"
 #include <inttypes.h>
@@ -488,12 +489,14 @@ static wilor_status take_operand(void *user, const char *text, wilor_error *err)
     return WILOR_OK;
 }
 
-static int info_run(const info_options *o) {
+static int info_run(info_options *o) {
+    char nano[WILOR_CLI_NANO_ROOM];
     wilor_error err;
     wilor_file *file = NULL;
     facts f = {0};
     int status = WILOR_CLI_DONE;
-    if (wilor_file_open(&file, o->path, &err) != WILOR_OK) {
+    if (wilor_cli_nano_resolve(&o->path, nano, WILOR_NANO_WEIGHTS, &err) != WILOR_OK ||
+        wilor_file_open(&file, o->path, &err) != WILOR_OK) {
         fprintf(stderr, "wilor: %s\n", err.text);
         return WILOR_CLI_FAILED;
     }
@@ -523,7 +526,7 @@ int wilor_cli_info(int argc, char **argv) {
         return WILOR_CLI_USAGE;
     }
     if (o.help) {
-        fputs("usage: wilor info FILE [--tensors | --json]\n\n"
+        fputs("usage: wilor info FILE|nano [--tensors | --json]\n\n"
               "What a file of weights, hand data or tensors is; nothing in it is executed.\n\n",
               stdout);
         wilor_cli_print_options(g_options, OPTION_COUNT, stdout);
