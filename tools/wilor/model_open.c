@@ -8,6 +8,9 @@
 #include "nano_name.h"
 
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 void wilor_cli_opened_init(wilor_cli_opened *m) { *m = (wilor_cli_opened){.packed = {-1}}; }
 
@@ -58,6 +61,13 @@ wilor_status wilor_cli_model_files_find(wilor_cli_opened *m, wilor_cli_predict_o
     if (m->files.nano && o->unasked_cache)
         o->cache_packed = false;
     return st;
+}
+
+/* What opening needed for a moment need not stay with the process. */
+static void give_back_memory(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }
 
 /* What goes wrong with the packed weights only costs time. */
@@ -112,6 +122,7 @@ wilor_status wilor_cli_model_open(wilor_cli_opened *m, const wilor_cli_predict_o
     if (st == WILOR_OK)
         st = wilor_model_open(&m->model, &mo, err);
     wilor_cli_report_clear(report);
+    give_back_memory();
     if (st == WILOR_OK)
         keep_packed(m, o, report, packed);
     return st;
