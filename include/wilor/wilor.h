@@ -177,7 +177,7 @@ typedef struct wilor_model wilor_model; /* weights: immutable, shared */
 typedef struct wilor_model_options {
     size_t struct_size; /* set by wilor_model_options_init */
     /* Path, UTF-8: wilor_final.ckpt, a safetensors file, wilor-mlx's too. Or "random:NAME" (tiny,
-     * hd80, full, demo): weights by formula, for tests and demonstrations; they need mano. */
+     * hd80, full, nano, demo): weights by formula, for tests and demonstrations; they need mano. */
     const char *weights;
     const char *mano;  /* NULL, or mano.npz, MANO_RIGHT.pkl, or a checkpoint that has mano.* */
     const char *mean;  /* NULL, or mano_mean_params.npz */
@@ -231,6 +231,11 @@ typedef struct wilor_model_info {
     int from_packed;       /* 1: the weights are used in place in the file of options.packed */
     wilor_dtype dtype;     /* what computes: never AUTO */
     const char *kernels;   /* "f32 avx2", "bf16 amx" …; constant */
+    /* What the file says of itself; the texts live as long as the model. */
+    const char *name; /* "nano"; "" for files that give themselves no name, WiLoR's own too */
+    const char *licence; /* of the weights, "CC0-1.0"; "" unknown */
+    double
+        rescale; /* the crop that it was trained for, as in wilor_predict_options; 0: unknown */
 } wilor_model_info;
 
 /* Fills *info; never fails on a live model. size is sizeof(wilor_model_info) as the caller
@@ -330,7 +335,8 @@ typedef enum wilor_warp {
 typedef struct wilor_predict_options {
     size_t struct_size;
     double
-        rescale; /* crop side over the box's longer side; 0: the preset's, 2.5 (WILOR: 2.0) */
+        rescale; /* crop side over the box's longer side; 0: what the model's file says it was
+                       trained for, else the preset's, 2.5 (WILOR: 2.0) */
     wilor_warp warp; /* CV5; not used with WILOR_COMPAT_MLX */
     /* Non-zero: the picture is a selfie view. Boxes and 2D points stay in pixels of the given
      * picture; sides are swapped and 3D is negated in x in the results. */
@@ -382,6 +388,9 @@ typedef struct wilor_hands {
     const float *detected_keypoints; /* n × 21 × 3 */
     const uint8_t *detected;         /* n */
     double detect_ms;                /* wall time of the detector in this call */
+    double
+        rescale; /* crop side over the box's longer side: the option, or what stood in for it;
+                       0 of crops */
 } wilor_hands;
 
 /* Level 1: estimate the pose of every given hand box.
@@ -443,7 +452,7 @@ typedef struct wilor_detector wilor_detector; /* weights: immutable, shared */
 typedef struct wilor_detector_options {
     size_t struct_size; /* set by wilor_detector_options_init */
     /* Path, UTF-8: detector.pt of ultralytics (YOLOv8-pose of any scale, two classes, 21
-     * keypoints) or wilor-mlx's hand-detector.safetensors. Or "random:NAME" (n, s, m, micro):
+     * keypoints) or wilor-mlx's hand-detector.safetensors. Or "random:NAME" (n, s, m, nano, micro):
      * weights by formula, for measuring. */
     const char *detector;
     int threads;       /* for loading; 0: wilor_threads_default() */
@@ -852,7 +861,7 @@ typedef enum wilor_weights_dtype {
 typedef struct wilor_convert_options {
     size_t struct_size; /* set by wilor_convert_options_init */
     /* Path, UTF-8: a checkpoint, a safetensors file, wilor-mlx's too, also quantised ones. Or
-     * "random:NAME" (tiny, hd80, full). */
+     * "random:NAME" (tiny, hd80, full, nano). */
     const char *source;
     wilor_weights_layout layout;
     wilor_weights_dtype dtype;

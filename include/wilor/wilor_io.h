@@ -279,6 +279,23 @@ WILOR_API wilor_status wilor_video_writer_finish(wilor_video_writer **writer, in
 /* Give up: nothing is left behind. Takes NULL and a pointer to NULL; leaves NULL. */
 WILOR_API void wilor_video_writer_discard(wilor_video_writer **writer);
 
+/* ---------------------------------------------------------------- the free model
+ *
+ * nano: a small hand model and a small detector that come with wilor, trained on rendered pictures of a
+ * hand that is free, too, and under CC0: docs/nano.md. Less exact than WiLoR's own. */
+
+typedef enum wilor_nano_file {
+    WILOR_NANO_WEIGHTS = 0, /* for wilor_model_options.weights; needs no other file */
+    WILOR_NANO_DETECTOR = 1 /* for wilor_detector_options.detector */
+} wilor_nano_file;
+
+/* Where its file lies: in the folder that WILOR_NANO_DIR names, when that is set; else in
+ * share/wilor/nano beside the program's own folder, else where wilor was installed.
+ *   path     out: room bytes of it; "" on error
+ *   errors   ERR_MISSING: it is in none of them, which are named; ERR_LIMIT: room; ERR_ARG */
+WILOR_API wilor_status wilor_nano_path(char *path, size_t room, wilor_nano_file file,
+                                       wilor_error *err);
+
 /* ---------------------------------------------------------------- hub: finding files by name
  *
  * Files of a model hub, in the cache folder that Python's huggingface_hub uses: each finds what the

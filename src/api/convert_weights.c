@@ -15,7 +15,7 @@ static wilor_status open_source(wilor_index **out, const char *source, wilor_err
     if (name) {
         if (!wilor_random_model_named(&model, name) || model.mean_pose)
             WILOR_FAIL(err, WILOR_ERR_ARG,
-                       "%s names no synthetic weights to convert: tiny, hd80 and full do",
+                       "%s names no synthetic weights to convert: tiny, hd80, full and nano do",
                        wilor_quote(&q, name));
         return wilor_random_index(out, &model, NULL, err);
     }

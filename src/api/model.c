@@ -2,6 +2,7 @@
 #include "model_impl.h"
 
 #include "clock.h"
+#include "model_notes.h"
 #include "random_weights.h"
 
 #include <string.h>
@@ -28,9 +29,10 @@ static wilor_status open_random(wilor_index **out, const char *name, const files
     wilor_quoted q;
     wilor_random_model model;
     if (!wilor_random_model_named(&model, name))
-        return wilor_error_set(err, WILOR_ERR_ARG,
-                               "%s names no synthetic weights: tiny, hd80, full and demo do",
-                               wilor_quote(&q, name));
+        return wilor_error_set(
+            err, WILOR_ERR_ARG,
+            "%s names no synthetic weights: tiny, hd80, full, nano and demo do",
+            wilor_quote(&q, name));
     if (!f->mano)
         return wilor_error_set(err, WILOR_ERR_MISSING,
                                "synthetic weights need a hand model: give a mano.npz");
@@ -86,13 +88,22 @@ done:
 static wilor_status fill_info(wilor_model *m, const files *f, const char *path, uint64_t start,
                               wilor_error *err) {
     const char *label = wilor_index_metadata(f->weights, "label");
+    wilor_model_notes notes;
+    wilor_status st = wilor_model_notes_read(&notes, f->weights, err);
+    if (st != WILOR_OK)
+        return st;
     m->weights = wilor_heap_string(path);
     m->label = wilor_heap_string(label ? label : "");
-    if (!m->weights || !m->label)
+    m->name = wilor_heap_string(notes.name);
+    m->licence = wilor_heap_string(notes.licence);
+    if (!m->weights || !m->label || !m->name || !m->licence)
         return wilor_error_set(err, WILOR_ERR_NOMEM, "no memory for the model");
     m->backend->info(m->network, &m->info);
     m->info.weights = m->weights;
     m->info.label = m->label;
+    m->info.name = m->name;
+    m->info.licence = m->licence;
+    m->info.rescale = notes.rescale;
     m->info.vertices = wilor_mano_vertices(m->mano);
     m->info.faces = wilor_mano_faces(m->mano, NULL, NULL);
     m->info.load_seconds = (double)(wilor_clock_ns() - start) * 1e-9;
@@ -161,6 +172,8 @@ void wilor_model_free(wilor_model **model) {
     wilor_file_map_close(&m->packed);
     wilor_heap_free(m->weights);
     wilor_heap_free(m->label);
+    wilor_heap_free(m->name);
+    wilor_heap_free(m->licence);
     wilor_heap_free(m);
     *model = NULL;
 }

@@ -14,7 +14,7 @@ struct wilor_model {
     wilor_mano *mano;
     wilor_model_info info;
     char *weights; /* path */
-    char *label;
+    char *label, *name, *licence;
     char key[65];          /* of the packed weights: what they were made from, and for what */
     wilor_file_map packed; /* in use, or empty */
 };

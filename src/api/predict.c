@@ -295,6 +295,7 @@ static wilor_status run_call(call *c, const wilor_hands **out, wilor_error *err)
     publish_times(s);
     s->hands.n = c->n;
     s->hands.mirrored = c->o.mirrored != 0;
+    s->hands.rescale = c->picture ? c->o.rescale : 0;
     for (int i = 0; i < 4; i++)
         s->hands.stage_ms[i] = (double)c->spent[i] * 1e-6;
     *out = &s->hands;
@@ -307,6 +308,8 @@ static wilor_status check_options(call *c, const wilor_predict_options *o, wilor
     c->o = (wilor_predict_options){0};
     if (o)
         WILOR_TRY(wilor_options_read(&c->o, sizeof c->o, o, "wilor_predict_options", err));
+    if (c->o.rescale == 0)
+        c->o.rescale = c->s->model->info.rescale;
     if (c->o.rescale == 0)
         c->o.rescale = c->s->compat == WILOR_COMPAT_WILOR ? 2.0 : 2.5;
     if (c->o.warp != WILOR_WARP_CV5 && c->o.warp != WILOR_WARP_CV4)

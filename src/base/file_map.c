@@ -76,22 +76,38 @@ static wilor_status read_at(int fd, uint8_t *dst, size_t bytes, size_t at, const
     return WILOR_OK;
 }
 
+/* Room for all of it. A large one goes back to the system when it is freed; the heap might keep it. */
+static uint8_t *take_room(wilor_file_map *m) {
+    enum { LARGE = 1 << 20 };
+
+    if (m->size < LARGE)
+        return wilor_heap_alloc(m->size, 1);
+    return wilor_pages_alloc(&m->block, m->size) ? m->block.data : NULL;
+}
+
+static void free_copy(wilor_file_map *m, uint8_t *bytes) {
+    if (m->block.data)
+        wilor_pages_free(&m->block);
+    else
+        wilor_heap_free(bytes);
+}
+
 /* m: opened. The descriptor is closed, whatever comes of it. */
 static wilor_status read_whole(wilor_file_map *m, const char *path, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_quoted q;
     uint8_t *bytes = NULL;
     if (m->size) {
-        bytes = wilor_heap_alloc(m->size, 1);
+        bytes = take_room(m);
         if (!bytes)
             WILOR_FAIL(err, WILOR_ERR_NOMEM, "%s: no memory for its %zu bytes",
                        wilor_quote(&q, path), m->size);
         WILOR_TRY(read_at(m->fd, bytes, m->size, 0, path, err));
         m->data = bytes;
-        bytes = NULL;
     }
 done:
-    wilor_heap_free(bytes);
+    if (st != WILOR_OK)
+        free_copy(m, bytes);
     close(m->fd);
     m->fd = -1;
     if (st != WILOR_OK)
@@ -156,7 +172,7 @@ void wilor_file_map_close(wilor_file_map *m) {
         munmap((void *)(uintptr_t)m->data, m->size ? m->size : 1);
         close(m->fd);
     } else {
-        wilor_heap_free((void *)(uintptr_t)m->data);
+        free_copy(m, (uint8_t *)(uintptr_t)m->data);
     }
     *m = (wilor_file_map){.fd = -1};
 }

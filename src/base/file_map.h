@@ -6,6 +6,7 @@
 #ifndef WILOR_FILE_MAP_H
 #define WILOR_FILE_MAP_H
 
+#include "heap.h"
 #include "status.h"
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,7 +19,8 @@ typedef struct wilor_file_map {
     const uint8_t *data; /* NULL for an empty file */
     size_t size;
     int fd;             /* of a mapped file, open; else -1 */
-    bool mapped;        /* else data is our own copy */
+    bool mapped;        /* else data is our own copy … */
+    wilor_pages block;  /* … in here, or from the heap */
     int64_t changed_ns; /* when the file was last written to, 0 where the system does not say */
 } wilor_file_map;
 

@@ -23,15 +23,22 @@ static void pack_unit(void *context, int unit, int thread) {
                 (float *)j->panels + (size_t)first * j->k);
 }
 
-/* Columns beyond the last output stay zero. */
+/* By way of float32 panels of some steps. */
 static void pack_half_unit(void *context, int unit, int thread) {
+    enum { STEPS = 64 };
+
     const pack_job *j = context;
-    size_t nr = (size_t)j->kernels->nr, first = (size_t)unit * nr;
+    const wilor_kernels *t = j->kernels;
+    _Alignas(WILOR_ALIGN) float wide[STEPS * WILOR_MAX_NR];
+    size_t nr = (size_t)t->nr, first = (size_t)unit * nr;
     uint16_t *panel = (uint16_t *)j->panels + first * j->k;
+    int rows = j->out - (int)first < t->nr ? j->out - (int)first : t->nr;
     (void)thread;
-    for (size_t o = 0; o < nr && first + o < (size_t)j->out; o++)
-        for (size_t k = 0; k < j->k; k++)
-            panel[k * nr + o] = wilor_f16_of_f32(j->weight[(first + o) * j->k + k]);
+    for (size_t k = 0, n; k < j->k; k += n) {
+        n = j->k - k < STEPS ? j->k - k : STEPS;
+        t->pack_f32(j->weight + first * j->k + k, j->k, rows, t->nr, n, wide);
+        wilor_f16_of_exact(wide, n * nr, panel + k * nr);
+    }
 }
 
 static size_t conv_floats(const wilor_yolo_conv *c) {
@@ -109,13 +116,6 @@ static bool get_scratch(scratch *s, const wilor_yolo_program *p) {
     return true;
 }
 
-static bool all_half(const float *x, size_t n) {
-    size_t i = 0;
-    while (i < n && wilor_f16_holds(x[i]))
-        i++;
-    return i == n;
-}
-
 static void fold(const wilor_yolo_conv *c, const scratch *s) {
     size_t depth = wilor_yolo_depth(c);
     for (size_t o = 0; o < (size_t)c->out; o++)
@@ -133,7 +133,7 @@ static void pack_conv(wilor_yolo *y, int i, wilor_threads *pool, const scratch *
     const wilor_yolo_conv *c = &y->program.convs[i];
     wilor_yolo_packed *to = &y->convs[i];
     /* By value, not by the file's type: wilor-mlx keeps the published half floats as float32. */
-    bool half = to->coarse && all_half(s->weight, conv_floats(c));
+    bool half = to->coarse && wilor_f16_holds_all(s->weight, conv_floats(c));
     wilor_panel_type type = half ? WILOR_PANEL_F16 : WILOR_PANEL_F32;
     /* Fresh pages are zero: the padding stays so. */
     push_conv(y, i, y->conv16 ? WILOR_PANEL_BF16 : type, &y->arena);

@@ -62,6 +62,10 @@ static wilor_status named_format(const AVInputFormat **format, const wilor_video
     wilor_quoted q;
     const char *name = v->o.format;
     *format = av_find_input_format(name);
+    if (!*format) {
+        wilor_video_ffmpeg_devices(); /* it may be one of those, which are refused */
+        *format = av_find_input_format(name);
+    }
     if (!*format)
         return wilor_error_set(err, WILOR_ERR_UNSUPPORTED, "this FFmpeg has no input format %s",
                                wilor_quote(&q, name));
@@ -295,10 +299,12 @@ static wilor_status open_device(wilor_video_ffmpeg *f, AVDictionary **d, wilor_e
     wilor_video *v = f->v;
     const char *device = v->source.device;
     const bool lavfi = strcmp(device, "lavfi") == 0;
+    const char *missing = wilor_video_ffmpeg_devices();
     const AVInputFormat *format = av_find_input_format(device);
     char *url = NULL;
     if (!format)
-        WILOR_FAIL(err, WILOR_ERR_UNSUPPORTED, "this FFmpeg has no device '%s'", device);
+        WILOR_FAIL(err, WILOR_ERR_UNSUPPORTED, "this FFmpeg has no device '%s'%s", device,
+                   missing);
     device_options(d, f->demux, v);
     const bool prefix = strcmp(device, "dshow") == 0 && !strchr(v->source.target, '=');
     url = av_asprintf("%s%s", prefix ? "video=" : "", v->source.target);

@@ -32,6 +32,8 @@ typedef struct wilor_video_ffmpeg {
 
 /* Process-wide settings: once. */
 void wilor_video_ffmpeg_init(void);
+/* Make its devices known: due before one is looked for. "", or why there are none: ": reason". */
+const char *wilor_video_ffmpeg_devices(void);
 /* FFmpeg's MJPEG decoder tells of damage in its log alone. Ours has this as get_buffer2 and its
  * wilor_video_ffmpeg as opaque, so that the log's callback knows whose errors it hears; it does what
  * FFmpeg's default does, and has one thread, so that an error belongs to the frame that follows. */

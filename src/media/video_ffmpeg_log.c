@@ -5,7 +5,6 @@
  * messages, and drops the rest. A program that uses FFmpeg itself may install its own afterwards. */
 #include "video_ffmpeg.h"
 
-#include <libavdevice/avdevice.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,10 +52,13 @@ static void add_word(const char *word) {
 }
 
 static void init(void) {
-    static const char *const devices[] = {"v4l2", "dshow", "avfoundation", "lavfi"};
     av_log_set_callback(keep_line);
-    avdevice_register_all();
     avformat_network_init();
+}
+
+static void find_support(void) {
+    static const char *const devices[] = {"v4l2", "dshow", "avfoundation", "lavfi"};
+    wilor_video_ffmpeg_devices();
     snprintf(g_support, sizeof g_support, "sequence file stdin url");
     for (size_t i = 0; i < sizeof devices / sizeof devices[0]; i++)
         if (av_find_input_format(devices[i]))
@@ -71,7 +73,9 @@ static void init(void) {
 void wilor_video_ffmpeg_init(void) { pthread_once(&g_once, init); }
 
 const char *wilor_video_support(void) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
     wilor_video_ffmpeg_init();
+    pthread_once(&once, find_support);
     return g_support;
 }
 

@@ -55,14 +55,25 @@ static void pack_keys(const wilor_attention *a, const float *k, float *panels) {
     }
 }
 
+/* n floats; panels are 6 or 14 lanes wide, which the compiler copies in registers. */
+static inline void copy_lanes(float *to, const float *from, int n) {
+    if (n == 6)
+        memcpy(to, from, 6 * sizeof *to);
+    else if (n == 14)
+        memcpy(to, from, 14 * sizeof *to);
+    else
+        memcpy(to, from, (size_t)n * sizeof *to);
+}
+
 /* Vᵀ as an A operand is V's rows cut in pieces of mr: no transposition. */
 static void pack_values(const wilor_attention *a, const float *v, float *panels) {
     int mr = a->kernels->mr;
     for (int d = 0; d < a->head_dim; d += mr) {
         int n = a->head_dim - d < mr ? a->head_dim - d : mr;
         for (int key = 0; key < a->keys; key++, panels += mr) {
-            memcpy(panels, v + (size_t)key * a->ldkv + d, (size_t)n * sizeof *v);
-            memset(panels + n, 0, (size_t)(mr - n) * sizeof *v);
+            copy_lanes(panels, v + (size_t)key * a->ldkv + d, n);
+            for (int i = n; i < mr; i++)
+                panels[i] = 0;
         }
     }
 }
@@ -79,8 +90,7 @@ static void scatter_tile(const wilor_attention *a, const float *tile, int rows, 
             ((size_t)(row / mr) * (size_t)a->width + (size_t)(a->column + d)) * (size_t)mr +
             lane;
         for (int i = 0; i < rows; i++)
-            memcpy(out + (size_t)i * (size_t)mr, tile + i * nr + done,
-                   (size_t)n * sizeof *tile);
+            copy_lanes(out + (size_t)i * (size_t)mr, tile + i * nr + done, n);
         done += n;
     }
 }

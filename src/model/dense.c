@@ -214,9 +214,14 @@ void wilor_acts_put(const wilor_acts *a, const float *src, size_t ld, int row, i
 
 /* ---------------------------------------------------------------- products */
 
+/* Bytes from the beginning of a panel to its scales. */
+typedef struct scales_at {
+    size_t a, b;
+} scales_at;
+
 /* Panel b of B, panel row_panel of A. */
-static void point(wilor_dot_call *c, const wilor_product *p, const uint8_t *b, int slice,
-                  int row_panel) {
+static void point(wilor_dot_call *c, const wilor_product *p, const uint8_t *b, scales_at at,
+                  int slice, int row_panel) {
     const wilor_acts *a = p->a;
     const wilor_dot *dot = a->dot;
     int left = p->rows - row_panel * dot->mr;
@@ -225,9 +230,9 @@ static void point(wilor_dot_call *c, const wilor_product *p, const uint8_t *b, i
     c->b = b;
     if (dot->arith != WILOR_ARITH_INT8)
         return;
-    c->a_scale = wilor_dot_a_scales(dot, c->a, c->k);
-    c->b_scale = wilor_dot_b_scales(dot, b, c->k);
-    c->b_sum = wilor_dot_b_sums(dot, b, c->k);
+    c->a_scale = (const float *)(const void *)((const uint8_t *)c->a + at.a);
+    c->b_scale = (const float *)(const void *)(b + at.b);
+    c->b_sum = (const int *)(const void *)(c->b_scale + dot->nr);
 }
 
 /* What the next unit of other columns will want, as it lies in memory; 0 bytes: unknown. */
@@ -319,10 +324,10 @@ static soon next_weights(const wilor_dense *w, ready b, int panel, int first, in
 }
 
 /* Slices first … last - 1 of one tile, added up. */
-static void gemm_slices(const wilor_product *p, wilor_dot_call *call, ready b, int first,
-                        int last, int row_panel) {
+static void gemm_slices(const wilor_product *p, wilor_dot_call *call, ready b, scales_at at,
+                        int first, int last, int row_panel) {
     for (int i = first; i < last; i++) {
-        point(call, p, b.base + (size_t)i * b.stride, i, row_panel);
+        point(call, p, b.base + (size_t)i * b.stride, at, i, row_panel);
         call->add = i > first;
         p->w->dot->gemm(p->w->dot, call);
         call->next = NULL;
@@ -348,6 +353,7 @@ static void product_unit(void *context, int unit, int thread) {
     bool direct = p->finish == WILOR_FINISH_PART && dot->any_ldt && cols == dot->nr;
     wilor_dot_call call = {
         .k = (size_t)(w->w.k / w->slices), .cols = cols, .tile = tile, .ldt = (size_t)dot->nr};
+    scales_at at = {dot->a_numbers(dot, call.k), dot->b_numbers(dot, call.k)};
     if (dot->begin)
         dot->begin();
     for (int i = from; i < to; i++) {
@@ -360,7 +366,7 @@ static void product_unit(void *context, int unit, int thread) {
             call.ldt = p->ldo;
         }
         fetch_piece(&call, next, i, row_panels);
-        gemm_slices(p, &call, b, first, last, i);
+        gemm_slices(p, &call, b, at, first, last, i);
         if (!direct)
             finish(p, tile, row, left < dot->mr ? left : dot->mr, column, cols, out);
     }

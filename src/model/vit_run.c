@@ -226,16 +226,20 @@ static void gather_patch(const float *crop, int patch, float *dst) {
 
     int y0 = patch / WILOR_GRID_COLS * WILOR_PATCH - PADDING;
     int x0 = patch % WILOR_GRID_COLS * WILOR_PATCH - PADDING;
+    int left = x0 < 0 ? -x0 : 0, right = x0 + WILOR_PATCH <= SEEN ? WILOR_PATCH : SEEN - x0;
     for (int c = 0; c < 3; c++)
-        for (int i = 0; i < WILOR_PATCH; i++)
-            for (int j = 0; j < WILOR_PATCH; j++, dst++) {
-                int y = y0 + i, x = x0 + j;
-                if (y < 0 || y >= WILOR_CROP || x < 0 || x >= SEEN)
-                    *dst = 0.0f;
-                else
-                    *dst = (crop[(y * WILOR_CROP + SKIPPED + x) * 3 + c] / 255.0f - mean[c]) /
-                           std[c];
-            }
+        for (int i = 0; i < WILOR_PATCH; i++, dst += WILOR_PATCH) {
+            int y = y0 + i;
+            bool inside = y >= 0 && y < WILOR_CROP;
+            if (left > 0 || right < WILOR_PATCH || !inside)
+                memset(dst, 0, WILOR_PATCH * sizeof *dst);
+            if (!inside)
+                continue;
+            const float *row = crop + (y * WILOR_CROP + SKIPPED + x0) * 3 + c;
+            float m = mean[c], s = std[c];
+            for (int j = left; j < right; j++)
+                dst[j] = (row[3 * j] / 255.0f - m) / s;
+        }
 }
 
 static void patch_unit(void *context, int unit, int thread) {
@@ -341,25 +345,26 @@ static void attend(const wilor_vit *v, wilor_vit_work *w, int head, int hand, co
         wilor_acts_put(&w->attended, rows, ldo, first_row, queries, column, dim);
 }
 
-/* Attention of all heads of some hands. A unit is half of a hand's queries for one head: more pieces
- * would pack its keys and values more often. */
+/* Attention of all heads of some hands. A unit is half of a hand's queries for one head, or with one thread all
+ * of them: more pieces would pack its keys and values more often. A query's numbers are the same in any piece. */
 typedef struct attention_job {
     const wilor_vit *v;
     wilor_vit_work *w;
     int first, hands, each; /* hands; queries of each */
     const float *q;         /* NULL: those of all tokens, beside the keys; or rows of D */
+    int pieces;
 } attention_job;
 
 enum { PIECES = 2, LEAST_PIECE = 64 };
 
-static int attention_pieces(const attention_job *j) {
-    return j->each > LEAST_PIECE ? PIECES : 1;
+static int attention_pieces(const attention_job *j, const wilor_threads *pool) {
+    return j->each > LEAST_PIECE && wilor_threads_count(pool) > 1 ? PIECES : 1;
 }
 
 static void attention_unit(void *context, int unit, int thread) {
     const attention_job *j = context;
     const wilor_vit *v = j->v;
-    int pieces = attention_pieces(j), dim = v->width / v->heads;
+    int pieces = j->pieces, dim = v->width / v->heads;
     int piece = unit % pieces, hand = unit / pieces % j->hands, head = unit / pieces / j->hands;
     /* Whole strips of queries but for the last. */
     int strip = v->dot->nr, strips = wilor_panels(j->each, strip);
@@ -376,8 +381,9 @@ static void attention_unit(void *context, int unit, int thread) {
 
 static void run_attention(attention_job *j, wilor_threads *pool) {
     const wilor_vit *v = j->v;
+    j->pieces = attention_pieces(j, pool);
     run_phase(j->w, WILOR_PHASE_ATTENTION, pool, attention_unit, j,
-              v->heads * j->hands * attention_pieces(j));
+              v->heads * j->hands * j->pieces);
     if (stages_attention(v->dot))
         put_staged(j->w, &j->w->attended, j->hands * j->each, pool);
 }
@@ -521,7 +527,7 @@ void wilor_vit_tail(const wilor_vit *v, wilor_vit_work *w, int first, int n, int
             choose(head_rows(v, w, head, first + i) + 2 * dim, 3 * dim, dim, patch_rows,
                    patch_cols, w->query + at + (size_t)head * dim, d);
     }
-    attention_job a = {v, w, first, n, each, w->query};
+    attention_job a = {.v = v, .w = w, .first = first, .hands = n, .each = each, .q = w->query};
     run_attention(&a, pool);
     finish_block(v, w, last, w->chosen, rows, pool);
     norm_job end = {.v = v,

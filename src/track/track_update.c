@@ -315,6 +315,7 @@ static void give_out(wilor_tracker *t, const wilor_hands *hands) {
     if (hands)
         memcpy(t->hands.stage_ms, hands->stage_ms, sizeof t->hands.stage_ms);
     t->hands.detect_ms = hands ? hands->detect_ms : 0;
+    t->hands.rescale = hands ? hands->rescale : t->hands.rescale;
     t->out.lost = t->lost_n;
     t->out.detected = t->detected;
     t->lost_shown = true;

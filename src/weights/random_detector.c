@@ -30,6 +30,7 @@ static const scale g_scales[] = {
     {"n", 8, 1024, 1, 2, {-17.0, -0.9, -38.0}},
     {"s", 16, 1024, 1, 2, {-35.5, -9.5, -32.4}},
     {"m", 24, 768, 2, 4, {-9.3, -8.8, -28.5}},
+    {"nano", 6, 1024, 1, 2, {-21.8, -7.4, -46.2}}, /* models/nano's */
     {"micro", 1, 1024, 1, 2, {3.8, -13.1, -6.7}},
 };
 
@@ -198,9 +199,10 @@ wilor_status wilor_random_detector(wilor_index **out, const char *name, wilor_er
         if (strcmp(name, g_scales[i].name) == 0)
             m.scale = &g_scales[i];
     if (!m.scale)
-        return wilor_error_set(err, WILOR_ERR_ARG,
-                               "there is no random detector %s; there are n, s, m and micro",
-                               wilor_quote(&q, name));
+        return wilor_error_set(
+            err, WILOR_ERR_ARG,
+            "there is no random detector %s; there are n, s, m, nano and micro",
+            wilor_quote(&q, name));
     WILOR_TRY(begin_index(&x, name, err));
     m.x = x;
     WILOR_TRY(add_all(&m));

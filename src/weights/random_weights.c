@@ -278,6 +278,7 @@ bool wilor_random_model_named(wilor_random_model *out, const char *name) {
         {"tiny", {64, 3, 4, 1, {-3.1f, 0.05f, -0.04f}, false}},
         {"hd80", {160, 2, 2, 1, {-3.1f, -0.3f, 0.6f}, false}},
         {"full", {1280, 32, 16, 1, {-3.1f, 0.05f, -0.04f}, false}},
+        {"nano", {192, 6, 3, 1, {-3.1f, 0.05f, -0.04f}, false}},
         {"demo", {64, 3, 4, 1, {2.85f, -0.02f, 0.0085f}, true}},
     };
 

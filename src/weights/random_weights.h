@@ -38,8 +38,9 @@ typedef struct wilor_random_model {
 const char *wilor_random_name(const char *path);
 
 /* "tiny" (D 64, L 3, 4 heads), "hd80" (160, 2, 2), "full" (1280, 32, 16), all with seed 1: the
- * reference models; "demo": tiny with mean_pose and the camera of demo/hands.png. False: no
- * such name. */
+ * reference models; "nano" (192, 6, 3): the shapes of the free model in models/nano, for measuring
+ * and for tests; "demo": tiny with mean_pose and the camera of demo/hands.png. False: no such
+ * name. */
 bool wilor_random_model_named(wilor_random_model *out, const char *name);
 
 /* One learned tensor of such a network. */

@@ -44,6 +44,38 @@ bool wilor_f16_holds(float x) {
            (exponent >= 103 && (magnitude & (((uint32_t)1 << (126 - exponent)) - 1)) == 0);
 }
 
+bool wilor_f16_holds_all(const float *x, size_t n) {
+    enum { RUN = 64 };
+
+    for (size_t k; n > 0; n -= k, x += k) {
+        k = n < RUN ? n : RUN;
+        /* Normal halves, which nearly all are, without a branch; a run with others one by one. */
+        uint32_t odd = 0;
+        for (size_t i = 0; i < k; i++) {
+            uint32_t magnitude = bits_of(x[i]) & 0x7FFFFFFFu;
+            odd |= (magnitude & 0x1FFFu) | ((magnitude - 0x38800000u) & 0x80000000u) |
+                   ((0x477FFFFFu - magnitude) & 0x80000000u);
+        }
+        for (size_t i = 0; odd && i < k; i++)
+            if (!wilor_f16_holds(x[i]))
+                return false;
+    }
+    return true;
+}
+
+/* Of a subnormal the fraction stands in a sum with 2^-14 where that of a normal one stands by itself. */
+void wilor_f16_of_exact(const float *x, size_t n, uint16_t *out) {
+    for (size_t i = 0; i < n; i++) {
+        uint32_t bits = bits_of(x[i]), magnitude = bits & 0x7FFFFFFFu;
+        float size;
+        memcpy(&size, &magnitude, sizeof size);
+        uint32_t tiny = 0u - ((magnitude - 0x38800000u) >> 31);
+        uint32_t small = (bits_of(size + 0x1p-14f) >> 13) & 0x3FFu;
+        uint32_t normal = (magnitude - (112u << 23)) >> 13;
+        out[i] = (uint16_t)((small & tiny) | (normal & ~tiny) | (bits >> 16 & 0x8000u));
+    }
+}
+
 uint16_t wilor_bf16_of_f32(float x) {
     uint32_t bits = bits_of(x);
     if ((bits & 0x7FFFFFFFu) > 0x7F800000u)

@@ -523,6 +523,8 @@ static wilor_status write_header(converter *c) {
     const wilor_convert_job *job = c->job;
     const char *own = wilor_index_metadata(job->source, "heads");
     const char *origin = wilor_index_metadata(job->source, "origin_sha256");
+    const char *named = wilor_index_metadata(job->source, "wilor.model");
+    const char *terms = named ? wilor_index_metadata(job->source, "license") : NULL;
     char width[16], depth[16], mlp[16], heads[16], bits[16], group[16];
     long n = job->heads > 0                      ? job->heads
              : own                               ? strtol(own, NULL, 10)
@@ -552,7 +554,9 @@ static wilor_status write_header(converter *c) {
         {"label", wilor_index_metadata(job->source, "label")},
         {"source_sha256", job->source_sha256},
         {"origin_sha256", origin},
-        {"license", licence},
+        {"wilor.model", named},
+        {"wilor.rescale", wilor_index_metadata(job->source, "wilor.rescale")},
+        {"license", terms ? terms : licence},
     };
     return wilor_safetensors_begin(c->writer, pairs, sizeof pairs / sizeof pairs[0], c->plan,
                                    c->planned, c->err);

@@ -4,6 +4,7 @@
 
 #include "heap.h"
 #include "matrix_view.h"
+#include "model_notes.h"
 #include "model_schema.h"
 #include "tensor_source.h"
 #include <inttypes.h>
@@ -149,6 +150,10 @@ static void check_metadata(wilor_verifier *v, const wilor_index *x, const wilor_
     char text[400];
     const char *heads = wilor_index_metadata(x, "heads");
     long n = heads ? strtol(heads, NULL, 10) : 1;
+    wilor_model_notes notes;
+    wilor_error err = {0};
+    if (wilor_model_notes_read(&notes, x, &err) != WILOR_OK)
+        wilor_verify_fault(v, err.text);
     check_number(v, x, "width", s->width);
     check_number(v, x, "depth", s->depth);
     check_number(v, x, "mlp", s->mlp);

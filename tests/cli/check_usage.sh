@@ -126,7 +126,7 @@ done
 fails "a mistyped path is no repository" 4 "--weights 'some/w.ckpt'" predict "$scratch/a.png" "${box[@]}" \
     --weights some/w.ckpt
 usage_error "nothing named" download
-usage_error "'x': it should be mini, mlx or" download x
+usage_error "'x': it should be mini, mlx, nano or" download x
 usage_error "say which file" download org/name
 usage_error "say list or clean" cache
 fails "weights that are not there" 4 "--weights '$scratch/none.ckpt'" predict x.png "${box[@]}" \

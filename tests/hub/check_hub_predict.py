@@ -1,4 +1,5 @@
-"""From an empty home: `wilor predict` finds its weights by itself, on the hub, then in the cache."""
+"""From an empty home: `wilor predict` finds its weights by itself, WiLoR's own on the hub and then in the cache, or
+nano's beside it, without a request."""
 import json
 import os
 import pathlib
@@ -54,14 +55,26 @@ def main():
     hub = new_hub()
     hub.add(MINI, CHECKPOINT, pathlib.Path(tiny).read_bytes())
     home = Home(hub, "empty")
+    nano = pathlib.Path(SCRATCH, "nano")
+    home.environment["WILOR_NANO_DIR"] = str(nano)
+    nano.joinpath("nano.safetensors").unlink(missing_ok=True)
+    r = home.run("predict", picture, *box)
+    check(r.rc == 4 and "wilor download mini" in r.err and "WILOR_NANO_DIR" in r.err and not hub.requests,
+          "nothing anywhere: 4, no request", r)
+    nano.mkdir(exist_ok=True)
+    os.rename(made("nano"), nano / "nano.safetensors")
+    r = home.run("predict", picture, *box)
+    check(r.rc == 0 and json.loads(r.out)["model"]["name"] == "nano" and not hub.requests,
+          "from an empty home: nano, no request", r)
+    check(r.err.count("nano") == 1 and "wilor download mini" in r.err, "which is told, and how to get more", r)
     r = home.run("predict", picture, *box, "--weights", tiny)
     check(r.rc == 0 and not hub.requests, "a path: no request", r)
     want = events(r.out)
-    r = home.run("predict", "none.png", *box)
+    r = home.run("predict", "none.png", *box, "--weights", "wilor")
     check(r.rc == 1 and not hub.requests, "a picture that is not there: no download", r)
-    r = home.run("predict", picture, *box, "--offline")
+    r = home.run("predict", picture, *box, "--weights", "wilor", "--offline")
     check(r.rc == 4 and "not in the cache" in r.err and not hub.requests, "--offline and nothing there: 4", r)
-    r = home.run("predict", picture, *box)
+    r = home.run("predict", picture, *box, "--weights", "wilor")
     check(r.rc == 0 and events(r.out) == want and want[0], "one command from an empty home", r)
     check("CC BY-NC-ND" in r.err, "the notice", r)
     check_secrets(hub, home, [r])
@@ -84,8 +97,8 @@ def main():
     given = home.run("predict", frame, *find, "--weights", tiny, "--detector", str(data / "micro.pt"))
     found = events(given.out)
     check(given.rc == 0 and len(found[0]) > 1, "a detector finds hands", given)
-    r = home.run("predict", frame, *find)
-    check(r.rc == 0 and events(r.out) == found, "no weights, no detector, no box: one command", r)
+    r = home.run("predict", frame, *find, "--weights", "wilor")
+    check(r.rc == 0 and events(r.out) == found, "no detector, no box: one command", r)
 
     hub.stop()
     r = home.run("predict", frame, *find)
@@ -129,7 +142,7 @@ def main():
     r = home_copy.run("predict", picture, *box, "--weights", "me/none")
     check(r.rc == 4, "none such: 4", r)
     hub.add(MINI, CHECKPOINT, noise(5000))
-    r = Home(hub, "noise").run("predict", picture, *box)
+    r = Home(hub, "noise").run("predict", picture, *box, "--weights", "wilor")
     check(r.rc == 1 and "wilor_final.ckpt" in r.err, "a hub that has something else there", r)
     hub.stop()
     finish()

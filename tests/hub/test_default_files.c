@@ -2,6 +2,7 @@
  * not matter: nothing opens them here, but for a checkpoint's hand, which is then simply not kept. */
 #include "default_files.h"
 #include "hub_name.h"
+#include "wilor/wilor_io.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -34,7 +35,9 @@ static const char *const g_files[] = {MINI "/refs/main",
                                       MLX_FILES "hand-detector.safetensors",
                                       ROOT "/wilor/mano.npz",
                                       ROOT "/here/w.ckpt",
-                                      ROOT "/here/detector.pt"};
+                                      ROOT "/here/detector.pt",
+                                      ROOT "/nano/nano.safetensors",
+                                      ROOT "/nano/hand-detector-nano.safetensors"};
 
 enum {
     MINI_REF,
@@ -48,6 +51,8 @@ enum {
     OWN_MANO,
     HERE_WEIGHTS,
     HERE_DETECTOR,
+    NANO_WEIGHTS,
+    NANO_DETECTOR,
     FILES
 };
 
@@ -77,6 +82,7 @@ typedef struct choice {
 #define MINI_BITS (BIT(MINI_REF) | BIT(MINI_WEIGHTS) | BIT(MINI_DETECTOR))
 #define HAND_BITS (BIT(MINI_REF) | BIT(MINI_MANO) | BIT(MINI_MEAN))
 #define MLX_BITS (BIT(MLX_REF) | BIT(MLX_WEIGHTS) | BIT(MLX_DETECTOR))
+#define NANO_BITS (BIT(NANO_WEIGHTS) | BIT(NANO_DETECTOR))
 
 static const choice g_choices[] = {
     {"mini is there", NULL, NULL, NULL, true, MINI_BITS, MINI_WEIGHTS, MINI_DETECTOR, -1, -1},
@@ -107,6 +113,35 @@ static const choice g_choices[] = {
     {"a path without either", ROOT "/here/w.ckpt", NULL, NULL, true, BIT(HERE_WEIGHTS), -2, -1,
      -1, -1},
     {"nothing", NULL, NULL, NULL, false, 0, -2, -1, -1, -1},
+    {"nothing cached: nano", NULL, NULL, NULL, true, NANO_BITS, NANO_WEIGHTS, NANO_DETECTOR, -1,
+     -1},
+    {"nothing cached, no detector wanted", NULL, NULL, NULL, false, BIT(NANO_WEIGHTS),
+     NANO_WEIGHTS, -1, -1, -1},
+    {"nothing cached, a detector is given", NULL, ROOT "/here/detector.pt", NULL, true,
+     NANO_BITS, NANO_WEIGHTS, HERE_DETECTOR, -1, -1},
+    {"mini before nano", NULL, NULL, NULL, true, MINI_BITS | NANO_BITS, MINI_WEIGHTS,
+     MINI_DETECTOR, -1, -1},
+    {"mlx before nano", NULL, NULL, NULL, true, MLX_BITS | BIT(OWN_MANO) | NANO_BITS,
+     MLX_WEIGHTS, MLX_DETECTOR, OWN_MANO, -1},
+    {"mini without its detector: nano", NULL, NULL, NULL, true,
+     BIT(MINI_REF) | BIT(MINI_WEIGHTS) | NANO_BITS, NANO_WEIGHTS, NANO_DETECTOR, -1, -1},
+    {"nano without its detector", NULL, NULL, NULL, true, BIT(NANO_WEIGHTS), -2, -1, -1, -1},
+    {"nano by name", "nano", NULL, NULL, true, MINI_BITS | NANO_BITS, NANO_WEIGHTS,
+     NANO_DETECTOR, -1, -1},
+    {"nano by name is not there", "nano", NULL, NULL, true, MINI_BITS, -2, -1, -1, -1},
+    {"wilor by name", "wilor", NULL, NULL, true, MINI_BITS | NANO_BITS, MINI_WEIGHTS,
+     MINI_DETECTOR, -1, -1},
+    {"wilor by name, of the cached set", "wilor", NULL, NULL, true,
+     MLX_BITS | BIT(OWN_MANO) | NANO_BITS, MLX_WEIGHTS, MLX_DETECTOR, OWN_MANO, -1},
+    {"wilor by name is not nano", "wilor", NULL, NULL, true, NANO_BITS, -2, -1, -1, -1},
+    {"nano's detector is not a path's", ROOT "/here/w.ckpt", NULL, NULL, true,
+     BIT(HERE_WEIGHTS) | NANO_BITS, -2, -1, -1, -1},
+    {"nano's detector is a path's when asked for", ROOT "/here/w.ckpt", "nano", NULL, true,
+     BIT(HERE_WEIGHTS) | BIT(HERE_DETECTOR) | NANO_BITS, HERE_WEIGHTS, NANO_DETECTOR, -1, -1},
+    {"nano's detector beside WiLoR's own", "mini", "nano", NULL, true, MINI_BITS | NANO_BITS,
+     MINI_WEIGHTS, NANO_DETECTOR, -1, -1},
+    {"nano's detector is not looked for where none is wanted", "mini", "nano", NULL, false,
+     MINI_BITS, MINI_WEIGHTS, -1, -1, -1},
     {"mlx without a hand", "mlx", NULL, NULL, false, MLX_BITS, -2, -1, -1, -1},
 };
 
@@ -145,8 +180,73 @@ static void test_choices(void **state) {
         check_path(c->name, f.detector, c->want_detector);
         check_path(c->name, f.mano, c->want_mano);
         check_path(c->name, f.mean, c->want_mean);
+        if (f.nano != (c->want_weights == NANO_WEIGHTS))
+            fail_msg("%s: whether it is nano", c->name);
         wilor_cli_files_free(&f);
     }
+}
+
+/* As if it were given; an option wins. */
+static void test_environment(void **state) {
+    (void)state;
+
+    static const struct {
+        const char *environment, *option;
+        int want;
+        bool found;
+    } cases[] = {{ROOT "/here/w.ckpt", NULL, HERE_WEIGHTS, false},
+                 {"nano", NULL, NANO_WEIGHTS, true},
+                 {"wilor", NULL, MINI_WEIGHTS, true},
+                 {"nano", "mini", MINI_WEIGHTS, true},
+                 {"", NULL, MINI_WEIGHTS, true}};
+
+    for (int k = 0; k < FILES; k++)
+        make(k);
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        wilor_cli_wanted_files w = {
+            .weights = cases[i].option, .need_detector = true, .offline = true};
+        wilor_cli_report report = {.quiet = true};
+        wilor_cli_files f;
+        wilor_error err;
+        assert_int_equal(setenv("WILOR_WEIGHTS", cases[i].environment, 1), 0);
+        assert_int_equal(wilor_cli_files_are_found(&w), cases[i].found);
+        if (wilor_cli_files_find(&f, &w, &report, &err) != WILOR_OK)
+            fail_msg("%s: %s", cases[i].environment, err.text);
+        check_path(cases[i].environment, f.weights, cases[i].want);
+        wilor_cli_files_free(&f);
+    }
+    unsetenv("WILOR_WEIGHTS");
+}
+
+static void test_nano_paths(void **state) {
+    (void)state;
+    char path[1024];
+    wilor_error err;
+    make(NANO_WEIGHTS);
+    remove(g_files[NANO_DETECTOR]);
+    assert_int_equal(wilor_nano_path(path, sizeof path, WILOR_NANO_WEIGHTS, &err), WILOR_OK);
+    assert_string_equal(path, g_files[NANO_WEIGHTS]);
+    assert_int_equal(wilor_nano_path(path, sizeof path, WILOR_NANO_DETECTOR, &err),
+                     WILOR_ERR_MISSING);
+    assert_string_equal(path, "");
+    assert_non_null(strstr(err.text, "hand-detector-nano.safetensors"));
+    assert_non_null(strstr(err.text, ROOT "/nano"));
+    size_t exact = strlen(g_files[NANO_WEIGHTS]);
+    assert_int_equal(wilor_nano_path(path, exact, WILOR_NANO_WEIGHTS, &err), WILOR_ERR_LIMIT);
+    assert_string_equal(path, "");
+    assert_int_equal(wilor_nano_path(path, exact + 1, WILOR_NANO_WEIGHTS, &err), WILOR_OK);
+    assert_int_equal(wilor_nano_path(path, 0, WILOR_NANO_WEIGHTS, &err), WILOR_ERR_ARG);
+    assert_int_equal(wilor_nano_path(NULL, 8, WILOR_NANO_WEIGHTS, &err), WILOR_ERR_ARG);
+    assert_int_equal(wilor_nano_path(path, sizeof path, (wilor_nano_file)2, &err),
+                     WILOR_ERR_ARG);
+    /* Without the variable: beside this program and where it is installed, which the message names
+     * where nothing is there. */
+    unsetenv("WILOR_NANO_DIR");
+    if (wilor_nano_path(path, sizeof path, WILOR_NANO_WEIGHTS, &err) == WILOR_ERR_MISSING)
+        assert_non_null(strstr(err.text, "share/wilor/nano"));
+    else
+        assert_int_equal(access(path, R_OK), 0);
+    assert_int_equal(setenv("WILOR_NANO_DIR", ROOT "/nano", 1), 0);
 }
 
 static void test_words(void **state) {
@@ -182,9 +282,11 @@ static void test_words(void **state) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_choices),
-                                       cmocka_unit_test(test_words)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_choices), cmocka_unit_test(test_environment),
+        cmocka_unit_test(test_nano_paths), cmocka_unit_test(test_words)};
     if (setenv("HF_HOME", ROOT, 1) || setenv("XDG_CACHE_HOME", ROOT, 1) ||
+        setenv("WILOR_NANO_DIR", ROOT "/nano", 1) || unsetenv("WILOR_WEIGHTS") ||
         unsetenv("HF_HUB_CACHE") || unsetenv("HUGGINGFACE_HUB_CACHE"))
         return 1;
     return cmocka_run_group_tests(tests, NULL, NULL);

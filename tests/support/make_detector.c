@@ -1,12 +1,14 @@
-/* wilor_make_detector NAME OUT: a synthetic hand detector (random_detector.h: n, s, m, micro)
- * as wilor-mlx keeps one, so that others can read the same weights: its names, convolutions as
- * (out, height, width, in), float32 safetensors. Written to a temporary name and renamed.
+/* wilor_make_detector NAME OUT: a synthetic hand detector (random_detector.h: n, s, m, nano,
+ * micro) as wilor-mlx keeps one, so that others can read the same weights: its names, convolutions
+ * as (out, height, width, in), float32 safetensors. nano stands in for models/nano's: 16 bits, imgsz
+ * 320. Written to a temporary name and renamed.
  *
  * wilor_make_detector seed OUT: the least network that there can be, as a .pt or .safetensors:
  * the seeds of tests/fuzz/corpus/detector. */
 #include "detector_file.h"
 #include "heap.h"
 #include "random_detector.h"
+#include "round16.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,6 +18,12 @@
 static void stop(const char *text) {
     fprintf(stderr, "wilor_make_detector: %s\n", text);
     exit(1);
+}
+
+static bool g_nano;
+
+static const char *notes(void) {
+    return g_nano ? "\"imgsz\":\"320\",\"license\":\"CC0-1.0\"," : "";
 }
 
 /* model.4.cv1.conv.weight is b4.…, from layer 10 on h…, the head is pose. */
@@ -30,20 +38,22 @@ static void write_name(FILE *f, const char *name) {
 
 static void write_header(FILE *f, const wilor_index *x) {
     uint64_t offset = 0;
-    fprintf(f, "{\"__metadata__\":{\"label\":\"%s\"}", wilor_index_metadata(x, "label"));
+    const char *type = g_nano ? "F16" : "F32";
+    fprintf(f, "{\"__metadata__\":{%s\"label\":\"%s\"}", notes(),
+            wilor_index_metadata(x, "label"));
     for (size_t i = 0; i < wilor_index_count(x); i++) {
         const wilor_tensor *t = wilor_index_at(x, i);
         const int64_t *s = t->shape;
-        uint64_t bytes = (uint64_t)t->count * sizeof(float);
+        uint64_t bytes = (uint64_t)t->count * (g_nano ? sizeof(uint16_t) : sizeof(float));
         fputc(',', f);
         write_name(f, t->name);
         if (t->rank == 4)
             fprintf(f,
-                    ":{\"dtype\":\"F32\",\"shape\":[%" PRId64 ",%" PRId64 ",%" PRId64
-                    ",%" PRId64 "]",
-                    s[0], s[2], s[3], s[1]);
+                    ":{\"dtype\":\"%s\",\"shape\":[%" PRId64 ",%" PRId64 ",%" PRId64 ",%" PRId64
+                    "]",
+                    type, s[0], s[2], s[3], s[1]);
         else
-            fprintf(f, ":{\"dtype\":\"F32\",\"shape\":[%" PRId64 "]", s[0]);
+            fprintf(f, ":{\"dtype\":\"%s\",\"shape\":[%" PRId64 "]", type, s[0]);
         fprintf(f, ",\"data_offsets\":[%" PRIu64 ",%" PRIu64 "]}", offset, offset + bytes);
         offset += bytes;
     }
@@ -64,7 +74,12 @@ static void write_tensor(FILE *f, const wilor_tensor *t) {
         for (size_t i = 0; i < in; i++)
             for (size_t k = 0; k < area; k++)
                 ordered[(o * area + k) * in + i] = values[(o * in + i) * area + k];
-    if (fwrite(ordered, sizeof *ordered, t->count, f) != t->count)
+    uint16_t *halves = (uint16_t *)(void *)values; /* no longer needed */
+    for (size_t i = 0; g_nano && i < t->count; i++)
+        halves[i] = wilor_f16_of_f32(ordered[i]);
+    size_t written = g_nano ? fwrite(halves, sizeof *halves, t->count, f)
+                            : fwrite(ordered, sizeof *ordered, t->count, f);
+    if (written != t->count)
         stop("the file cannot be written");
     wilor_heap_free(values);
 }
@@ -103,7 +118,8 @@ static void write_network(FILE *f, const char *name) {
 int main(int argc, char **argv) {
     char temporary[4096];
     if (argc != 3)
-        stop("usage: wilor_make_detector n|s|m|micro|seed OUT");
+        stop("usage: wilor_make_detector n|s|m|nano|micro|seed OUT");
+    g_nano = strcmp(argv[1], "nano") == 0;
     snprintf(temporary, sizeof temporary, "%s.tmp", argv[2]);
     FILE *f = fopen(temporary, "w+b");
     if (!f)

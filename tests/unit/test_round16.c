@@ -55,6 +55,36 @@ static void halves(void **state) {
     assert_int_equal(wilor_f16_of_f32(-1e-45f), 0x8000);
 }
 
+/* All finite halves in one go; then one number among them that is none, at any place of a run. */
+static void rows_of_halves(void **state) {
+    enum { FINITE = 0x7C00, ALL = 2 * FINITE };
+
+    (void)state;
+    static float x[ALL];
+    static uint16_t bits[ALL];
+    static const float none[] = {0x1p-25f, 65520.0f,     1.0f / 3, INFINITY,
+                                 NAN,      0x1.001p-15f, 1e-45f};
+    for (uint32_t i = 0; i < FINITE; i++) {
+        x[i] = wilor_f16_to_f32((uint16_t)i);
+        x[FINITE + i] = wilor_f16_to_f32((uint16_t)(i | 0x8000));
+    }
+    assert_true(wilor_f16_holds_all(x, ALL));
+    assert_true(wilor_f16_holds_all(x, 0));
+    wilor_f16_of_exact(x, ALL, bits);
+    for (uint32_t i = 0; i < FINITE; i++) {
+        assert_int_equal(bits[i], i);
+        assert_int_equal(bits[FINITE + i], i | 0x8000);
+    }
+    for (size_t k = 0; k < sizeof none / sizeof none[0]; k++)
+        for (size_t at = 1000; at < 1131; at++) {
+            float kept = x[at];
+            x[at] = none[k];
+            assert_false(wilor_f16_holds_all(x + 1000, 131));
+            assert_false(wilor_f16_holds_all(x + at, 1));
+            x[at] = kept;
+        }
+}
+
 static void brains(void **state) {
     (void)state;
     /* Midpoints of subnormals are exact, too: bfloat16's smallest is 2^-133, float's 2^-149. */
@@ -117,7 +147,8 @@ static void holds(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(halves), cmocka_unit_test(brains), cmocka_unit_test(not_numbers),
+        cmocka_unit_test(halves),         cmocka_unit_test(rows_of_halves),
+        cmocka_unit_test(brains),         cmocka_unit_test(not_numbers),
         cmocka_unit_test(there_and_back), cmocka_unit_test(holds)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -532,9 +532,30 @@ static void public_view(void **state) {
     assert_null(file);
 }
 
+/* In rows of a tensor, where they are made by vectors: every bit of every one, NaNs too; and every second. */
+static void rows_of_half_floats(void **state) {
+    (void)state;
+    static uint16_t halves[65536];
+    static float wide[65536];
+    for (uint32_t i = 0; i < 65536; i++)
+        halves[i] = (uint16_t)i;
+    for (int64_t step = 1; step <= 2; step++) {
+        int64_t count = 65536 / step;
+        wilor_tensor t = view(WILOR_F16, halves, 1, &count, &step);
+        assert_int_equal(wilor_tensor_to_f32(&t, wide, NULL), WILOR_OK);
+        for (int64_t i = 0; i < count; i++) {
+            float want = wilor_f16_to_f32((uint16_t)(i * step));
+            if (memcmp(&wide[i], &want, sizeof want) != 0)
+                fail_msg("half %04x: %a, not %a", (unsigned)(i * step), (double)wide[i],
+                         (double)want);
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(half_floats),
+        cmocka_unit_test(rows_of_half_floats),
         cmocka_unit_test(strides),
         cmocka_unit_test(rows),
         cmocka_unit_test(types_and_byte_order),

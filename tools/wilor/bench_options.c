@@ -25,10 +25,11 @@ enum {
 static const wilor_cli_option g_options[] = {
     {"--hands", "N", "hands in the picture; 2", ID_HANDS, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
-    {"--weights", "FILE|random", "the model; random: full size, by formula", ID_WEIGHTS, 0,
+    {"--weights", "FILE|nano|random", "the model; random: full size, by formula", ID_WEIGHTS, 0,
      NULL},
-    {"--detector", "FILE|random", "the detector; random: scale m, by formula", ID_DETECTOR, 0,
-     NULL},
+    {"--detector", "FILE|nano|random",
+     "the detector; beside the model nano its own, else random: scale m, by\nformula",
+     ID_DETECTOR, 0, NULL},
     {"--mano", "FILE", "the hand, when the weights lack it; for random a free one", ID_MANO, 0,
      NULL},
     {"--heads", "N", "attention heads, for models that are not 80 wide a head", ID_HEADS, 0,
@@ -144,12 +145,8 @@ static wilor_status take_operand(void *user, const char *text, wilor_error *err)
 
 wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc, char **argv,
                                            wilor_error *err) {
-    *o = (wilor_cli_bench_options){.weights = "random:full",
-                                   .detector = "random:m",
-                                   .hands = 2,
-                                   .runs = 10,
-                                   .width = 640,
-                                   .height = 480};
+    *o = (wilor_cli_bench_options){
+        .weights = "random:full", .hands = 2, .runs = 10, .width = 640, .height = 480};
     wilor_cli_parser parser = {.command = "bench",
                                .options = g_options,
                                .count = OPTION_COUNT,
@@ -159,6 +156,8 @@ wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc,
     wilor_status st = wilor_cli_parse(&parser, argc, argv, err);
     if (st == WILOR_OK && o->cold && !(o->what & WILOR_CLI_BENCH_LOAD))
         return wilor_cli_fail(err, WILOR_ERR_ARG, "bench: --cold is for load");
+    if (!o->detector)
+        o->detector = strcmp(o->weights, "nano") == 0 ? "nano" : "random:m";
     if (o->what == 0)
         o->what = WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_DETECTOR | WILOR_CLI_BENCH_ROUTE;
     return st;

@@ -26,6 +26,7 @@
 #include "event_json.h"
 #include "interrupt.h"
 #include "machine_facts.h"
+#include "nano_name.h"
 #include "report.h"
 
 #include <errno.h>
@@ -50,6 +51,9 @@ typedef struct bench {
     uint8_t *pixels;
     float *crops;
     char *hand; /* where mano points to, when it was not given */
+    char nano
+        [2]
+        [WILOR_CLI_NANO_ROOM]; /* where weights and detector point to, when that was their name */
     int threads;
     wilor_cli_bench_names names; /* of the subject in work */
     json_t *results;
@@ -322,6 +326,10 @@ static wilor_status open_all(bench *b, wilor_error *err) {
     wilor_status st = WILOR_OK;
     b->threads = b->o.threads ? b->o.threads : wilor_threads_default();
     if (b->o.what & model)
+        st = wilor_cli_nano_resolve(&b->o.weights, b->nano[0], WILOR_NANO_WEIGHTS, err);
+    if (st == WILOR_OK && (b->o.what & detector))
+        st = wilor_cli_nano_resolve(&b->o.detector, b->nano[1], WILOR_NANO_DETECTOR, err);
+    if (st == WILOR_OK && (b->o.what & model))
         st = wilor_cli_check_file("--weights", b->o.weights, err);
     if (st == WILOR_OK && (b->o.what & model))
         st = wilor_cli_check_file("--mano", b->o.mano, err);

@@ -3,6 +3,7 @@
 
 #include "hub_calls.h"
 #include "hub_name.h"
+#include "nano_name.h"
 #include "options.h"
 #include "wilor/wilor_io.h"
 #include <stdlib.h>
@@ -70,6 +71,18 @@ static wilor_status fetch(const char *repo, const char *file, const wilor_hub_op
     return st;
 }
 
+/* They are there, or nowhere. */
+static wilor_status print_nano(wilor_error *err) {
+    char path[WILOR_CLI_NANO_ROOM];
+    wilor_status st = WILOR_OK;
+    for (int i = WILOR_NANO_WEIGHTS; st == WILOR_OK && i <= WILOR_NANO_DETECTOR; i++) {
+        st = wilor_nano_path(path, sizeof path, (wilor_nano_file)i, err);
+        if (st == WILOR_OK)
+            puts(path);
+    }
+    return st;
+}
+
 static wilor_status fetch_name(const char *name, const wilor_hub_options *given,
                                wilor_cli_report *report, wilor_error *err) {
     wilor_cli_hub_name n = {"", "", ""};
@@ -77,6 +90,8 @@ static wilor_status fetch_name(const char *name, const wilor_hub_options *given,
     wilor_hub_default_file d;
     wilor_cli_quoted q;
     wilor_status st = WILOR_OK;
+    if (wilor_cli_is_nano(name))
+        return print_nano(err);
     bool repo = wilor_cli_hub_name_parse(&n, name);
     const char *set = set_of(name, &n);
     if (*n.revision)
@@ -84,7 +99,7 @@ static wilor_status fetch_name(const char *name, const wilor_hub_options *given,
     if (!set && !repo)
         return wilor_cli_fail(
             err, WILOR_ERR_ARG,
-            "download: %s: it should be mini, mlx or org/name[@revision]:path",
+            "download: %s: it should be mini, mlx, nano or org/name[@revision]:path",
             wilor_cli_quote(&q, name));
     if (!set && !*n.file)
         return wilor_cli_fail(err, WILOR_ERR_ARG, "download: %s: say which file: %s:path",
@@ -119,10 +134,10 @@ static int download_run(const download_options *o) {
 }
 
 static void help(void) {
-    fputs("usage: wilor download mini|mlx|ORG/NAME[@REV]:PATH ... [options]\n\n"
+    fputs("usage: wilor download mini|mlx|nano|ORG/NAME[@REV]:PATH ... [options]\n\n"
           "Fetch files of a model hub into the cache that Python's huggingface_hub uses, too,\n"
           "unless they are there; prints where they are, a line each. mini and mlx stand for\n"
-          "all that WiLoR-mini's and wilor-mlx's users need.\n\n",
+          "all that WiLoR-mini's and wilor-mlx's users need; nano's files came with wilor.\n\n",
           stdout);
     wilor_cli_print_options(g_options, OPTION_COUNT, stdout);
     fputs("\nThe environment is huggingface_hub's: HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, "

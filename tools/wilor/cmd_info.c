@@ -2,6 +2,7 @@
 #include "commands.h"
 
 #include "event_json.h"
+#include "nano_name.h"
 #include "options.h"
 #include "wilor/wilor.h"
 #include <inttypes.h>
@@ -54,8 +55,9 @@ typedef struct facts {
     int64_t words, scales;    /* of the first block's qkv: columns of weights and of scales */
     const char *source, *sum; /* hashes: of the file it was made from, of its data; or NULL */
     int64_t width, depth, vertices, faces;
-    int64_t stated_heads; /* what the file says itself, 0: nothing */
-    const char *label;    /* what it says of itself, or NULL */
+    int64_t stated_heads;                 /* what the file says itself, 0: nothing */
+    const char *label;                    /* what it says of itself, or NULL */
+    const char *name, *rescale, *licence; /* the same */
     type_count types[TYPES_MOST];
     size_t type_count;
     detector_facts detector;
@@ -201,6 +203,9 @@ static void gather(facts *f, const wilor_file *file) {
     const char *heads = wilor_file_metadata(file, "heads");
     f->stated_heads = heads ? strtol(heads, NULL, 10) : 0;
     f->label = wilor_file_metadata(file, "label");
+    f->name = wilor_file_metadata(file, "wilor.model");
+    f->rescale = wilor_file_metadata(file, "wilor.rescale");
+    f->licence = wilor_file_metadata(file, "license");
     f->source = wilor_file_metadata(file, "source_sha256");
     f->sum = wilor_file_metadata(file, "data_sha256");
     f->count = wilor_file_count(file);
@@ -309,12 +314,18 @@ static void print_text(const info_options *o, const wilor_file *file, const fact
            kind_name(wilor_file_get_kind(file)), wilor_file_format(file));
     if (f->label)
         printf("label       %s\n", wilor_cli_quote(&q, f->label));
+    if (f->name)
+        printf("name        %s\n", wilor_cli_quote(&q, f->name));
+    if (f->licence)
+        printf("licence     %s\n", wilor_cli_quote(&q, f->licence));
     if (f->source)
         printf("made from   a file of SHA-256 %s\n", wilor_cli_quote(&q, f->source));
     if (f->sum)
         printf("data        SHA-256 %s\n", wilor_cli_quote(&q, f->sum));
     if (is_network(file))
         print_network(f);
+    if (is_network(file) && f->rescale)
+        printf("rescale     %s\n", wilor_cli_quote(&q, f->rescale));
     if (is_detector(file))
         print_detector(&f->detector);
     if (f->mano && f->vertices)
@@ -417,6 +428,12 @@ static int print_json(const info_options *o, const wilor_file *file, const facts
     put(object, "file", clean_string(o->path), &ok);
     put(object, "kind", json_string(kind_name(wilor_file_get_kind(file))), &ok);
     put(object, "format", json_string(wilor_file_format(file)), &ok);
+    if (f->name)
+        put(object, "name", clean_string(f->name), &ok);
+    if (f->rescale)
+        put(object, "rescale", clean_string(f->rescale), &ok);
+    if (f->licence)
+        put(object, "licence", clean_string(f->licence), &ok);
     if (f->label)
         put(object, "label", clean_string(f->label), &ok);
     if (f->source)
@@ -472,12 +489,14 @@ static wilor_status take_operand(void *user, const char *text, wilor_error *err)
     return WILOR_OK;
 }
 
-static int info_run(const info_options *o) {
+static int info_run(info_options *o) {
+    char nano[WILOR_CLI_NANO_ROOM];
     wilor_error err;
     wilor_file *file = NULL;
     facts f = {0};
     int status = WILOR_CLI_DONE;
-    if (wilor_file_open(&file, o->path, &err) != WILOR_OK) {
+    if (wilor_cli_nano_resolve(&o->path, nano, WILOR_NANO_WEIGHTS, &err) != WILOR_OK ||
+        wilor_file_open(&file, o->path, &err) != WILOR_OK) {
         fprintf(stderr, "wilor: %s\n", err.text);
         return WILOR_CLI_FAILED;
     }
@@ -507,7 +526,7 @@ int wilor_cli_info(int argc, char **argv) {
         return WILOR_CLI_USAGE;
     }
     if (o.help) {
-        fputs("usage: wilor info FILE [--tensors | --json]\n\n"
+        fputs("usage: wilor info FILE|nano [--tensors | --json]\n\n"
               "What a file of weights, hand data or tensors is; nothing in it is executed.\n\n",
               stdout);
         wilor_cli_print_options(g_options, OPTION_COUNT, stdout);

@@ -7,6 +7,7 @@
  * Whatever is checked without the model is checked before it is loaded. */
 #include "commands.h"
 
+#include "batch.h"
 #include "betas_file.h"
 #include "hub_calls.h"
 #include "interrupt.h"
@@ -24,14 +25,15 @@ typedef wilor_cli_run run;
 
 /* ---------------------------------------------------------------- before the pictures */
 
-static wilor_pipeline_options pipeline_options(const wilor_cli_predict_options *o) {
+static wilor_pipeline_options pipeline_options(const wilor_cli_predict_options *o,
+                                               const wilor_model *model) {
     wilor_pipeline_options po;
     int found = o->detect.max_hands ? o->detect.max_hands : MOST_FOUND;
     wilor_pipeline_options_init(&po, sizeof po);
     po.max_hands = o->box_count + (o->use_detector ? found : 0);
     if (po.max_hands == 0)
         po.max_hands = 1; /* a crop */
-    po.batch = po.max_hands < BATCH ? po.max_hands : BATCH;
+    po.batch = wilor_cli_batch(model, po.max_hands < BATCH ? po.max_hands : BATCH);
     po.full_path = o->full_path;
     po.compat = o->compat;
     return po;
@@ -64,7 +66,7 @@ static int choose_lanes(run *r, int threads, wilor_pipeline_options po) {
 }
 
 static wilor_status open_lanes(run *r, wilor_error *err) {
-    wilor_pipeline_options po = pipeline_options(&r->o);
+    wilor_pipeline_options po = pipeline_options(&r->o, r->opened.model);
     wilor_status st = WILOR_OK;
     int threads = r->o.threads ? r->o.threads : wilor_threads_default();
     r->lanes = choose_lanes(r, threads, po);

@@ -3,6 +3,7 @@
 #include "commands.h"
 
 #include "interrupt.h"
+#include "nano_name.h"
 #include "options.h"
 #include "report.h"
 #include "wilor/wilor.h"
@@ -61,12 +62,26 @@ static void logged(void *user, wilor_log_level level, const char *text) {
     }
 }
 
+/* nano is two files. */
+static wilor_status verify(command *c, wilor_error *err) {
+    char path[WILOR_CLI_NANO_ROOM];
+    wilor_callbacks callbacks = {
+        .user = c, .log = logged, .progress = progress, .cancel = wilor_cli_cancel};
+    if (!wilor_cli_is_nano(c->path))
+        return wilor_verify(c->path, &callbacks, err);
+    wilor_status st = WILOR_OK;
+    for (int i = WILOR_NANO_WEIGHTS; st == WILOR_OK && i <= WILOR_NANO_DETECTOR; i++) {
+        st = wilor_nano_path(path, sizeof path, (wilor_nano_file)i, err);
+        if (st == WILOR_OK)
+            st = wilor_verify(path, &callbacks, err);
+    }
+    return st;
+}
+
 static int run(command *c) {
     wilor_error err;
     wilor_cli_report_begin(&c->report, c->quiet);
-    wilor_callbacks callbacks = {
-        .user = c, .log = logged, .progress = progress, .cancel = wilor_cli_cancel};
-    wilor_status st = wilor_verify(c->path, &callbacks, &err);
+    wilor_status st = verify(c, &err);
     wilor_cli_report_clear(&c->report);
     if (st == WILOR_ERR_CANCELLED)
         return WILOR_CLI_INTERRUPTED;
@@ -96,7 +111,7 @@ int wilor_cli_verify(int argc, char **argv) {
     }
     if (c.help) {
         fputs(
-            "usage: wilor verify FILE\n\n"
+            "usage: wilor verify FILE|nano\n\n"
             "Looks for faults in a file of weights or hand data: numbers that are not finite, "
             "missing\ntensors, wrong shapes, metadata and a hash that are not true. Exit "
             "status "

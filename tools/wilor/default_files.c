@@ -1,7 +1,8 @@
 /* Which files a run uses.
  *
- * No --weights: the set that the cache has, WiLoR-mini's before wilor-mlx's, else WiLoR-mini's from the
- * hub. The detector comes from the same set. A checkpoint brings its hand along, and it is kept as
+ * No --weights: what WILOR_WEIGHTS says as if it were given; else the set that the cache has, WiLoR-mini's
+ * before wilor-mlx's; else nano, where it is installed; else WiLoR-mini's from the hub. `wilor` is the set that the cache
+ * has, else WiLoR-mini's from the hub. The detector comes from the same set. A checkpoint brings its hand along, and it is kept as
  * mano.npz in wilor's own cache folder; wilor-mlx's weights take that one, else the one of a cached
  * checkpoint, else MANO's own file from the hub. A path for --weights asks no network for anything. */
 #include "default_files.h"
@@ -9,6 +10,7 @@
 #include "hub_calls.h"
 #include "hub_name.h"
 #include "mano_file.h"
+#include "nano_name.h"
 #include "wilor/wilor_io.h"
 
 #include <errno.h>
@@ -114,16 +116,68 @@ static wilor_status from_set(finder *x, const char *set, bool offline, wilor_err
     return st == WILOR_OK ? after_weights(x, set, err) : st;
 }
 
-/* Neither --weights nor a wish: what the cache has. */
-static wilor_status from_any_set(finder *x, wilor_error *err) {
+/* WiLoR's own, of whichever set the cache has. */
+static wilor_status from_cache(finder *x, wilor_error *err) {
     static const char *const sets[] = {"mini", "mlx"};
-    for (int i = 0; i < 2; i++) {
-        wilor_status st = from_set(x, sets[i], true, err);
-        if (st != WILOR_ERR_MISSING)
-            return st;
+    wilor_status st = WILOR_ERR_MISSING;
+    for (int i = 0; i < 2 && st == WILOR_ERR_MISSING; i++) {
         wilor_cli_files_free(x->f);
+        st = from_set(x, sets[i], true, err);
     }
-    return from_set(x, sets[0], false, err);
+    if (st != WILOR_OK)
+        wilor_cli_files_free(x->f);
+    return st;
+}
+
+static wilor_status from_cache_or_hub(finder *x, wilor_error *err) {
+    wilor_status st = from_cache(x, err);
+    return st == WILOR_ERR_MISSING ? from_set(x, "mini", false, err) : st;
+}
+
+static wilor_status nano_file(char **out, wilor_nano_file file, wilor_error *err) {
+    char path[WILOR_CLI_NANO_ROOM];
+    wilor_status st = wilor_nano_path(path, sizeof path, file, err);
+    return st == WILOR_OK ? keep(out, path, err) : st;
+}
+
+static wilor_status from_nano(finder *x, wilor_error *err) {
+    wilor_status st = nano_file(&x->f->weights, WILOR_NANO_WEIGHTS, err);
+    if (st == WILOR_OK && wants_detector(x))
+        st = nano_file(&x->f->detector, WILOR_NANO_DETECTOR, err);
+    x->f->nano = st == WILOR_OK;
+    return st;
+}
+
+static bool nano_is_named(void) {
+    const char *folder = getenv("WILOR_NANO_DIR");
+    return folder && *folder;
+}
+
+/* Neither --weights nor WILOR_WEIGHTS. What is wrong with the cache is told; that there is none, or no
+ * hub in this build, is not wrong. Where nano was not installed the hub is asked, as for `wilor`. */
+static wilor_status by_default(finder *x, wilor_error *err) {
+    char missing[sizeof err->text];
+    wilor_status st = from_cache(x, err);
+    if (st != WILOR_ERR_MISSING && st != WILOR_ERR_UNSUPPORTED)
+        return st;
+    st = from_nano(x, err);
+    if (st == WILOR_OK)
+        wilor_cli_report_note(x->calls.report,
+                              "the model is nano, small and free; wilor download mini fetches "
+                              "WiLoR's own, more exact (2.6 GB, not for commercial use), which "
+                              "is taken from then on");
+    if (st != WILOR_ERR_MISSING)
+        return st;
+    if (!nano_is_named()) {
+        wilor_cli_files_free(x->f);
+        return from_set(x, "mini", false, err);
+    }
+    snprintf(missing, sizeof missing, "%s", err->text);
+    return wilor_cli_fail(
+        err, st,
+        "no model: WiLoR's own is not in the cache (wilor download mini fetches "
+        "it), and %.380s",
+        missing);
 }
 
 /* org/name: a copy of one of the sets, told by its files; or one file of it. */
@@ -213,8 +267,15 @@ static bool is_set(const char *weights) {
     return !strcmp(weights, "mini") || !strcmp(weights, "mlx");
 }
 
-bool wilor_cli_files_are_remote(const wilor_cli_wanted_files *w) {
-    return !w->weights || is_set(w->weights) || !wilor_cli_is_local(w->weights);
+const char *wilor_cli_weights_wanted(const wilor_cli_wanted_files *w) {
+    const char *named = getenv("WILOR_WEIGHTS");
+    return w->weights ? w->weights : named && *named ? named : NULL;
+}
+
+bool wilor_cli_files_are_found(const wilor_cli_wanted_files *w) {
+    const char *weights = wilor_cli_weights_wanted(w);
+    return !weights || is_set(weights) || !strcmp(weights, "wilor") ||
+           wilor_cli_is_nano(weights) || !wilor_cli_is_local(weights);
 }
 
 void wilor_cli_files_free(wilor_cli_files *f) {
@@ -222,14 +283,18 @@ void wilor_cli_files_free(wilor_cli_files *f) {
     free(f->detector);
     free(f->mano);
     free(f->mean);
-    *f = (wilor_cli_files){NULL, NULL, NULL, NULL};
+    *f = (wilor_cli_files){.nano = false};
 }
 
 static wilor_status find(finder *x, wilor_error *err) {
     const char *weights = x->w->weights;
     wilor_cli_hub_name n;
     if (!weights)
-        return from_any_set(x, err);
+        return by_default(x, err);
+    if (!strcmp(weights, "wilor"))
+        return from_cache_or_hub(x, err);
+    if (wilor_cli_is_nano(weights))
+        return from_nano(x, err);
     if (is_set(weights))
         return from_set(x, weights, false, err);
     if (wilor_cli_is_local(weights) || !wilor_cli_hub_name_parse(&n, weights))
@@ -239,13 +304,17 @@ static wilor_status find(finder *x, wilor_error *err) {
 
 wilor_status wilor_cli_files_find(wilor_cli_files *f, const wilor_cli_wanted_files *w,
                                   wilor_cli_report *report, wilor_error *err) {
-    finder x = {.f = f, .w = w};
-    *f = (wilor_cli_files){NULL, NULL, NULL, NULL};
+    wilor_cli_wanted_files own = *w;
+    finder x = {.f = f, .w = &own};
+    own.weights = wilor_cli_weights_wanted(w);
+    *f = (wilor_cli_files){.nano = false};
     wilor_hub_options_init(&x.hub, sizeof x.hub);
     x.hub.callbacks = wilor_cli_hub_calls_begin(&x.calls, report);
     wilor_status st = find(&x, err);
-    if (st == WILOR_OK && w->detector)
+    if (st == WILOR_OK && !wilor_cli_is_nano(w->detector) && w->detector)
         st = keep(&f->detector, w->detector, err);
+    else if (st == WILOR_OK && w->detector && w->need_detector)
+        st = nano_file(&f->detector, WILOR_NANO_DETECTOR, err);
     if (st == WILOR_OK && w->mano)
         st = keep(&f->mano, w->mano, err);
     if (st == WILOR_OK && w->mean)

@@ -6,9 +6,9 @@
 
 /* The values of the options of those names, NULL where not given. */
 typedef struct wilor_cli_wanted_files {
-    const char
-        *weights; /* "mini", "mlx", "org/name[@revision][:path]", a path, "random:NAME" */
-    const char *detector; /* the others: paths */
+    /* "wilor", "nano", "mini", "mlx", "org/name[@revision][:path]", a path, "random:NAME" */
+    const char *weights;
+    const char *detector; /* "nano" or a path; the others: paths */
     const char *mano, *mean;
     bool need_detector;
     bool offline;
@@ -17,10 +17,15 @@ typedef struct wilor_cli_wanted_files {
 /* What to open, NULL: nothing. Each is on the heap. */
 typedef struct wilor_cli_files {
     char *weights, *detector, *mano, *mean;
+    bool nano; /* the weights are the free model that comes with wilor */
 } wilor_cli_files;
 
-/* Whether finding them may take a download: then other mistakes should be looked for first. */
-bool wilor_cli_files_are_remote(const wilor_cli_wanted_files *w);
+/* w->weights, else the environment's WILOR_WEIGHTS; NULL: neither. */
+const char *wilor_cli_weights_wanted(const wilor_cli_wanted_files *w);
+
+/* Whether the weights are still to be found, perhaps by a download, so that other mistakes should be
+ * looked for first; else they are a path that was given. */
+bool wilor_cli_files_are_found(const wilor_cli_wanted_files *w);
 
 /* Find, or fetch. Paths that are given are handed through, without a look. On error *f is empty;
  * wilor_cli_hub_exit gives the exit status. */

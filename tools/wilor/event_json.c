@@ -195,7 +195,7 @@ static json_t *model_object(const wilor_model *model, bool *ok) {
     wilor_model_info info;
     wilor_model_get_info(model, &info, sizeof info);
     json_t *object = json_object();
-    put(object, "name", json_string("wilor"), ok);
+    put(object, "name", json_string(info.name && *info.name ? info.name : "wilor"), ok);
     if (info.label && *info.label) {
         char *label = wilor_cli_utf8_copy(info.label);
         put(object, "label", json_string(label), ok);

@@ -1,5 +1,6 @@
 #include "live_engine.h"
 
+#include "batch.h"
 #include "live_hands.h"
 #include "picture_bytes.h"
 #include "report.h"
@@ -401,7 +402,7 @@ static wilor_status open_parts(wilor_cli_engine *e, wilor_error *err) {
     wilor_tracker_options_init(&to, sizeof to);
     e->max_hands = e->o.max_hands ? e->o.max_hands : MOST_HANDS;
     po.max_hands = e->max_hands;
-    po.batch = e->max_hands < BATCH ? e->max_hands : BATCH;
+    po.batch = wilor_cli_batch(e->o.model, e->max_hands < BATCH ? e->max_hands : BATCH);
     po.threads = e->o.threads;
     po.compat = e->o.compat;
     po.find = e->o.find;

@@ -89,8 +89,9 @@ static json_t *model_object(const char *weights, const wilor_model *model) {
     wilor_model_get_info(model, &info, sizeof info);
     wilor_cli_hub_sha256(sha256, weights);
     find_revision(revision, weights);
-    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:i, s:i}", "name", "wilor",
-                     "file", text_or_null(wilor_cli_base_name(info.weights)), "revision",
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:s, s:s, s:s, s:I, s:i, s:i}", "name",
+                     *info.name ? info.name : "wilor", "file",
+                     text_or_null(wilor_cli_base_name(info.weights)), "revision",
                      text_or_null(revision), "sha256", text_or_null(sha256), "label",
                      text_or_null(info.label), "dtype", wilor_dtype_name(info.dtype), "device",
                      "cpu", "isa", wilor_isa_name(info.isa), "parameters",
@@ -107,7 +108,17 @@ static json_t *detector_object(const wilor_detector *detector) {
                      "imgsz", info.imgsz);
 }
 
-static json_t *defaults_object(const wilor_cli_predict_options *p) {
+/* What stands in for an option that was not given. */
+static double default_rescale(const wilor_cli_predict_options *p,
+                              const wilor_model_info *info) {
+    return p->predict.rescale > 0            ? p->predict.rescale
+           : info->rescale > 0               ? info->rescale
+           : p->compat == WILOR_COMPAT_WILOR ? 2.0
+                                             : 2.5;
+}
+
+static json_t *defaults_object(const wilor_cli_predict_options *p,
+                               const wilor_model_info *info) {
     static const char *const parts[] = {"mano", "xr26", "vertices", "det", "gesture", "angles"};
     json_t *include = json_array();
     for (int i = 0; i < 6; i++)
@@ -116,11 +127,15 @@ static json_t *defaults_object(const wilor_cli_predict_options *p) {
     double iou = p->detect.iou > 0 ? p->detect.iou : p->compat == WILOR_COMPAT_MLX ? 0.5 : 0.7;
     return json_pack("{s:f, s:f, s:i, s:f, s:b, s:o}", "conf",
                      p->detect.conf > 0 ? p->detect.conf : 0.3, "iou", iou, "max_hands",
-                     p->detect.max_hands, "rescale", p->predict.rescale, "mirrored",
+                     p->detect.max_hands, "rescale", default_rescale(p, info), "mirrored",
                      p->predict.mirrored, "include", include);
 }
 
-static json_t *licences_object(void) {
+/* A model with a name of its own brings its hand along, under one licence. */
+static json_t *licences_object(const wilor_model_info *info) {
+    if (*info->name)
+        return json_pack("{s:s, s:o, s:o}", "wilor", "MIT", "weights",
+                         text_or_null(info->licence), "hand", text_or_null(info->licence));
     return json_pack("{s:s, s:s, s:s}", "wilor", "MIT", "weights",
                      "WiLoR's weights: CC BY-NC-ND 4.0, by their authors", "hand",
                      "MANO: licence of the Max Planck Society, https://mano.is.tue.mpg.de");
@@ -129,11 +144,13 @@ static json_t *licences_object(void) {
 json_t *wilor_cli_live_info(const wilor_cli_predict_options *p, const wilor_cli_opened *opened,
                             const char *stream) {
     static const char *const compats[] = {"mini", "wilor", "mlx"};
+    wilor_model_info info;
+    wilor_model_get_info(opened->model, &info, sizeof info);
     return json_pack("{s:s, s:s, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:s, s:s}", "name",
                      "wilor", "version", wilor_version(), "build", wilor_build_info(), "model",
                      model_object(p->weights, opened->model), "detector",
                      detector_object(opened->detector), "compat", compats[p->compat],
-                     "defaults", defaults_object(p), "joints", names(g_joints, 21), "xr26",
-                     names(g_xr26, 26), "licences", licences_object(), "pictures",
+                     "defaults", defaults_object(p, &info), "joints", names(g_joints, 21),
+                     "xr26", names(g_xr26, 26), "licences", licences_object(&info), "pictures",
                      wilor_io_formats(), "stream", stream);
 }

@@ -98,7 +98,7 @@ enum {
          WILOR_CLI_ID_HOLD, 0,    NULL},                                                       \
         {"--skip-empty", NULL, "no events without hands", WILOR_CLI_ID_SKIP_EMPTY, 0, NULL}, { \
         "--detect-every", "N",                                                                 \
-            "run the detector on every Nth frame when all hands are known; 5",                 \
+            "run the detector on every Nth frame when all hands are known; 5, nano 15",        \
             WILOR_CLI_ID_DETECT_EVERY, 0, NULL                                                 \
     }
 

@@ -5,8 +5,12 @@
 #include "detector_dtype.h"
 #include "hub_calls.h"
 #include "interrupt.h"
+#include "nano_name.h"
 
 #include <string.h>
+#if defined(__GLIBC__)
+#include <malloc.h>
+#endif
 
 void wilor_cli_opened_init(wilor_cli_opened *m) { *m = (wilor_cli_opened){.packed = {-1}}; }
 
@@ -21,13 +25,18 @@ static void logged(void *user, wilor_log_level level, const char *text) {
 
 /* Files that are simply not there get the exit status of "model missing". */
 wilor_status wilor_cli_model_files_check(const wilor_cli_predict_options *o, wilor_error *err) {
-    const char *paths[] = {o->weights, o->mano, o->mean, o->use_detector ? o->detector : NULL};
-    const char *names[] = {"--weights", "--mano", "--mean", "--detector"};
+    const wilor_cli_wanted_files wanted = {.weights = o->weights};
+    const char *paths[] = {wilor_cli_weights_wanted(&wanted), o->mano, o->mean,
+                           o->use_detector ? o->detector : NULL};
+    const char *names[] = {o->weights ? "--weights" : "WILOR_WEIGHTS", "--mano", "--mean",
+                           "--detector"};
     wilor_status st = wilor_cli_check_file("--packed", o->packed, err);
     if (st != WILOR_OK)
         return st;
-    if (wilor_cli_files_are_remote(&(wilor_cli_wanted_files){.weights = o->weights}))
+    if (wilor_cli_files_are_found(&wanted))
         return WILOR_OK; /* looked for later */
+    if (wilor_cli_is_nano(paths[3]))
+        paths[3] = NULL;
     for (int i = 0; st == WILOR_OK && i < 4; i++)
         st = wilor_cli_check_file(names[i], paths[i], err);
     return st;
@@ -46,7 +55,19 @@ wilor_status wilor_cli_model_files_find(wilor_cli_opened *m, wilor_cli_predict_o
     o->detector = m->files.detector;
     o->mano = m->files.mano;
     o->mean = m->files.mean;
+    /* It is small enough to be packed in no time, and made for whole numbers. */
+    if (m->files.nano && o->unasked_dtype)
+        o->dtype = WILOR_DTYPE_INT8;
+    if (m->files.nano && o->unasked_cache)
+        o->cache_packed = false;
     return st;
+}
+
+/* What opening needed for a moment need not stay with the process. */
+static void give_back_memory(void) {
+#if defined(__GLIBC__)
+    malloc_trim(0);
+#endif
 }
 
 /* What goes wrong with the packed weights only costs time. */
@@ -101,6 +122,7 @@ wilor_status wilor_cli_model_open(wilor_cli_opened *m, const wilor_cli_predict_o
     if (st == WILOR_OK)
         st = wilor_model_open(&m->model, &mo, err);
     wilor_cli_report_clear(report);
+    give_back_memory();
     if (st == WILOR_OK)
         keep_packed(m, o, report, packed);
     return st;

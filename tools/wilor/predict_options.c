@@ -63,17 +63,19 @@ enum {
 };
 
 static const wilor_cli_option g_options[] = {
-    {"--weights", "mini|mlx|ORG/NAME[@REV][:PATH]|FILE",
-     "WiLoR's weights: a set or a repository of the hub, fetched when it is\n"
-     "not cached (mini), or a file: wilor_final.ckpt, safetensors, wilor-mlx's",
+    {"--weights", "nano|wilor|mini|mlx|ORG/NAME[@REV][:PATH]|FILE",
+     "the model: nano, which comes with wilor; WiLoR's own, a set or a\n"
+     "repository of the hub, fetched when it is not cached (wilor: mini); a file:\n"
+     "wilor_final.ckpt, safetensors, wilor-mlx's. WILOR_WEIGHTS, else WiLoR's own\n"
+     "when it is cached, else nano",
      ID_WEIGHTS, 0, NULL},
     {"--mano", "FILE", "the hand, when the weights lack it: mano.npz, MANO_RIGHT.pkl", ID_MANO,
      0, NULL},
     {"--mean", "FILE", "mano_mean_params.npz, when the weights lack it", ID_MEAN, 0, NULL},
     {"--heads", "N", "attention heads, for models that are not 80 wide a head", ID_HEADS, 0,
      NULL},
-    {"--detector", "FILE", "the hand detector: detector.pt, wilor-mlx's hand-detector",
-     ID_DETECTOR, 0, NULL},
+    {"--detector", "nano|FILE",
+     "the hand detector: nano's, detector.pt, wilor-mlx's hand-detector", ID_DETECTOR, 0, NULL},
     {"--conf", "X", "keep hands that score above; 0.3", ID_CONF, 0, NULL},
     {"--iou", "X", "of two that overlap more keep the better; 0.7, with --compat mlx 0.5",
      ID_IOU, 0, NULL},
@@ -100,7 +102,8 @@ static const wilor_cli_option g_options[] = {
      "WiLoR-mini's numbers, those of WiLoR's demo (larger crops of wide\nboxes, --rescale "
      "2.0), or wilor-mlx's",
      ID_COMPAT, 0, NULL},
-    {"--rescale", "X", "crop side over the box's longer side; 2.5", ID_RESCALE, 0, NULL},
+    {"--rescale", "X", "crop side over the box's longer side; the model's own, else 2.5",
+     ID_RESCALE, 0, NULL},
     {"--warp", "cv5|cv4", "crop as OpenCV 5 or as OpenCV 4 computes it; cv5", ID_WARP, 0, NULL},
     {"--intrinsics", "FX,FY,CX,CY", "the camera, in pixels of the picture", ID_INTRINSICS, 0,
      NULL},
@@ -598,8 +601,6 @@ static wilor_status check_pictures(wilor_cli_predict_options *p, uint64_t seen,
 
 /* What follows from what was given. */
 static void fill_in(wilor_cli_predict_options *p, uint64_t seen) {
-    if (!(seen >> ID_RESCALE & 1))
-        p->predict.rescale = p->compat == WILOR_COMPAT_WILOR ? 2.0 : 2.5;
     if (!(seen >> ID_INCLUDE & 1))
         p->include = WILOR_CLI_DET;
     p->use_detector = !p->crops && (p->box_count == 0 || p->detect_too);
@@ -657,7 +658,9 @@ wilor_status wilor_cli_stream_options_parse(wilor_cli_predict_options *o, wilor_
     if (st == WILOR_OK && !o->help)
         st = wilor_cli_in_command(check(o, parser.seen, err), parser.command, err);
     fill_in(o, parser.seen);
-    if (!(parser.seen >> ID_DTYPE & 1))
+    o->unasked_dtype = !(parser.seen >> ID_DTYPE & 1);
+    o->unasked_cache = !(parser.seen >> ID_CACHE_PACKED & 1);
+    if (o->unasked_dtype)
         o->dtype = WILOR_DTYPE_AUTO;
     o->cache_packed = !o->packed && !wilor_cli_is_formula(o->weights ? o->weights : "");
     return st;
