@@ -868,7 +868,8 @@ typedef struct wilor_convert_options {
     int group_size; /* numbers that share a scale: 32, 64, 128; 0: 64 */
     int heads;      /* noted in the file; 0: as the source says, else width / 80 */
     int with_mano;  /* not 0: copy the source's hand model, too. CHECKPOINT only; mind its
-                       licence when the file leaves your hands */
+                       licence when the file leaves your hands. One of a model that is named and
+                       under CC0 is copied anyway */
     /* Takes the file: bytes in order, at the end 64 of the header a second time. Not 0: stop
      * with ERR_IO. */
     int (*write)(void *user, uint64_t offset, const void *data, size_t size);

@@ -4,6 +4,7 @@
 #include "file_hash.h"
 #include "random_weights.h"
 #include "weights_convert.h"
+#include <string.h>
 
 enum { GROUP_SIZE = 64 };
 
@@ -23,6 +24,14 @@ static wilor_status open_source(wilor_index **out, const char *source, wilor_err
     WILOR_TRY(wilor_index_canonical(*out, err));
 done:
     return st;
+}
+
+/* A hand that comes with weights under CC0 may go with them. */
+static bool has_free_hand(const wilor_index *source) {
+    const char *named = wilor_index_metadata(source, "wilor.model");
+    const char *licence = wilor_index_metadata(source, "license");
+    return named && licence && !strcmp(licence, "CC0-1.0") &&
+           wilor_index_find(source, "mano.v_template");
 }
 
 static wilor_status check(const wilor_convert_options *o, wilor_error *err) {
@@ -50,13 +59,14 @@ wilor_status wilor_convert(const wilor_convert_options *options, wilor_error *er
     if (!wilor_random_name(o.source))
         WILOR_TRY(wilor_file_hash(o.source, 0, wilor_index_size(source), "reading",
                                   &o.callbacks, hex, err));
+    bool free_hand = o.layout == WILOR_WEIGHTS_CHECKPOINT && has_free_hand(source);
     wilor_convert_job job = {.source = source,
                              .source_sha256 = hex[0] ? hex : NULL,
                              .mlx = o.layout == WILOR_WEIGHTS_MLX,
                              .dtype = o.dtype,
                              .group_size = o.group_size ? o.group_size : GROUP_SIZE,
                              .heads = o.heads,
-                             .with_mano = o.with_mano != 0};
+                             .with_mano = o.with_mano != 0 || free_hand};
     wilor_safetensors_writer writer = {
         .write = o.write, .user = o.write_user, .callbacks = o.callbacks};
     WILOR_TRY(wilor_convert_run(&job, &writer, err));

@@ -132,15 +132,31 @@ static void set_panel_bytes(wilor_linear *w, const wilor_kernels *t) {
     w->panel_bytes = (bytes + WILOR_ALIGN - 1) / WILOR_ALIGN * WILOR_ALIGN;
 }
 
-/* 16 bits: the values are exact in both types. */
-static void pack_16(const wilor_linear *w, const float *src, int rows, size_t nr,
-                    uint16_t *to) {
-    bool half = w->type == WILOR_PANEL_F16;
+/* 16 bits: the values are exact in both types; infinities and NaNs of the file, too, which are slower. Half floats
+ * by way of float32 panels of some steps. */
+static void pack_halves(const wilor_linear *w, const wilor_kernels *t, const float *src,
+                        int rows, uint16_t *to) {
+    enum { STEPS = 64 };
+
+    alignas(WILOR_ALIGN) float wide[STEPS * WILOR_MAX_NR];
+    size_t k = (size_t)w->k, nr = (size_t)t->nr;
+    bool finite = wilor_f16_holds_all(src, (size_t)rows * k);
+    for (size_t i = 0, n; i < k; i += n) {
+        n = k - i < STEPS ? k - i : STEPS;
+        t->pack_f32(src + i, k, rows, t->nr, n, wide);
+        if (finite)
+            wilor_f16_of_exact(wide, n * nr, to + i * nr);
+        for (size_t at = 0; !finite && at < n * nr; at++)
+            to[i * nr + at] = wilor_f16_of_f32(wide[at]);
+    }
+}
+
+static void pack_brains(const wilor_linear *w, const float *src, int rows, size_t nr,
+                        uint16_t *to) {
     size_t k = (size_t)w->k;
     for (size_t i = 0; i < k; i++)
         for (size_t r = 0; r < (size_t)rows; r++)
-            to[i * nr + r] =
-                half ? wilor_f16_of_f32(src[r * k + i]) : wilor_bf16_of_f32(src[r * k + i]);
+            to[i * nr + r] = wilor_bf16_of_f32(src[r * k + i]);
 }
 
 static void pack_integers(const wilor_linear *w, const uint8_t *q, int rows, size_t nr,
@@ -218,7 +234,10 @@ static void store_unit(void *context, int unit, int thread) {
     uint8_t *q = (uint8_t *)(biases + nr * groups);
     if (!j->matrix && w->type != WILOR_PANEL_U4) {
         read_rows(j, first, rows, scratch);
-        pack_16(w, scratch, rows, nr, (uint16_t *)(void *)to);
+        if (w->type == WILOR_PANEL_F16)
+            pack_halves(w, j->l->kernels, scratch, rows, (uint16_t *)(void *)to);
+        else
+            pack_brains(w, scratch, rows, nr, (uint16_t *)(void *)to);
         return;
     }
     wilor_status st = j->matrix ? stored_rows(j, first, rows, q, scales, biases, &err)

@@ -86,11 +86,13 @@ is "verify" 0
 check "both files" grep -q "hand detector: YOLOv8-pose" "$scratch/out"
 run bench model detector --weights nano --runs 1 --hands 1 --json
 is "bench" 0
-run convert "$scratch/nano/nano.safetensors" "$scratch/small.safetensors" --to safetensors --dtype int8 --with-mano
-is "convert" 0
+run convert "$scratch/nano/nano.safetensors" "$scratch/small.safetensors" --to safetensors --dtype int8
+is "convert, the free hand with it" 0
 run predict "$picture" "${box[@]}" --weights "$scratch/small.safetensors"
 is "and run" 0
 check "it is still nano" model_is nano
+run convert nano "$scratch/half.safetensors" --to safetensors --dtype f16
+is "convert nano by name" 0
 run live "$picture" "${box[@]}"
 if [ "$rc" -eq 2 ]; then
     run live "$picture" --threads 1

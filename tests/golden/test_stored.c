@@ -151,6 +151,37 @@ static void test_forms(void **state) {
     }
 }
 
+/* Put an infinity into a matrix of a file of half floats. */
+static void spoil(const char *path) {
+    static char head[1 << 16];
+    FILE *f = fopen(path, "r+b");
+    assert_non_null(f);
+    size_t n = fread(head, 1, sizeof head - 1, f);
+    uint64_t length = 0, offset = 0;
+    for (int i = 0; i < 8; i++)
+        length |= (uint64_t)(uint8_t)head[i] << (8 * i);
+    assert_true(length + 8 < n);
+    const char *at = strstr(head + 8, "\"backbone.blocks.0.mlp.fc1.weight\"");
+    at = at ? strstr(at, "\"data_offsets\":[") : NULL;
+    assert_non_null(at);
+    offset = strtoull(at + strlen("\"data_offsets\":["), NULL, 10);
+    assert_int_equal(fseek(f, (long)(8 + length + offset + 10), SEEK_SET), 0);
+    assert_int_equal(fwrite("\x00\x7c", 1, 2, f), 2);
+    assert_int_equal(fclose(f), 0);
+}
+
+/* It is kept as what it is: the hand comes out as failed, not as one that looks sound. */
+static void test_infinity(void **state) {
+    (void)state;
+    char stored[512];
+    snprintf(stored, sizeof stored, SCRATCH "-%s-infinity", wilor_isa_name(g_isa));
+    convert("random:hd80", stored, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_F16, 0);
+    spoil(stored);
+    run(stored, 1, 1, &g_stored);
+    assert_false(isfinite(g_stored.betas[0]));
+    remove(stored);
+}
+
 int main(int argc, char **argv) {
     static const wilor_isa all[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
                                     WILOR_ISA_NEON};
@@ -164,6 +195,7 @@ int main(int argc, char **argv) {
     }
     for (size_t i = 0; i < HANDS * CROP; i++)
         g_crops[i] = (float)((i * 2654435761u >> 16) & 255);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_forms),
+                                       cmocka_unit_test(test_infinity)};
     return cmocka_run_group_tests_name("stored", tests, NULL, NULL);
 }

@@ -189,7 +189,7 @@ static void check_crop(const wilor_model *model, wilor_compat compat, double giv
     wilor_session_options so;
     wilor_predict_options o;
     wilor_session *s = NULL;
-    const wilor_hands *hands;
+    const wilor_hands *hands = NULL;
     wilor_error err;
     wilor_session_options_init(&so, sizeof so);
     so.compat = compat;
@@ -226,7 +226,7 @@ static void others_have_no_crop_of_boxes(void **state) {
     (void)state;
     static uint8_t crop[256 * 256 * 3];
     const wilor_picture picture = {crop, 256, 256, 256 * 3, WILOR_RGB8};
-    const wilor_hands *hands;
+    const wilor_hands *hands = NULL;
     wilor_model_info info;
     wilor_session *s = NULL;
     wilor_error err;
@@ -256,7 +256,7 @@ static void trackers_hand_it_through(void **state) {
     wilor_pipeline_options po;
     wilor_pipeline *pipeline = NULL;
     wilor_tracker *tracker = NULL;
-    const wilor_tracks *tracks;
+    const wilor_tracks *tracks = NULL;
     wilor_error err;
     write_with(NOTES);
     wilor_model *model = must_open(PATH, &info);

@@ -5,6 +5,7 @@
 #include "default_files.h"
 #include "hub_calls.h"
 #include "interrupt.h"
+#include "nano_name.h"
 #include "options.h"
 #include "packed_cache.h"
 #include "report.h"
@@ -212,7 +213,11 @@ static int write_bytes(void *user, uint64_t offset, const void *data, size_t siz
 /* ---------------------------------------------------------------- the command */
 
 static wilor_status convert(command *c, wilor_error *err) {
-    wilor_status st = wilor_cli_temp_open(&c->file, c->target, err);
+    char nano[WILOR_CLI_NANO_ROOM];
+    wilor_status st = wilor_cli_nano_resolve(&c->source, nano, WILOR_NANO_WEIGHTS, err);
+    if (st != WILOR_OK)
+        return st;
+    st = wilor_cli_temp_open(&c->file, c->target, err);
     if (st != WILOR_OK)
         return st;
     if (fseeko(c->file.file, 0, SEEK_SET) != 0)
@@ -291,7 +296,8 @@ int wilor_cli_convert(int argc, char **argv) {
         fputs("usage: wilor convert SRC DST --to safetensors|mlx|packed [options]\n\n"
               "WiLoR's weights as a safetensors file, or packed for predict --packed. SRC is a "
               "checkpoint or a safetensors file "
-              "of\nany of these forms; random:tiny, hd80 and full are synthetic weights.\n\n",
+              "of\nany of these forms, or nano; random:tiny, hd80, full and nano are synthetic "
+              "weights.\n\n",
               stdout);
         wilor_cli_print_options(g_options, OPTION_COUNT, stdout);
         return wilor_cli_close_output(WILOR_CLI_DONE);
