@@ -24,6 +24,7 @@ from .errors import (
 )
 from .model import WiLoR
 from .pipeline import HandPosePipeline
+from .tracker import LiveEvent, Tracker, Tracks, live
 
 __all__ = [
     "ArgumentError",
@@ -37,13 +38,17 @@ __all__ = [
     "HandPosePipeline",
     "Hands",
     "LimitError",
+    "LiveEvent",
     "MissingError",
     "ModelError",
     "NoMemoryError",
+    "Tracker",
+    "Tracks",
     "UnsupportedError",
     "WiLoR",
     "WilorError",
     "build_info",
+    "live",
     "__version__",
 ]
 
@@ -52,7 +57,8 @@ def build_info() -> str:
     """One line: version, source revision, compiler, processor family, features."""
     from . import _library
 
-    return _library.load().wilor_build_info().decode()
+    text: bytes = _library.load().wilor_build_info()
+    return text.decode()
 
 
 def __getattr__(name: str) -> str:
@@ -60,5 +66,6 @@ def __getattr__(name: str) -> str:
     if name == "__version__":
         from . import _library
 
-        return _library.load().wilor_version().decode()
+        text: bytes = _library.load().wilor_version()
+        return text.decode()
     raise AttributeError(f"module 'wilor' has no attribute {name!r}")

@@ -10,7 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from ._picture import as_array
 from ._results import HandArrays
+from .overlay import draw, png
 
 STATES = ("detected", "tracked", "predicted")
 
@@ -155,6 +157,28 @@ class HandPose:
         vertices = self._array("vertices_3d")
         return (vertices + self.cam_t if camera else vertices), self.faces
 
+    def to_rerun(self, entity: str = "hand", recording: Any = None) -> None:
+        """Log mesh, 3D points and 2D points with rerun-sdk: below `entity`, in the camera's frame."""
+        rr = _rerun()
+        vertices, faces = self.mesh()
+        rr.log(
+            entity + "/mesh",
+            rr.Mesh3D(vertex_positions=vertices, triangle_indices=faces),
+            recording=recording,
+        )
+        points = self.points + self.cam_t
+        strips = [points[[0, *range(1 + 4 * f, 5 + 4 * f)]] for f in range(5)]
+        rr.log(entity + "/bones", rr.LineStrips3D(strips), recording=recording)
+        rr.log(entity + "/image", rr.Points2D(np.asarray(self.keypoints_2d, np.float32)), recording=recording)
+
+
+def _rerun() -> Any:
+    try:
+        import rerun
+    except ImportError as e:
+        raise ImportError("to_rerun needs rerun-sdk") from e
+    return rerun
+
 
 def build(
     arrays: HandArrays,
@@ -206,3 +230,23 @@ class Hands(list[HandPose]):
     def __reduce__(self) -> Any:
         path = self._source if isinstance(self._source, (str, os.PathLike)) else None
         return Hands, (list(self), self.arrays, self.size, path)
+
+    def _picture(self) -> np.ndarray:
+        """Where the hands were seen, if it is still to be had, else black."""
+        source = self._source() if isinstance(self._source, weakref.ref) else self._source
+        if source is None:
+            return np.zeros((self.size[1], self.size[0], 3), np.uint8)
+        return as_array(source)
+
+    def draw(self, image: np.ndarray | None = None) -> np.ndarray:
+        """A picture (None: the one that was given, while it lives) with the hands drawn over it, RGB."""
+        return draw(self._picture() if image is None else image, self)
+
+    def _repr_png_(self) -> bytes:
+        return png(self.draw())
+
+    def to_rerun(self, entity: str = "hands", recording: Any = None) -> None:
+        """Every hand, as HandPose.to_rerun: below entity/0, entity/1 …, or its id if it is followed."""
+        for i, hand in enumerate(self):
+            followed = hand.arrays is not None and hasattr(hand.arrays, "id")
+            hand.to_rerun(f"{entity}/{hand.id if followed else i}", recording)

@@ -18,9 +18,11 @@ from .errors import ArgumentError, UnsupportedError, check
 logger = logging.getLogger("wilor")
 
 
-@_abi.LogFn
-def _log(_user: Any, level: int, text: bytes) -> None:
+def _log_text(_user: Any, level: int, text: bytes) -> None:
     logger.log(logging.WARNING if level == 2 else logging.INFO, text.decode("utf-8", "replace"))
+
+
+_log = _abi.LogFn(_log_text)
 
 
 def _encode(path: str | os.PathLike[str] | None) -> bytes | None:

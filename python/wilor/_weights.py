@@ -119,7 +119,7 @@ def find_model(
     mean: str | os.PathLike[str] | None = None,
     prefer: str = "mini",
 ) -> ModelFiles:
-    """The network's file, and the hand's and the mean pose's where they are known: a checkpoint has its own."""
+    """The network's file, and the hand's and the mean pose's where known: a checkpoint has its own."""
     found = _find(weights, _WEIGHTS, "WiLoR weights", "WILOR_WEIGHTS", prefer)
     beside = Path(found).parent
     own = _home("XDG_CACHE_HOME", ".cache") / "wilor" / "mano.npz"
@@ -133,7 +133,7 @@ def find_model(
         )
     if mean is None:
         mean = _first(beside / "mano_mean_params.npz", cached(*_MEAN))
-    return ModelFiles(found, mano and os.fspath(mano), mean and os.fspath(mean))
+    return ModelFiles(found, os.fspath(mano) if mano else None, os.fspath(mean) if mean else None)
 
 
 def find_detector(path: str | os.PathLike[str] | None, prefer: str = "mini") -> str:

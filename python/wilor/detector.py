@@ -91,7 +91,7 @@ class HandDetector:
         out._compat = _native.choice("compat", compat, _abi.COMPAT)
         out._threads = threads
         handle = out._handle = _native.open_detector(path, threads, dtype)
-        options = dict(compat=out._compat, threads=threads)
+        options: dict[str, Any] = dict(compat=out._compat, threads=threads)
         out._store = _native.Store(lambda: _native.Pipeline(handle, None, **options))
         return out
 

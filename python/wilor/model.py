@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes as c
 import os
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -49,7 +50,8 @@ class WiLoR:
 
         weights_path: a file that wilor.h names, "mini", "mlx", or None: $WILOR_WEIGHTS, then the cache
             of huggingface_hub, then a download by the program `wilor` where that is installed
-        mano_path: mano.npz or MANO_RIGHT.pkl; None: $WILOR_MANO, or what lies beside the weights or in a cache
+        mano_path: mano.npz or MANO_RIGHT.pkl; None: $WILOR_MANO, or what lies beside the weights, or
+            in a cache
         device: None or "cpu"
         dtype: "f32" (the oracle), "auto", "bf16", "int8", "int4", "f32x"
         threads: of each call, too; 0: the physical cores that this process may use
@@ -106,6 +108,11 @@ class WiLoR:
         self._loaded()
         return self._side_faces[_abi.RIGHT]
 
+    @property
+    def mano(self) -> SimpleNamespace:
+        """What programs ask wilor-mlx's and WiLoR-mini's models for: `model.mano.faces`."""
+        return SimpleNamespace(faces=self.faces)
+
     def _loaded(self) -> _native.Handle:
         if self._handle is None:
             raise ArgumentError("WiLoR() has no weights: use WiLoR.from_pretrained")
@@ -120,7 +127,9 @@ class WiLoR:
         store = self._stores.get(batch)
         if store is None:
             handle = self._loaded()
-            options = dict(compat=self._compat, threads=self._threads, batch=batch, max_hands=most)
+            options: dict[str, Any] = dict(
+                compat=self._compat, threads=self._threads, batch=batch, max_hands=most
+            )
             made = _native.Store(lambda: _native.Pipeline(None, handle, **options))
             store = self._stores.setdefault(batch, made)
         return store, most
