@@ -275,6 +275,8 @@ FUNCTIONS = {
         c.c_int,
         [p, ref(Picture), c.c_int, ref(DetectOptions), ref(ref(Detections)), err],
     ),
+    "wilor_detect_raw": (c.c_int, [p, ref(Picture), ref(ref(c.c_float)), ref(c.c_int), err]),
+    "wilor_pipeline_memory": (c.c_size_t, [p, p, ref(PipelineOptions), c.c_int, c.c_int]),
     "wilor_pipeline_run": (
         c.c_int,
         [

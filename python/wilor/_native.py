@@ -139,6 +139,8 @@ class Pipeline(Handle):
         lib.wilor_pipeline_options_init(c.byref(o), c.sizeof(o))
         o.compat, o.threads, o.batch, o.max_hands = compat, threads, batch, max_hands
         o.full_path = full_path
+        self.memory: int = lib.wilor_pipeline_memory(None, model.value if model else None, c.byref(o), 0, 0)
+        """Bytes of a session, without the detector's maps."""
         status = lib.wilor_pipeline_create(
             c.byref(out),
             detector.value if detector else None,

@@ -100,6 +100,19 @@ class HandDetector:
             raise ArgumentError("HandDetector() has no weights: use HandDetector.from_pretrained")
         return self._handle
 
+    def __call__(self, x: np.ndarray) -> np.ndarray:
+        """What the network itself says, before any threshold.
+
+        x: (B, H, W, 3) uint8 RGB, H and W multiples of 32. Returns (B, 69, A) float32: box centre x, y,
+        width, height in pixels; scores of a left and a right hand; 21 × x, y, visibility."""
+        self._loaded()
+        x = np.asarray(x)
+        if x.ndim != 4 or x.shape[3] != 3 or x.dtype != np.uint8:
+            raise TypeError(f"pictures: {x.dtype} {x.shape}; wanted uint8 (B, H, W, 3)")
+        with self._store.pipeline() as pipeline:
+            columns = [_raw(pipeline, picture) for picture in x]
+        return np.stack(columns) if columns else np.empty((0, 69, 0), np.float32)
+
     def detect(
         self,
         images: Any,
@@ -123,6 +136,15 @@ class HandDetector:
                 detect_options(conf_threshold, iou_threshold, imgsz, max_hands),
             )
         return out[0] if single else out
+
+
+def _raw(pipeline: _native.Pipeline, array: np.ndarray) -> np.ndarray:
+    lib, out, n, error = _library.load(), c.POINTER(c.c_float)(), c.c_int(), _abi.Error()
+    picture, keep = _picture.view(array)
+    status = lib.wilor_detect_raw(pipeline.value, c.byref(picture), c.byref(out), c.byref(n), c.byref(error))
+    check(status, error)
+    del keep
+    return np.ctypeslib.as_array(out, (69, n.value)).copy()
 
 
 def run(pipeline: _native.Pipeline, arrays: list[np.ndarray], o: _abi.DetectOptions) -> list[Detections]:

@@ -140,11 +140,13 @@ def _capture(source: int | str) -> Iterator[tuple[float, np.ndarray]]:
         recorded = isinstance(source, str) and os.path.isfile(source)
         start = time.monotonic()
         while True:
-            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3
             good, bgr = capture.read()
+            now = time.monotonic() - start
             if not good:
                 return
-            yield seconds if recorded else time.monotonic() - start, bgr[:, :, ::-1]
+            # Of the frame that was read last.
+            seconds = capture.get(cv2.CAP_PROP_POS_MSEC) * 1e-3 if recorded else now
+            yield seconds, bgr[:, :, ::-1]
     finally:
         capture.release()
 
