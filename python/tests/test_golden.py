@@ -2,7 +2,9 @@
 test_route.c, test_mlx.c), and against the C program to the bit."""
 
 import json
+import pathlib
 import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -182,3 +184,14 @@ def test_detector_itself(fixtures):
         assert np.abs(got[0, :4] - want[key][:4]).max() <= 2e-3
         compared += 1
     assert compared == 2
+
+
+def test_seed_beside(fixtures):
+    """wilor_mlx itself, run beside ours."""
+    script = pathlib.Path(__file__).with_name("compare_seed.py")
+    done = subprocess.run(
+        [sys.executable, "-B", script, "--fixtures", fixtures], capture_output=True, text=True
+    )
+    if done.returncode == 77:
+        pytest.skip(done.stdout.strip())
+    assert done.returncode == 0, done.stdout + done.stderr
