@@ -4,8 +4,9 @@ result, filled by one copy an array; everything else is a view of it."""
 from __future__ import annotations
 
 import ctypes as c
+import functools
 import math
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -16,7 +17,8 @@ _F, _B = np.dtype(np.float32), np.dtype(np.uint8)
 
 class HandArrays:
     """All hands of one picture, array by array; names, shapes and units are those of wilor_hands in
-    wilor.h (n hands first). float32, but side, failed and detected uint8. Views of `buffer`."""
+    wilor.h (n hands first). float32, but side, failed and detected uint8. Views of `buffer`, made when
+    they are asked for."""
 
     n: int
     buffer: np.ndarray
@@ -49,6 +51,32 @@ class HandArrays:
     velocity: np.ndarray
     spin: np.ndarray
 
+    def __init__(self, layout: Layout, buffer: np.ndarray):
+        self._layout = layout
+        self.buffer = buffer
+
+    def __getattr__(self, name: str) -> np.ndarray:
+        # Called for what is not there yet.
+        piece = self.__dict__.get("_layout", {}).get(name)
+        if piece is None:
+            raise AttributeError(f"HandArrays has no {name!r}")
+        view = np.ndarray(piece.shape, piece.dtype, self.buffer, piece.offset)
+        self.__dict__[name] = view
+        return view
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {k: v for k, v in self.__dict__.items() if k not in self._layout}
+
+
+class Piece(NamedTuple):
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    offset: int
+    size: int
+    tracked: bool
+
+
+Layout = dict[str, Piece]
 
 # -1 stands for the number of vertices.
 _ARRAYS: list[tuple[str, tuple[int, ...], np.dtype]] = [
@@ -81,38 +109,34 @@ _TRACKED: list[tuple[str, tuple[int, ...], np.dtype]] = [
 ]
 
 
-def _copy(
-    out: HandArrays,
-    sources: list[tuple[Any, str, tuple[int, ...], np.dtype]],
-    n: int,
-    vertices: int,
-) -> None:
-    sources.sort(key=lambda source: -source[3].itemsize)
-    shapes = [(n, *(vertices if k < 0 else k for k in tail)) for _, _, tail, _ in sources]
-    sizes = [math.prod(s) * d.itemsize for s, (_, _, _, d) in zip(shapes, sources)]
+@functools.lru_cache(maxsize=64)
+def _plan(n: int, vertices: int, tracked: bool) -> tuple[Layout, int]:
+    """Where each array lies in the buffer, and the buffer's size."""
+    arrays = [(*a, False) for a in _ARRAYS] + [(*a, True) for a in _TRACKED if tracked]
     # The widest elements come first: each piece lies aligned behind the one before.
-    buffer = np.empty(sum(sizes), np.uint8)
-    base, at = buffer.ctypes.data, 0
-    for (struct, name, _, dtype), shape, size in zip(sources, shapes, sizes):
-        address = getattr(struct, name)
-        if address:
-            c.memmove(base + at, address, size)
-        else:
-            buffer[at : at + size] = 0
-        setattr(out, name, buffer[at : at + size].view(dtype).reshape(shape))
+    arrays.sort(key=lambda a: -a[2].itemsize)
+    layout, at = {}, 0
+    for name, tail, dtype, of_tracks in arrays:
+        shape = (n, *(vertices if k < 0 else k for k in tail))
+        size = math.prod(shape) * dtype.itemsize
+        layout[name] = Piece(shape, dtype, at, size, of_tracks)
         at += size
-    out.buffer = buffer
+    return layout, at
 
 
 def take(hands: _abi.Hands, tracks: _abi.Tracks | None = None) -> HandArrays:
     """A copy of what the library owns."""
-    out = HandArrays()
-    sources: list[tuple[Any, str, tuple[int, ...], np.dtype]] = []
-    if tracks is not None:
-        sources += [(tracks, *a) for a in _TRACKED]
-    sources += [(hands, *a) for a in _ARRAYS]
+    layout, total = _plan(hands.n, hands.vertices, tracks is not None)
+    buffer = np.empty(total, np.uint8)
+    base = buffer.ctypes.data
+    for name, piece in layout.items():
+        address = getattr(tracks if piece.tracked else hands, name)
+        if address:
+            c.memmove(base + piece.offset, address, piece.size)
+        else:
+            c.memset(base + piece.offset, 0, piece.size)
+    out = HandArrays(layout, buffer)
     out.n = hands.n
-    _copy(out, sources, hands.n, hands.vertices)
     out.mirrored = bool(hands.mirrored)
     out.stage_ms = tuple(hands.stage_ms)
     out.detect_ms = hands.detect_ms
