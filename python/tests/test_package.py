@@ -350,6 +350,36 @@ def test_fork(pipeline, picture):
     assert status == 0
 
 
+GARBAGE = """
+import gc, sys, numpy as np, wilor
+picture = np.zeros((128, 128, 3), np.uint8)
+gc.disable()
+for turn in range(4):
+    things = []
+    model = wilor.WiLoR.from_pretrained("random:tiny", sys.argv[1])
+    detector = wilor.HandDetector.from_pretrained(sys.argv[2])
+    pipeline = wilor.HandPosePipeline(detector, model, threads=2)
+    tracker = wilor.Tracker(pipeline)
+    pipeline(picture)
+    tracker(picture, 0.0)
+    for thing in (model, detector, pipeline, tracker)[:: 1 if turn % 2 else -1]:
+        things.append(thing)
+        thing.cycle = things
+    if turn < 2:
+        del model, detector, pipeline, tracker, thing, things
+        gc.collect()
+    else:
+        sys.modules["kept" + str(turn)] = things
+"""
+
+
+def test_garbage(data):
+    """Cycles, and what is left at the end of the process: models outlive what uses them."""
+    files = [data / "hand-cc0.npz", data / "detector/micro.pt"]
+    done = subprocess.run([sys.executable, "-X", "faulthandler", "-c", GARBAGE, *files])
+    assert done.returncode == 0
+
+
 def test_interpreter_is_free(pipeline, picture):
     """Python goes on during a run: another thread never waits for half of a long call."""
     done, ticks = threading.Event(), []

@@ -42,18 +42,21 @@ def check_device(device: Any) -> None:
         raise UnsupportedError(f"device {device}: this build computes on the processor ('cpu') only")
 
 
-def _free(free: Callable[[Any], None], handle: c.c_void_p, pid: int) -> None:
+def _free(free: Callable[[Any], None], handle: c.c_void_p, pid: int, _needs: Any) -> None:
     # In a forked child the handle's threads do not exist: waiting for them would hang.
     if os.getpid() == pid:
         free(c.byref(handle))
 
 
 class Handle:
-    """A C object with its free function, freed when nothing refers to it any more."""
+    """A C object with its free function, freed when nothing refers to it any more.
 
-    def __init__(self, handle: c.c_void_p, free: Callable[[Any], None]):
+    needs: handles that have to outlive it. The finalizer holds them, not the object: the garbage collector
+    takes objects of a cycle in any order, but a finalizer's arguments are alive until it has run."""
+
+    def __init__(self, handle: c.c_void_p, free: Callable[[Any], None], *needs: Handle | None):
         self.value = handle
-        self._finalizer = weakref.finalize(self, _free, free, handle, os.getpid())
+        self._finalizer = weakref.finalize(self, _free, free, handle, os.getpid(), needs)
 
     def close(self) -> None:
         self._finalizer()
@@ -149,9 +152,7 @@ class Pipeline(Handle):
             c.byref(error),
         )
         check(status, error)
-        super().__init__(out, lib.wilor_pipeline_free)
-        # They have to outlive it.
-        self._keep = (detector, model)
+        super().__init__(out, lib.wilor_pipeline_free, detector, model)
         self.session = lib.wilor_pipeline_session(out) if model else None
 
 

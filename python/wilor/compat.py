@@ -91,6 +91,7 @@ class WiLorHandPose3dEstimationPipeline:
         out = self._pipeline(
             image[:, :, ::-1],
             rescale=kwargs.get("rescale_factor", 2.5),
+            warp=kwargs.get("warp", "cv5"),
             focal=self.FOCAL_LENGTH / self.IMAGE_SIZE * size,
             **options,
         )

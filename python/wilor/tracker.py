@@ -59,7 +59,7 @@ class Tracker:
         o.smooth, o.hold, o.lost_after = smooth, hold, lost_after
         model = pipeline.pose_model._loaded()
         check(lib.wilor_tracker_create(c.byref(out), model.value, c.byref(o), c.byref(error)), error)
-        self._handle = _native.Handle(out, lib.wilor_tracker_free)
+        self._handle = _native.Handle(out, lib.wilor_tracker_free, model)
 
     def __call__(
         self,
