@@ -9,7 +9,7 @@ import logging
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from . import _abi, _library
@@ -166,17 +166,15 @@ class Store:
         self._lock = threading.Lock()
         _stores.add(self)
 
-    @contextlib.contextmanager
-    def pipeline(self) -> Iterator[Pipeline]:
+    def pipeline(self) -> Loan:
+        """For a with statement."""
         with self._lock:
             one = self._idle.pop() if self._idle else None
-        if one is None:
-            one = self._make()
-        try:
-            yield one
-        finally:
-            with self._lock:
-                self._idle.append(one)
+        return Loan(self, one or self._make())
+
+    def _give_back(self, one: Pipeline) -> None:
+        with self._lock:
+            self._idle.append(one)
 
     def close(self) -> None:
         with self._lock:
@@ -187,6 +185,21 @@ class Store:
     def _forked(self) -> None:
         # Their threads stayed in the parent, and so may have who holds the lock.
         self._idle, self._lock = [], threading.Lock()
+
+
+class Loan:
+    """A pipeline for the time of a with block."""
+
+    __slots__ = ("_one", "_store")
+
+    def __init__(self, store: Store, one: Pipeline):
+        self._store, self._one = store, one
+
+    def __enter__(self) -> Pipeline:
+        return self._one
+
+    def __exit__(self, *_: object) -> None:
+        self._store._give_back(self._one)
 
 
 _stores: weakref.WeakSet[Store] = weakref.WeakSet()

@@ -29,10 +29,12 @@ def side_number(side: Any) -> int:
 
 
 def make_boxes(boxes: Any, sides: Any) -> c.Array[_abi.Box]:
-    rows = np.asarray(boxes, np.float64).reshape(-1, np.shape(boxes)[-1] if len(boxes) else 4)
-    if rows.shape[1] != 4:
-        raise ArgumentError(f"boxes: {np.shape(boxes)}; wanted (n, 4): x0, y0, x1, y1")
-    if isinstance(sides, str) or np.ndim(sides) == 0:
+    rows = np.asarray(boxes, np.float64)
+    if rows.size == 0:
+        rows = rows.reshape(0, 4)
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        raise ArgumentError(f"boxes: {rows.shape}; wanted (n, 4): x0, y0, x1, y1")
+    if isinstance(sides, str) or not hasattr(sides, "__len__"):
         sides = [sides] * len(rows)
     if len(sides) != len(rows):
         raise ArgumentError(f"{len(rows)} boxes, but {len(sides)} sides")
