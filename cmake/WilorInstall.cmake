@@ -107,3 +107,9 @@ if(NOT TARGET uninstall)
             -P ${PROJECT_SOURCE_DIR}/cmake/uninstall.cmake
     COMMENT "Removing what install_manifest.txt lists")
 endif()
+
+# For the wheel (pyproject.toml): one plain file beside the Python modules.
+if(SKBUILD)
+  install(FILES $<TARGET_FILE:wilor> DESTINATION wilor COMPONENT python
+    RENAME ${CMAKE_SHARED_LIBRARY_PREFIX}wilor${CMAKE_SHARED_LIBRARY_SUFFIX})
+endif()

@@ -586,6 +586,16 @@ WILOR_API wilor_status wilor_detect(wilor_pipeline *pipeline, const wilor_pictur
                                     int n, const wilor_detect_options *o,
                                     const wilor_detections **out, wilor_error *err);
 
+/* What the network itself says of one picture, before any threshold or suppression.
+ *   picture  as the network is to see it, no letterbox: both sides multiples of 32, at most 4096. NV12 with its
+ *            chroma behind the Y rows
+ *   *out     69 × *anchors floats, row-major: the box's centre x, y, width, height in pixels; the scores of a
+ *            left and a right hand; x, y and visibility of 21 keypoints. Owned by the pipeline until its next call
+ *   errors   ERR_ARG, ERR_LIMIT, ERR_NOMEM
+ *   source   ultralytics' Pose head at inference; wilor-mlx's HandDetector */
+WILOR_API wilor_status wilor_detect_raw(wilor_pipeline *pipeline, const wilor_picture *picture,
+                                        const float **out, int *anchors, wilor_error *err);
+
 /* Level 0: everything. The caller's boxes (n of them, NULL with 0) come first in the result, then
  * what the detector (or o->find) finds, the best first, up to the pipeline's max_hands.
  *   detect_options   NULL for the defaults

@@ -11,7 +11,8 @@
 enum {
     MOST_KEPT = 300, /* ultralytics' max_det */
     LETTERBOX_ROWS = 8,
-    MLX_SIDE = 512
+    MLX_SIDE = 512,
+    RAW_ROWS = 69 /* a box, two scores, 21 keypoints */
 };
 
 struct wilor_pipeline {
@@ -218,6 +219,19 @@ static void store(const wilor_pipeline *p, const wilor_letterbox *l,
 
 static double since(uint64_t start) { return (double)(wilor_clock_ns() - start) * 1e-6; }
 
+/* The picture goes in at the network's size. */
+static wilor_status put_picture(wilor_pipeline *p, const wilor_picture *picture,
+                                const wilor_letterbox *l, workspace *w, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    letterbox_job job = {.p = p, .l = l, .picture = picture, .w = w};
+    WILOR_TRY(wilor_yolo_begin(p->run, l->width, l->height, err));
+    WILOR_TRY(get_workspace(p, l, w, err));
+    wilor_threads_run(p->pool, letterbox_unit, &job,
+                      (l->height + LETTERBOX_ROWS - 1) / LETTERBOX_ROWS);
+done:
+    return st;
+}
+
 static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
                                wilor_letterbox_rule rule, const wilor_detect_options *o,
                                wilor_detections *out, wilor_error *err) {
@@ -225,15 +239,11 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     wilor_letterbox l;
     workspace w;
     wilor_picture view = *picture;
-    letterbox_job job = {.p = p, .l = &l, .picture = &view, .w = &w};
     uint64_t t0 = wilor_clock_ns(), busy[4] = {wilor_threads_busy_ns(p->pool)};
     WILOR_TRY(wilor_letterbox_plan(&l, picture->width, picture->height, o->imgsz, rule, err));
     WILOR_TRY(wilor_convert_nv12(&view, o->nv12_chroma, o->nv12_chroma_stride, &p->converted,
                                  p->pool, err));
-    WILOR_TRY(wilor_yolo_begin(p->run, l.width, l.height, err));
-    WILOR_TRY(get_workspace(p, &l, &w, err));
-    wilor_threads_run(p->pool, letterbox_unit, &job,
-                      (l.height + LETTERBOX_ROWS - 1) / LETTERBOX_ROWS);
+    WILOR_TRY(put_picture(p, &view, &l, &w, err));
     out->stage_ms[0] = since(t0);
     busy[1] = wilor_threads_busy_ns(p->pool);
     uint64_t t1 = wilor_clock_ns();
@@ -319,6 +329,52 @@ wilor_status wilor_detect(wilor_pipeline *pipeline, const wilor_picture *picture
         WILOR_TRY(
             detect_one(p, &pictures[i], rule_for(p, pictures, n), &o, &p->results[i], err));
     *out = p->results;
+done:
+    return st;
+}
+
+wilor_status wilor_detect_raw(wilor_pipeline *pipeline, const wilor_picture *picture,
+                              const float **out, int *anchors, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_pipeline *p = pipeline;
+    wilor_letterbox l;
+    workspace w;
+    wilor_picture view;
+    wilor_error_clear(err);
+    if (!p || !picture || !out || !anchors || !p->detector)
+        return wilor_error_set(err, WILOR_ERR_ARG,
+                               "wilor_detect_raw: pipeline, picture, out and anchors may not "
+                               "be NULL, and the pipeline needs a detector");
+    *out = NULL;
+    *anchors = 0;
+    view = *picture;
+    WILOR_TRY(wilor_crop_check_picture(&view, err));
+    int side = view.width > view.height ? view.width : view.height;
+    if (view.width % 32 != 0 || view.height % 32 != 0)
+        WILOR_FAIL(err, WILOR_ERR_ARG,
+                   "wilor_detect_raw: %d x %d: both have to be multiples of 32", view.width,
+                   view.height);
+    if (side > WILOR_YOLO_MOST_SIDE)
+        WILOR_FAIL(err, WILOR_ERR_LIMIT, "wilor_detect_raw: %d x %d; the limit is %d",
+                   view.width, view.height, WILOR_YOLO_MOST_SIDE);
+    /* At its own size a picture passes the letterbox as it is. */
+    WILOR_TRY(
+        wilor_letterbox_plan(&l, view.width, view.height, side, WILOR_LETTERBOX_RECT, err));
+    WILOR_TRY(wilor_convert_nv12(&view, NULL, 0, &p->converted, p->pool, err));
+    WILOR_TRY(put_picture(p, &view, &l, &w, err));
+    wilor_yolo_forward(p->run);
+    int n = wilor_yolo_anchors(p->run);
+    WILOR_TRY(
+        grow(&p->kept, (size_t)n * RAW_ROWS * sizeof **out, "the detector's output", err));
+    float *rows = p->kept.data;
+    for (int i = 0; i < n; i++) {
+        float column[RAW_ROWS];
+        wilor_yolo_column(p->run, i, column);
+        for (size_t k = 0; k < RAW_ROWS; k++)
+            rows[k * (size_t)n + (size_t)i] = column[k];
+    }
+    *out = rows;
+    *anchors = n;
 done:
     return st;
 }

@@ -63,7 +63,7 @@ int wilor_yolo_candidates(const wilor_yolo_run *run, float conf, wilor_candidate
                           int most);
 /* Keypoints of one anchor, network pixels: 21 × x, y, visibility. */
 void wilor_yolo_keypoints(const wilor_yolo_run *run, int anchor, float *out);
-/* For tests: all 69 numbers of an anchor; its 64 + 2 + 63 undecoded ones. */
+/* All 69 numbers of an anchor; for tests its 64 + 2 + 63 undecoded ones. */
 void wilor_yolo_column(const wilor_yolo_run *run, int anchor, float *out);
 void wilor_yolo_undecoded(const wilor_yolo_run *run, int anchor, float *out);
 /* For tests, of a run opened with keep: the output of layer 0 … 21 as channels × height × width;

@@ -457,6 +457,57 @@ static void test_side_by_side(void **state) {
     wilor_detector_free(&d);
 }
 
+/* The best column is the best detection of the same picture, which passes the letterbox as it is. */
+static void test_raw(void **state) {
+    (void)state;
+    wilor_detector *d = open_micro();
+    wilor_model *m = open_tiny();
+    wilor_pipeline *p = make(d, NULL, 2, 0, NULL, NULL),
+                   *none = make(NULL, m, 1, 2, NULL, NULL);
+    wilor_picture picture = g_picture;
+    wilor_detect_options o;
+    const wilor_detections *found;
+    const float *raw;
+    wilor_error err;
+    int n, best = 0;
+    picture.width = 96;
+    picture.height = 64;
+    wilor_detect_options_init(&o, sizeof o);
+    o.imgsz = 96;
+    o.conf = 1e-6;
+    o.profile = WILOR_DETECTOR_8_4_190;
+    assert_int_equal(wilor_detect(p, &picture, 1, &o, &found, &err), WILOR_OK);
+    assert_true(found->n > 0 && found->input_width == 96 && found->input_height == 64);
+    wilor_box want = found->boxes[0];
+    assert_int_equal(wilor_detect_raw(p, &picture, &raw, &n, &err), WILOR_OK);
+    assert_int_equal(n, 12 * 8 + 6 * 4 + 3 * 2);
+    for (int i = 1; i < n; i++)
+        if (fmaxf(raw[4 * n + i], raw[5 * n + i]) > fmaxf(raw[4 * n + best], raw[5 * n + best]))
+            best = i;
+    assert_true(raw[(4 + (int)want.side) * n + best] == want.score);
+    for (int k = 0; k < 4; k++) {
+        float half = raw[(2 + k % 2) * n + best] / 2;
+        float edge = raw[k % 2 * n + best] + (k < 2 ? -half : half);
+        assert_true(fabs((double)edge - want.box[k]) < 1e-4 || want.box[k] == 0 ||
+                    want.box[k] == (k % 2 ? 64 : 96)); /* clipped */
+    }
+    picture.width = 95;
+    assert_int_equal(wilor_detect_raw(p, &picture, &raw, &n, &err), WILOR_ERR_ARG);
+    assert_true(raw == NULL && n == 0);
+    picture.width = 8192;
+    picture.height = 32;
+    picture.stride = 0;
+    assert_int_equal(wilor_detect_raw(p, &picture, &raw, &n, &err), WILOR_ERR_ARG);
+    picture.stride = 8192 * 3;
+    assert_int_equal(wilor_detect_raw(p, &picture, &raw, &n, &err), WILOR_ERR_LIMIT);
+    assert_int_equal(wilor_detect_raw(none, &g_picture, &raw, &n, &err), WILOR_ERR_ARG);
+    assert_int_equal(wilor_detect_raw(p, NULL, &raw, &n, &err), WILOR_ERR_ARG);
+    wilor_pipeline_free(&none);
+    wilor_pipeline_free(&p);
+    wilor_model_free(&m);
+    wilor_detector_free(&d);
+}
+
 static void test_info(void **state) {
     (void)state;
     wilor_detector *d = open_micro();
@@ -480,6 +531,7 @@ int main(void) {
                                        cmocka_unit_test(test_memory),
                                        cmocka_unit_test(test_allocations_fail),
                                        cmocka_unit_test(test_side_by_side),
+                                       cmocka_unit_test(test_raw),
                                        cmocka_unit_test(test_info)};
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
 }

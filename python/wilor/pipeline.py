@@ -1,0 +1,224 @@
+"""HandPosePipeline: a picture in, all hands out, with the calls of wilor_mlx.HandPosePipeline 0.3.1."""
+
+from __future__ import annotations
+
+import ctypes as c
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from . import _abi, _hands, _library, _native, _picture, _results
+from ._hands import HandPose, Hands
+from .detector import HandDetector, detect_options
+from .detector import run as run_detector
+from .errors import ArgumentError, check
+from .model import WiLoR
+
+Path = str | os.PathLike[str]
+
+
+def side_number(side: Any) -> int:
+    """ "left", "right", or upstream's is_right: 0, 1, False, True."""
+    if side in ("left", "right"):
+        return int(side == "right")
+    if side in (0, 1):
+        return int(side)
+    raise ArgumentError(f"side {side!r}: wanted 'left', 'right', 0 (left) or 1 (right)")
+
+
+def make_boxes(boxes: Any, sides: Any) -> c.Array[_abi.Box]:
+    rows = np.asarray(boxes, np.float64)
+    if rows.size == 0:
+        rows = rows.reshape(0, 4)
+    if rows.ndim != 2 or rows.shape[1] != 4:
+        raise ArgumentError(f"boxes: {rows.shape}; wanted (n, 4): x0, y0, x1, y1")
+    if isinstance(sides, str) or not hasattr(sides, "__len__"):
+        sides = [sides] * len(rows)
+    if len(sides) != len(rows):
+        raise ArgumentError(f"{len(rows)} boxes, but {len(sides)} sides")
+    out = (_abi.Box * len(rows))()
+    for to, row, side in zip(out, rows.tolist(), sides):
+        to.box[:] = row
+        to.score = 1.0
+        to.side = side_number(side)
+    return out
+
+
+def predict_options(
+    rescale: float = 0.0,
+    warp: str = "cv5",
+    mirrored: bool = False,
+    intrinsics: Any = None,
+    distortion: Any = None,
+    focal: float = 0.0,
+    palm: float = 0.0,
+    betas: Any = None,
+) -> _abi.PredictOptions:
+    """What wilor_predict_options says, from Python's types."""
+    o = _abi.PredictOptions()
+    _library.load().wilor_predict_options_init(c.byref(o), c.sizeof(o))
+    o.rescale, o.warp, o.mirrored = rescale, _native.choice("warp", warp, _abi.WARPS), mirrored
+    o.focal, o.palm = focal, palm
+    if intrinsics is not None:
+        k = np.asarray(intrinsics, np.float64)
+        if k.shape == (3, 3):
+            k = k[[0, 1, 0, 1], [0, 1, 2, 2]]
+        if k.shape != (4,):
+            raise ArgumentError(f"intrinsics: {k.shape}; wanted fx, fy, cx, cy or a 3 × 3 matrix")
+        o.has_intrinsics = 1
+        o.intrinsics[:] = k.tolist()
+    if distortion is not None:
+        d = np.zeros(5)
+        given = np.ravel(np.asarray(distortion, np.float64))
+        if intrinsics is None or given.size not in (4, 5):
+            raise ArgumentError("distortion: wanted k1, k2, p1, p2 and perhaps k3, with intrinsics")
+        d[: given.size] = given
+        o.distortion[:] = d.tolist()
+    if betas is not None:
+        b = np.asarray(betas, np.float32)
+        if b.shape != (10,):
+            raise ArgumentError(f"betas: {b.shape}; wanted (10,)")
+        # ctypes keeps what a pointer field of o refers to alive with o.
+        o.betas = c.cast((c.c_float * 10)(*b.tolist()), c.POINTER(c.c_float))
+    return o
+
+
+class HandPosePipeline:
+    """Detector and hand model. Any number of threads may call one object at the same time.
+
+    pipeline = HandPosePipeline.from_pretrained()
+    hands = pipeline(image)  # (H, W, 3) uint8 RGB, or a path
+    """
+
+    def __init__(
+        self,
+        detector: HandDetector,
+        pose_model: WiLoR,
+        *,
+        compat: str | None = None,
+        threads: int | None = None,
+        batch: int = 0,
+        max_hands: int = 0,
+    ):
+        """detector may be None when every call brings boxes. compat, threads: None for the model's. batch:
+        hands computed together (0: 2). max_hands: most in a picture (0: 64)."""
+        self.detector = detector
+        self.pose_model = pose_model
+        model = pose_model._loaded()
+        finder = detector._loaded() if detector is not None else None
+        options: dict[str, Any] = dict(
+            compat=pose_model._compat if compat is None else _native.choice("compat", compat, _abi.COMPAT),
+            threads=pose_model._threads if threads is None else threads,
+            batch=batch,
+            max_hands=max_hands,
+        )
+        self._store = _native.Store(lambda: _native.Pipeline(finder, model, **options))
+
+    @staticmethod
+    def from_pretrained(
+        *,
+        weights_path: Path | None = None,
+        mano_path: Path | None = None,
+        detector_path: Path | None = None,
+        device: Any = None,
+        dtype: str = "f32",
+        threads: int = 0,
+        compat: str = "mini",
+        packed: Path | None = None,
+        batch: int = 0,
+        max_hands: int = 0,
+        heads: int = 0,
+    ) -> HandPosePipeline:
+        """Detector and model as HandDetector.from_pretrained and WiLoR.from_pretrained find them. The
+        detector computes in float32 whatever dtype is, but for "auto" and "bf16" on processors with AMX."""
+        shared: dict[str, Any] = dict(device=device, threads=threads, compat=compat)
+        pose_model = WiLoR.from_pretrained(
+            weights_path, mano_path, dtype=dtype, packed=packed, heads=heads, **shared
+        )
+        finest = "auto" if dtype in ("auto", "bf16") else "f32"
+        detector = HandDetector.from_pretrained(detector_path, dtype=finest, **shared)
+        return HandPosePipeline(detector, pose_model, batch=batch, max_hands=max_hands)
+
+    def __call__(
+        self,
+        image: np.ndarray,
+        *,
+        conf_threshold: float = 0.3,
+        iou_threshold: float = 0.5,
+        include_3d: bool = True,
+        include_vertices: bool = False,
+        boxes: Any = None,
+        sides: Any = "right",
+        imgsz: int = 0,
+        max_hands: int = 0,
+        rescale: float = 0.0,
+        warp: str = "cv5",
+        mirrored: bool = False,
+        intrinsics: Any = None,
+        distortion: Any = None,
+        focal: float = 0.0,
+        palm: float = 0.0,
+        betas: Any = None,
+    ) -> list[HandPose]:
+        """All hands of a picture, the surest first.
+
+        image: (H, W, 3) uint8 RGB, (H, W, 4), (H, W), a PIL image, or a path; arrays are not copied
+        boxes, sides: (n, 4) boxes of your own, and "left" or "right" for each (or for all): the detector
+            is not asked then, and the hands come in the boxes' order
+        intrinsics: fx, fy, cx, cy or a 3 × 3 matrix; distortion: k1, k2, p1, p2[, k3]
+        the rest: wilor_detect_options and wilor_predict_options of wilor.h; 0 means their defaults
+        """
+        array = _picture.as_array(image)
+        options = predict_options(rescale, warp, mirrored, intrinsics, distortion, focal, palm, betas)
+        detect = detect_options(conf_threshold, iou_threshold, imgsz, max_hands)
+        given = None if boxes is None else make_boxes(boxes, sides)
+        with self._store.pipeline() as pipeline:
+            if given is None and not (include_3d or include_vertices):
+                arrays, hands = None, self._only_detect(pipeline, array, detect)
+            else:
+                arrays = self._run(pipeline, array, given, detect, options)
+                hands = _hands.build(arrays, self.pose_model._side_faces, include_3d, include_vertices)
+        source = image if isinstance(image, (str, os.PathLike, np.ndarray)) else array
+        return Hands(hands, arrays, (array.shape[1], array.shape[0]), source)
+
+    def batch(self, images: Iterable[Any], **options: Any) -> list[list[HandPose]]:
+        """The hands of each picture. Options as for one picture."""
+        return [self(image, **options) for image in images]
+
+    def _only_detect(
+        self, pipeline: _native.Pipeline, array: np.ndarray, o: _abi.DetectOptions
+    ) -> list[HandPose]:
+        found = run_detector(pipeline, [array], o)[0]
+        return [
+            HandPose("right" if side else "left", score, box, points)
+            for side, score, box, points in zip(
+                found.sides.tolist(),
+                found.scores.tolist(),
+                found.boxes.tolist(),
+                found.keypoints[:, :, :2].tolist(),
+            )
+        ]
+
+    def _run(
+        self,
+        pipeline: _native.Pipeline,
+        array: np.ndarray,
+        boxes: c.Array[_abi.Box] | None,
+        detect: _abi.DetectOptions,
+        options: _abi.PredictOptions,
+    ) -> _results.HandArrays:
+        lib, out, error = _library.load(), c.POINTER(_abi.Hands)(), _abi.Error()
+        picture, keep = _picture.view(array)
+        rest = (c.byref(options), c.byref(out), c.byref(error))
+        if boxes is None:
+            status = lib.wilor_pipeline_run(pipeline.value, c.byref(picture), None, 0, c.byref(detect), *rest)
+        else:
+            status = lib.wilor_predict_boxes(pipeline.session, c.byref(picture), boxes, len(boxes), *rest)
+        check(status, error)
+        del keep
+        return _results.take(out.contents)
+
+
+__all__ = ["HandPose", "HandPosePipeline", "Hands"]
