@@ -12,7 +12,7 @@ pa = pytest.importorskip("pyarrow", reason="no pyarrow")
 Image = pytest.importorskip("PIL.Image", reason="no pillow")
 import pyarrow.parquet as pq  # noqa: E402
 
-from wilor import dataset, dataset_values  # noqa: E402
+from wilor import dataset, dataset_read, dataset_values  # noqa: E402
 from wilor.dataset_engines import WorkerFailed  # noqa: E402
 
 HERE = Path(__file__).parent
@@ -149,3 +149,39 @@ def test_batches_without_an_engine():
 def test_one_model_a_process():
     opened = [dataset_values.open_label({"factory": STANDIN, "pipeline": {}}, {}, False) for _ in range(2)]
     assert opened[0] is opened[1]
+
+
+def test_videos_are_followed(tmp_path):
+    """A video's hands are what wilor.Tracker says of its frames; with tracker=None each frame is for itself."""
+    av = pytest.importorskip("av", reason="no PyAV")
+    try:
+        from wilor import _library
+        _library.load()
+    except ImportError as e:
+        pytest.skip(str(e))
+    import wilor
+    import wilor.ray
+
+    data = HERE.parents[1] / "tests/golden/data"
+    picture = np.asarray(Image.open(sorted((data / "detector/frames").glob("*.png"))[0]).convert("RGB"))
+    picture = picture[:picture.shape[0] & ~1, :picture.shape[1] & ~1]
+    with av.open(str(tmp_path / "v.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
+        stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv444p"
+        for _ in range(6):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+        container.mux(stream.encode())
+    options = {"weights_path": "random:hd80", "mano_path": str(data / "hand-cc0.npz"), "call": {"conf_threshold": 0.01},
+               "detector_path": str(data / "detector/micro.pt"), "packed": str(tmp_path / "packed"), "threads": 1}
+    batch = {"image": [str(tmp_path / "v.mp4"), (tmp_path / "v.mp4").read_bytes()]}
+    work = wilor.ray.HandPose(**options, tracker={"detect_every": 1, "smooth": 0.2})
+    path, inside = work(batch)["hands"].to_pylist()
+    assert path == inside and path["pictures"] == 6 and path["error"] is None
+    tracker = wilor.Tracker(work.label.pipeline, detect_every=1, smooth=0.2)
+    wanted = []
+    for i, (_, seconds, load) in enumerate(dataset_read.video_frames(str(tmp_path / "v.mp4"), 0, None, None, 1)):
+        found = tracker(load(), seconds, conf_threshold=0.01).hands
+        wanted += [(i, seconds, h.id, h.cam_t.tolist()) for h in found]
+    assert wanted and [(h["frame"], h["time"], h["id"], h["cam_t"]) for h in path["hands"]] == wanted
+    alone = wilor.ray.HandPose(**options, tracker=None)(batch)["hands"].to_pylist()[0]
+    assert alone["hands"] and {h["id"] for h in alone["hands"]} == {None}

@@ -20,7 +20,8 @@ from .dataset_engines import need
 
 
 def track_hands(column: Any, *, boxes: Any = None, include_vertices: bool = False, every: int = 1, root: str = "",
-                workers: int = 1, cpus: float | None = None, gpus: float = 0, batch_size: int = 8,
+                tracker: dict[str, Any] | None = {}, workers: int = 1,  # noqa: B006 (never changed)
+                cpus: float | None = None, gpus: float = 0, batch_size: int = 8,
                 call: dict[str, Any] | None = None, factory: str | None = None, **pipeline: Any) -> Any:
     """The hands of each value of `column`: a Daft expression of a struct.
 
@@ -33,6 +34,7 @@ def track_hands(column: Any, *, boxes: Any = None, include_vertices: bool = Fals
     """
     daft = need("daft", "daft")
     settled = values.settle(pipeline, factory, boxes is None)
+    options = values.ValueOptions(boxes is not None, tracker, every, root)
     dtype = daft.DataType.from_arrow_type(values.struct_type(include_vertices))
 
     class Hands:
@@ -43,12 +45,11 @@ def track_hands(column: Any, *, boxes: Any = None, include_vertices: bool = Fals
             self.label = dataset_values.open_label(json.loads(model), json.loads(call), include_vertices)
 
         def results(self, column, boxes) -> Any:
-            have = boxes is not None
-            given = boxes.to_pylist() if have else [None] * len(column)
             import pyarrow
 
+            given = [None] * len(column) if boxes is None else boxes.to_pylist()
             plain = self.values.plain
-            found = [self.values.label_value(self.label, plain(v), plain(b), have, every, root)
+            found = [self.values.label_value(self.label, plain(v), plain(b), options)
                      for v, b in zip(column.to_pylist(), given, strict=True)]
             return pyarrow.array(found, self.values.struct_type(include_vertices))
 

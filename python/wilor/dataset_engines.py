@@ -167,16 +167,25 @@ def run_ray(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, Any
     ray = need("ray", "ray[data]")
     need("ray.data", "ray[data]")
     if not ray.is_initialized():
-        path = os.pathsep.join(p for p in sys.path if p)
-        ray.init(log_to_driver=False, logging_level="warning", runtime_env={"env_vars": {"PYTHONPATH": path}})
+        options = {"log_to_driver": False, "logging_level": "warning"}
+        if not os.environ.get("RAY_ADDRESS"):  # workers on this machine find what this process found
+            path = os.pathsep.join(p for p in sys.path if p)
+            options["runtime_env"] = {"env_vars": {"PYTHONPATH": path}}
+        ray.init(**options)
     ray.data.DataContext.get_current().enable_progress_bars = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
     rows = [{"unit": json.dumps(unit)} for unit in units]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
     pool = ray.data.ActorPoolStrategy(size=min(workers, len(units)))
-    data = data.map_batches(RayUnits, fn_constructor_args=(job,), batch_size=1, compute=pool, num_cpus=job["cpus"],
-                            num_gpus=job["gpus"] or None)
+    data = data.map_batches(RayUnits, fn_constructor_args=(job,), batch_size=1, compute=pool,
+                            num_cpus=processors(ray, job["cpus"]), num_gpus=job["gpus"] or None)
     yield from results(data.iter_rows(), "ray")
+
+
+def processors(ray, wanted: int) -> int:
+    """What an actor asks for: not more than the largest host has, or it would wait for ever."""
+    largest = max((int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]), default=0)
+    return min(wanted, largest) if largest else wanted
 
 
 def run_daft(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, Any]]:

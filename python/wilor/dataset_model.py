@@ -10,13 +10,13 @@ import contextlib
 import hashlib
 import os
 import platform
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from . import _weights
-from .dataset_rows import labelled
+from .dataset_rows import hand_columns, labelled
 
 CHUNK = 1 << 22
 
@@ -106,3 +106,15 @@ class Labeller:
 
     def __call__(self, picture: np.ndarray, boxes: list[tuple] | None) -> list[dict[str, Any]]:
         return labelled(self.pipeline, picture, boxes, self.call, self.include_vertices)
+
+    def follow(self, tracker: dict[str, Any]) -> Callable[[np.ndarray, float], list[dict[str, Any]]]:
+        """look(picture, seconds) for the frames of one video in turn, with ids; tracker: wilor.Tracker's options."""
+        from .tracker import Tracker
+
+        track = Tracker(self.pipeline, **tracker)
+
+        def look(picture: np.ndarray, seconds: float) -> list[dict[str, Any]]:
+            found = track(picture, seconds, include_vertices=self.include_vertices, **self.call)
+            return [{**hand_columns(hand, self.include_vertices), "id": hand.id} for hand in found.hands]
+
+        return look

@@ -109,6 +109,8 @@ def hand_columns(hand: Any, include_vertices: bool) -> dict[str, Any]:
     row: dict[str, Any] = {"side": hand.hand_side, "score": float(hand.confidence), "error": None}
     for name, (numbers, _) in names.items():
         row[name] = flat(getattr(hand, "bbox" if name == "box" else name, None), numbers, name)
+    if not getattr(hand, "detected", True):  # HandPose has the projected points there
+        row["keypoints_2d"] = row["keypoint_scores"] = None
     wrong = [name for name in names if row[name] is not None and not np.isfinite(row[name]).all()]
     if wrong or getattr(hand, "failed", False):
         row.update({name: None for name in names if name != "box"})
@@ -141,10 +143,12 @@ def table_of(rows: list[dict[str, Any]], include_vertices: bool, provenance: dic
 def write_part(table, final: str, scratch: str) -> None:
     """Write a part under a name of its own in `scratch`, the same file system, then give it its name."""
     pa = need_pyarrow()
+    words = [f.name for f in table.schema if pa.types.is_string(f.type)]
     temporary = os.path.join(scratch, f"{os.path.basename(final)}.{os.getpid()}.{uuid.uuid4().hex[:8]}")
     try:
         with open(temporary, "wb") as f:
-            pa.parquet.write_table(table, f, compression="zstd")
+            # A dictionary of floats would be larger than the floats.
+            pa.parquet.write_table(table, f, compression="zstd", use_dictionary=words)
             f.flush()
             os.fsync(f.fileno())
         os.replace(temporary, final)

@@ -1,8 +1,9 @@
 """A value of a data engine's column in, its hands as one nested value out: what wilor.daft and wilor.ray share.
 
-    {"width", "height", "pictures", "hands": [{"frame", "time", "side", "score", "box", ..., "error"}], "error"}
+    {"width", "height", "pictures", "hands": [{"frame", "time", "id", "side", "score", "box", ..., "error"}], "error"}
 
-A picture is one picture; a video has `pictures` frames, and its hands say which. What cannot be labelled has an error
+A picture is one picture; a video has `pictures` frames, and its hands say which, and by `id` which of them are the
+same hand. What cannot be labelled has an error
 and no hands: a bad value never costs its batch.
 """
 
@@ -12,24 +13,38 @@ import importlib
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from . import dataset_rows as rows
-from .dataset_read import Raw, ReadOptions, boxes_of, said, value_pictures
+from .dataset_read import Raw, ReadOptions, boxes_of, is_video, said, value_pictures
 from .dataset_work import decoded
 
 MOST_ERRORS = 3
+GUESSED_RATE = 25  # frames a second of videos that have no times
 _open: dict[str, Callable] = {}
 _lock = threading.Lock()
+
+
+@dataclass(frozen=True)
+class ValueOptions:
+    """boxes: whether a column of boxes is given; tracker: wilor.Tracker's options for videos, None: each frame for
+    itself; every: take each nth frame; root: what paths are relative to."""
+
+    boxes: bool = False
+    tracker: dict[str, Any] | None = None
+    every: int = 1
+    root: str = ""
 
 
 def struct_type(include_vertices: bool):
     """The pyarrow type of a result."""
     pa = rows.need_pyarrow()
     numbers = pa.list_(pa.float32())
-    hand = [("frame", pa.int64()), ("time", pa.float64()), ("side", pa.string()), ("score", pa.float32())]
+    hand = [("frame", pa.int64()), ("time", pa.float64()), ("id", pa.int64()), ("side", pa.string()),
+            ("score", pa.float32())]
     hand += [(name, numbers) for name in rows.lists(include_vertices)] + [("error", pa.string())]
     return pa.struct([("width", pa.int32()), ("height", pa.int32()), ("pictures", pa.int64()),
                       ("hands", pa.list_(pa.struct(hand))), ("error", pa.string())])
@@ -64,14 +79,14 @@ def make_label(model: dict[str, Any], call: dict[str, Any], include_vertices: bo
     return lambda picture, boxes: rows.labelled(pipeline, picture, boxes, call, include_vertices)
 
 
-def label_value(label: Callable, value: Any, boxes: Any, have_boxes: bool, every: int, root: str) -> dict[str, Any]:
-    """The result of one value."""
+def label_value(label: Callable, value: Any, boxes: Any, o: ValueOptions) -> dict[str, Any]:
+    """The result of one value. boxes: given ones, where o says that there are such."""
     out: dict[str, Any] = {"width": None, "height": None, "pictures": 0, "hands": [], "error": None}
     errors = []
     try:
-        given = boxes_of(boxes) if have_boxes else None
-        for raw in value_pictures(Raw("", ""), value, root, ReadOptions(every=every), dict):
-            error = label_raw(label, raw, given, out)
+        look = looker(label, value, boxes, o)
+        for raw in value_pictures(Raw("", ""), value, o.root, ReadOptions(every=o.every), dict):
+            error = label_raw(look, raw, out)
             if error is not None:
                 errors.append(error if raw.frame is None else f"frame {raw.frame}: {error}")
     except Exception as e:
@@ -82,7 +97,16 @@ def label_value(label: Callable, value: Any, boxes: Any, have_boxes: bool, every
     return out
 
 
-def label_raw(label: Callable, raw: Raw, given: list[tuple] | None, out: dict[str, Any]) -> str | None:
+def looker(label: Callable, value: Any, boxes: Any, o: ValueOptions) -> Callable:
+    """look(picture, raw) -> hands of one picture. Those of a video are followed, if the pipeline can and is told to."""
+    if is_video(value) and o.tracker is not None and hasattr(label, "follow"):
+        follow = label.follow(o.tracker)
+        return lambda picture, raw: follow(picture, raw.frame / GUESSED_RATE if raw.time is None else raw.time)
+    given = boxes_of(boxes) if o.boxes and not is_video(value) else None
+    return lambda picture, raw: label(picture, given)
+
+
+def label_raw(look: Callable, raw: Raw, out: dict[str, Any]) -> str | None:
     """Add a picture's hands to out. Returns what went wrong."""
     picture, error = decoded(raw)
     if picture is None:
@@ -90,7 +114,7 @@ def label_raw(label: Callable, raw: Raw, given: list[tuple] | None, out: dict[st
     out["height"], out["width"] = picture.shape[:2]
     out["pictures"] += 1
     try:
-        hands = label(picture, given)
+        hands = look(picture, raw)
     except Exception as e:
         return said(e)
     out["hands"] += [{"frame": raw.frame, "time": raw.time, **hand} for hand in hands]

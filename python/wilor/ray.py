@@ -29,16 +29,19 @@ class HandPose:
         docs/label-a-dataset.md has them) and error, which is null where all went well
     boxes: a column with given boxes, or None: the detector looks
     keep: the columns that go on; None: all but the image
-    include_vertices: the meshes, too; every: take each nth frame of videos; call: further arguments of the
+    tracker: options of wilor.Tracker, which follows the hands of each video ({}: its defaults, with smoothing);
+        None: each frame for itself, as it is
+    include_vertices: the meshes, too; every: take each nth frame of videos; root: of paths; call: further arguments of the
     pipeline's call (conf_threshold ...); factory: "module:function" that makes a pipeline of your own; the rest:
     HandPosePipeline.from_pretrained's
     """
 
     def __init__(self, image: str = "image", output: str = "hands", *, boxes: str | None = None,
                  keep: list[str] | None = None, include_vertices: bool = False, every: int = 1, root: str = "",
+                 tracker: dict[str, Any] | None = {},  # noqa: B006 (never changed)
                  call: dict[str, Any] | None = None, factory: str | None = None, **pipeline: Any):
         self.image, self.output, self.boxes, self.keep = image, output, boxes, keep
-        self.every, self.root = every, root
+        self.options = values.ValueOptions(boxes is not None, tracker, every, root)
         self.type = values.struct_type(include_vertices)
         model = values.settle(pipeline, factory, boxes is None)
         self.label = values.open_label(model, call or {}, include_vertices)
@@ -51,8 +54,7 @@ class HandPose:
             raise KeyError(f"no column {self.image}; there are: {', '.join(columns)}")
         given = columns[self.boxes] if self.boxes else [None] * len(columns[self.image])
         results = [
-            values.label_value(self.label, values.plain(value), values.plain(boxes), self.boxes is not None,
-                               self.every, self.root)
+            values.label_value(self.label, values.plain(value), values.plain(boxes), self.options)
             for value, boxes in zip(columns[self.image], given, strict=True)
         ]
         kept = [n for n in columns if n != self.image] if self.keep is None else self.keep
