@@ -299,6 +299,32 @@ def test_video_upright(tmp_path):
     assert got[:30, 18:].min() > 200 and got[:, :14].max() < 50 and got[34:].max() < 50
 
 
+def test_video_by_opencv(tmp_path, monkeypatch):
+    """Without PyAV: the same frames of a file, none of a video inside another file, and an error that says so."""
+    pytest.importorskip("cv2", reason="no OpenCV")
+    video = write_video(tmp_path / "v.mp4", 20)
+    monkeypatch.setitem(sys.modules, "av", None)
+    assert dataset_plan.video_times(str(video)) == (None, 20)
+    found = [(i, round(t, 3), round(load()[5, 5].mean() / 4)) for i, t, load in
+             dataset_read.video_frames(str(video), 0, None, None, 3, 20)]
+    assert found == [(i, i / 25, i) for i in range(0, 20, 3)]
+    with pytest.raises(ImportError, match="pip install av"):
+        list(dataset_read.video_frames(io.BytesIO(video.read_bytes()), 0, None, None, 1))
+    monkeypatch.setitem(sys.modules, "cv2", None)
+    with pytest.raises(ImportError, match="install av"):
+        list(dataset_plan.plan_video(str(video), dataset_read.ReadOptions(), 8))
+
+
+def test_picture_by_opencv(monkeypatch):
+    pytest.importorskip("cv2", reason="no OpenCV")
+    data = png(7, 8, 9)
+    wanted = dataset_read.decode_picture(data)
+    monkeypatch.setitem(sys.modules, "PIL", None)
+    assert (dataset_read.decode_picture(data) == wanted).all() and wanted[0, 0].tolist() == [7, 8, 9]
+    with pytest.raises(ValueError, match="OpenCV"):
+        dataset_read.decode_picture(b"junk")
+
+
 def test_video_inside(tmp_path):
     video = write_video(tmp_path / "v.mp4", 10).read_bytes()
     (tmp_path / "s.tar").write_bytes(tar_bytes([("a.mp4", video), ("b.png", png(1))]))

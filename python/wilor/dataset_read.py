@@ -408,9 +408,9 @@ def frames_by_cv2(file: Any) -> Iterator[tuple[float | None, Callable]]:
         if not capture.isOpened():
             raise ValueError("no video that OpenCV can open")
         while True:
-            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000
             if not capture.grab():
                 return
+            time = capture.get(cv2.CAP_PROP_POS_MSEC) / 1000  # of the frame just grabbed
             yield time, lambda: np.ascontiguousarray(capture.retrieve()[1][:, :, ::-1])
     finally:
         capture.release()
