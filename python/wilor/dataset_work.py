@@ -46,8 +46,8 @@ class Worker:
         self.provenance = {**job["provenance"], **provenance}
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
-        """Write the unit's part; says how many pictures and hands it has, and which are bad."""
-        begin = time.monotonic()
+        """Write the unit's part; says how many pictures and hands it has, which are bad, and what time it took."""
+        begin, busy = time.monotonic(), time.process_time()
         out, part = self.job["out"], unit["part"]
         with Journal(os.path.join(out, INNER, f"at-{part:06d}")) as journal:
             found, pictures = [], 0
@@ -58,7 +58,8 @@ class Worker:
             metadata = {"wilor.job": self.job["id"], "wilor.part": str(part), "wilor.result": json.dumps(result)}
             table = rows.table_of(found, self.job["include_vertices"], self.provenance, metadata)
             rows.write_part(table, os.path.join(out, part_name(part)), os.path.join(out, INNER))
-        return {**result, "seconds": round(time.monotonic() - begin, 3)}
+        spent = {"seconds": time.monotonic() - begin, "cpu": time.process_time() - busy}
+        return {**result, **{k: round(v, 3) for k, v in spent.items()}}
 
     def pictures(self, unit: dict[str, Any], journal: Journal) -> Iterator[tuple[Raw, np.ndarray | None, str | None]]:
         """(raw, picture or None, error or None): decoded ahead on a thread, or one by one after a death."""
