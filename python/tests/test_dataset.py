@@ -1,4 +1,5 @@
-"""wilor.dataset by its local engine, on a stand-in for the model (test_dataset_standin.py); and once on tiny weights.
+"""wilor.dataset by its local engine, on a stand-in for the model (test_dataset_standin.py); and once on tiny
+weights.
 
 The engines Ray and Daft have test_dataset_engines.py, kills test_dataset_kill.py.
 """
@@ -83,9 +84,17 @@ def test_rows(tmp_path):
     s = run(source, tmp_path / "out", part_size=3)
     rows = rows_of(tmp_path / "out")
     assert (s.pictures, s.hands, s.parts, s.planned) == (7, 5, 3, 3)
-    assert names(rows) == [("000.png", None, 0), ("001.png", None, 0), ("001.png", None, 1), ("002.png", None, None),
-                           ("bad.jpg", None, None), ("cut.png", None, None), ("fails.png", None, None),
-                           ("nan.png", None, 0), ("nan.png", None, 1)]
+    assert names(rows) == [
+        ("000.png", None, 0),
+        ("001.png", None, 0),
+        ("001.png", None, 1),
+        ("002.png", None, None),
+        ("bad.jpg", None, None),
+        ("cut.png", None, None),
+        ("fails.png", None, None),
+        ("nan.png", None, 0),
+        ("nan.png", None, 1),
+    ]
     assert [r["hands"] for r in rows] == [1, 2, 2, 0, None, None, None, 2, 2]
     errors = {r["key"]: r["error"] for r in rows if r["error"]}
     assert sorted(errors) == ["bad.jpg", "cut.png", "fails.png", "nan.png"]
@@ -122,6 +131,7 @@ def test_documented_columns():
     table = page.split("## Columns", 1)[1].split("\n## ", 1)[0]
     said = [line.split("`")[1] for line in table.splitlines() if line.startswith("| `")]
     from wilor.dataset_rows import schema
+
     assert sorted(said) == sorted(schema(True).names)
 
 
@@ -141,7 +151,11 @@ def tar_bytes(files, mode="w", form=tarfile.PAX_FORMAT):
 def shard(n=10):
     files = [("readme.txt", b"no sample")]
     for i in range(n):
-        files += [(f"d/{i:04}.left.png", png(1, i)), (f"d/{i:04}.json", b"{}"), (f"d/{i:04}.right.png", png(2, i))]
+        files += [
+            (f"d/{i:04}.left.png", png(1, i)),
+            (f"d/{i:04}.json", b"{}"),
+            (f"d/{i:04}.right.png", png(2, i)),
+        ]
     files.insert(3, ("d/" + "long" * 40 + ".png", png(0)))
     return files
 
@@ -160,7 +174,7 @@ def test_tar(tmp_path, name, mode, form):
 def test_truncated_tar(tmp_path):
     (tmp_path / "in").mkdir()
     whole = tar_bytes(shard())
-    (tmp_path / "in/cut.tar").write_bytes(whole[:len(whole) // 2])
+    (tmp_path / "in/cut.tar").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "in/empty.tar").write_bytes(b"")
     (tmp_path / "in/zip.tar.gz").write_bytes(gzip.compress(whole)[:-100])
     (tmp_path / "in/ok.png").write_bytes(png(1))
@@ -176,8 +190,11 @@ def test_parquet(tmp_path, kind):
     source = folder_of(tmp_path / "in" / "pictures", [1] * 50)
     data = [(source / f"{i:03}.png").read_bytes() for i in range(50)]
     data[7], data[8] = b"junk", None
-    values = {"bytes": data, "struct": [None if d is None else {"bytes": d, "path": "x"} for d in data],
-              "path": [f"pictures/{i:03}.png" for i in range(50)]}[kind]
+    values = {
+        "bytes": data,
+        "struct": [None if d is None else {"bytes": d, "path": "x"} for d in data],
+        "path": [f"pictures/{i:03}.png" for i in range(50)],
+    }[kind]
     table = pa.table({"name": [f"n{i}" for i in range(50)], "image": values})
     pq.write_table(table, tmp_path / "in" / "t.parquet", row_group_size=20)
     s = run(tmp_path / "in" / "t.parquet", tmp_path / "out", part_size=8)
@@ -208,7 +225,9 @@ def test_boxes(tmp_path):
     s = run(source, tmp_path / "out", boxes="hands")
     rows = rows_of(tmp_path / "out")
     assert [(r["key"], r["side"], r["score"], r["box"]) for r in rows if r["hand"] is not None] == [
-        ("000.png", "left", 0.25, [1, 2, 3, 4]), ("000.png", "right", 1.0, [0, 0, 9, 9])]
+        ("000.png", "left", 0.25, [1, 2, 3, 4]),
+        ("000.png", "right", 1.0, [0, 0, 9, 9]),
+    ]
     assert rows[0]["keypoints_2d"] is None and rows[0]["keypoints_2d_projected"] is not None
     assert [b[0] for b in s.bad] == ["001.png", "002.png"] and "without area" in s.bad[1][2]
     boxes = [[[0.0, 0.0, 5.0, 5.0, 1.0]], None, []]
@@ -234,7 +253,12 @@ def test_pictures_upright(tmp_path):
     assert dataset_read.picture_of(str(tmp_path / "d.png"))[0, 0].tolist() == [0xAB] * 3
     assert dataset_read.picture_of(np.full((4, 5), 7, np.uint8)).shape == (4, 5, 3)
     assert dataset_read.picture_of(np.zeros((4, 5, 4), np.uint8)).shape == (4, 5, 3)
-    for bad in (np.zeros((4, 5, 3), np.float32), np.zeros((4, 5, 2), np.uint8), np.zeros((0, 5, 3), np.uint8), None):
+    for bad in (
+        np.zeros((4, 5, 3), np.float32),
+        np.zeros((4, 5, 2), np.uint8),
+        np.zeros((0, 5, 3), np.uint8),
+        None,
+    ):
         with pytest.raises(ValueError):
             dataset_read.picture_of(bad)
 
@@ -263,7 +287,9 @@ def frames_seen(out):
 @pytest.mark.parametrize("size, every", [(100, 1), (7, 1), (12, 1), (5, 3)])
 def test_video(tmp_path, size, every):
     write_video(tmp_path / "v.mp4")
-    s = run(tmp_path / "v.mp4", tmp_path / "out", "test_dataset_standin:make_one", part_size=size, every=every)
+    s = run(
+        tmp_path / "v.mp4", tmp_path / "out", "test_dataset_standin:make_one", part_size=size, every=every
+    )
     assert frames_seen(tmp_path / "out") == [(i, round(i / 25, 4), i) for i in range(0, 50, every)]
     assert s.parts == -(-50 // (size * every)) and not s.bad
 
@@ -280,7 +306,8 @@ def test_video_limit_and_damage(tmp_path):
 
 
 def test_video_upright(tmp_path):
-    """A phone held upright: tkhd's matrix turns by 90 degrees clockwise, the upper left becomes the upper right."""
+    """A phone held upright: tkhd's matrix turns by 90 degrees clockwise, the upper left becomes the upper
+    right."""
     av = pytest.importorskip("av", reason="no PyAV")
     with av.open(str(tmp_path / "v.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "5"})
@@ -291,22 +318,25 @@ def test_video_upright(tmp_path):
         container.mux(stream.encode())
     data = bytearray((tmp_path / "v.mp4").read_bytes())
     matrix = data.index(b"tkhd") + 4 + 40
-    data[matrix:matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 32 << 16, 0, 1 << 30)
+    data[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, 32 << 16, 0, 1 << 30)
     (tmp_path / "v.mp4").write_bytes(data)
-    (_, _, load), = dataset_read.video_frames(str(tmp_path / "v.mp4"), 0, None, None, 1)
+    ((_, _, load),) = dataset_read.video_frames(str(tmp_path / "v.mp4"), 0, None, None, 1)
     got = load()
     assert got.shape == (64, 32, 3)
     assert got[:30, 18:].min() > 200 and got[:, :14].max() < 50 and got[34:].max() < 50
 
 
 def test_video_by_opencv(tmp_path, monkeypatch):
-    """Without PyAV: the same frames of a file, none of a video inside another file, and an error that says so."""
+    """Without PyAV: the same frames of a file, none of a video inside another file, and an error that says
+    so."""
     pytest.importorskip("cv2", reason="no OpenCV")
     video = write_video(tmp_path / "v.mp4", 20)
     monkeypatch.setitem(sys.modules, "av", None)
     assert dataset_plan.video_times(str(video)) == (None, 20)
-    found = [(i, round(t, 3), round(load()[5, 5].mean() / 4)) for i, t, load in
-             dataset_read.video_frames(str(video), 0, None, None, 3, 20)]
+    found = [
+        (i, round(t, 3), round(load()[5, 5].mean() / 4))
+        for i, t, load in dataset_read.video_frames(str(video), 0, None, None, 3, 20)
+    ]
     assert found == [(i, i / 25, i) for i in range(0, 20, 3)]
     with pytest.raises(ImportError, match="pip install av"):
         list(dataset_read.video_frames(io.BytesIO(video.read_bytes()), 0, None, None, 1))
@@ -331,7 +361,9 @@ def test_video_inside(tmp_path):
     pq.write_table(pa.table({"video": [video, b"", video[:100]]}), tmp_path / "t.parquet")
     run(tmp_path / "s.tar", tmp_path / "out", "test_dataset_standin:make_one", every=2)
     assert [(r["key"], r["frame"]) for r in rows_of(tmp_path / "out")] == [
-        *(("s.tar/a.mp4", i) for i in range(0, 10, 2)), ("s.tar/b.png", None)]
+        *(("s.tar/a.mp4", i) for i in range(0, 10, 2)),
+        ("s.tar/b.png", None),
+    ]
     s = run(tmp_path / "t.parquet", tmp_path / "out2", "test_dataset_standin:make_one")
     assert s.pictures == 12 and [b[0] for b in s.bad] == ["t.parquet#1", "t.parquet#2"]
 
@@ -460,8 +492,12 @@ def test_engine_missing(tmp_path, monkeypatch, engine, package):
 
 def command(*arguments):
     path = os.pathsep.join([str(HERE), *(p for p in sys.path if p)])
-    return subprocess.run([sys.executable, "-m", "wilor.dataset", *map(str, arguments)], capture_output=True, text=True,
-                          env={**os.environ, "PYTHONPATH": path})
+    return subprocess.run(
+        [sys.executable, "-m", "wilor.dataset", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
 
 
 def test_command(tmp_path):
@@ -483,7 +519,9 @@ def test_plan_is_by_limit():
     units = [{"kind": "files", "files": [("a", 1), ("b", 1)], "count": 2}, {"kind": "video", "count": 10}]
     cut = list(dataset_plan.cut_units(iter(units), 4, 3))
     assert cut[1]["count"] == 6 and len(cut) == 2
-    assert list(dataset_plan.cut_units(iter([{"kind": "tar", "count": 5}] * 2), 5, 1)) == [{"kind": "tar", "count": 5}]
+    assert list(dataset_plan.cut_units(iter([{"kind": "tar", "count": 5}] * 2), 5, 1)) == [
+        {"kind": "tar", "count": 5}
+    ]
 
 
 # ---------------------------------------------------------------- the model
@@ -492,6 +530,7 @@ def test_plan_is_by_limit():
 def library():
     try:
         from wilor import _library
+
         _library.load()
     except ImportError as e:
         return str(e)
@@ -504,12 +543,16 @@ def tiny():
     why = library()
     if why:
         pytest.skip(why)
-    return {"weights_path": str(FIXTURES / "tiny/wilor_tiny.ckpt"), "mano_path": str(FIXTURES / "tiny/MANO_RIGHT.pkl"),
-            "heads": 4}
+    return {
+        "weights_path": str(FIXTURES / "tiny/wilor_tiny.ckpt"),
+        "mano_path": str(FIXTURES / "tiny/MANO_RIGHT.pkl"),
+        "heads": 4,
+    }
 
 
 def test_golden(tmp_path, monkeypatch):
-    """Given boxes on tiny weights: WiLoR-mini's own numbers, through two worker processes and one packed file."""
+    """Given boxes on tiny weights: WiLoR-mini's own numbers, through two worker processes and one packed
+    file."""
     options = tiny()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     source = tmp_path / "in"
@@ -518,8 +561,15 @@ def test_golden(tmp_path, monkeypatch):
     for photo in photos:
         (source / photo["file"]).write_bytes((FIXTURES / "photos" / photo["file"]).read_bytes())
         (source / photo["file"]).with_suffix(".json").write_text(json.dumps({"hands": photo["hands"]}))
-    s = dataset.label(source, tmp_path / "out", boxes="hands", workers=2, part_size=2, pipeline=options,
-                      include_vertices=True)
+    s = dataset.label(
+        source,
+        tmp_path / "out",
+        boxes="hands",
+        workers=2,
+        part_size=2,
+        pipeline=options,
+        include_vertices=True,
+    )
     assert not s.bad and s.hands == sum(len(p["hands"]) for p in photos)
     rows = rows_of(tmp_path / "out")
     for photo in photos:
@@ -534,6 +584,13 @@ def test_golden(tmp_path, monkeypatch):
     assert len(rows[0]["model"]) == 64 and rows[0]["dtype"] == "f32" and rows[0]["detector"] is None
 
 
-GOLDEN = {"keypoints_3d": "out.pred_keypoints_3d", "vertices": "out.pred_vertices", "cam_t": "out.pred_cam_t_full",
-          "betas": "out.betas", "hand_pose": "out.hand_pose", "global_orient": "out.global_orient",
-          "pred_cam": "out.pred_cam", "keypoints_2d_projected": "out.pred_keypoints_2d"}
+GOLDEN = {
+    "keypoints_3d": "out.pred_keypoints_3d",
+    "vertices": "out.pred_vertices",
+    "cam_t": "out.pred_cam_t_full",
+    "betas": "out.betas",
+    "hand_pose": "out.hand_pose",
+    "global_orient": "out.global_orient",
+    "pred_cam": "out.pred_cam",
+    "keypoints_2d_projected": "out.pred_keypoints_2d",
+}

@@ -1,4 +1,5 @@
-"""wilor.dataset on Ray Data and Daft, wilor.ray and wilor.daft, on the stand-in; skipped where they are not installed."""
+"""wilor.dataset on Ray Data and Daft, wilor.ray and wilor.daft, on the stand-in; skipped where they are not
+installed."""
 
 import io
 import os
@@ -31,8 +32,13 @@ def cluster():
     """One Ray for all tests here."""
     ray = pytest.importorskip("ray", reason="no ray")
     path = os.pathsep.join([str(HERE), *(p for p in sys.path if p)])
-    ray.init(num_cpus=2, log_to_driver=False, include_dashboard=False, logging_level="error",
-             runtime_env={"env_vars": {"PYTHONPATH": path}})
+    ray.init(
+        num_cpus=2,
+        log_to_driver=False,
+        include_dashboard=False,
+        logging_level="error",
+        runtime_env={"env_vars": {"PYTHONPATH": path}},
+    )
     yield ray
     ray.shutdown()
 
@@ -76,8 +82,13 @@ def test_command_is_the_same(tmp_path, engine):
 def test_worker_that_cannot_start(tmp_path, engine):
     pq.write_table(pa.table({"image": VALUES}), tmp_path / "in.parquet")
     with pytest.raises(WorkerFailed, match="^RuntimeError: there are no weights$"):
-        dataset.label(tmp_path / "in.parquet", tmp_path / "out", engine=engine, pipeline={"threads": 1},
-                      factory="test_dataset_standin:make_none")
+        dataset.label(
+            tmp_path / "in.parquet",
+            tmp_path / "out",
+            engine=engine,
+            pipeline={"threads": 1},
+            factory="test_dataset_standin:make_none",
+        )
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="signals")
@@ -86,8 +97,15 @@ def test_deadly_picture(tmp_path, engine):
     pq.write_table(pa.table({"image": [png(1), png(250), png(1), png(1)]}), tmp_path / "in.parquet")
     for _ in range(4):
         try:
-            s = dataset.label(tmp_path / "in.parquet", tmp_path / "out", engine=engine, factory=STANDIN, part_size=2,
-                              pipeline={"threads": 1}, workers=1)
+            s = dataset.label(
+                tmp_path / "in.parquet",
+                tmp_path / "out",
+                engine=engine,
+                factory=STANDIN,
+                part_size=2,
+                pipeline={"threads": 1},
+                workers=1,
+            )
             break
         except WorkerFailed:
             pass
@@ -110,8 +128,13 @@ def test_ray_data(cluster):
 
     data = ray.data.from_items([{"key": i, "image": v} for i, v in enumerate(VALUES)], override_num_blocks=3)
     for form in ("default", "pyarrow"):
-        found = data.map_batches(wilor.ray.HandPose, fn_constructor_kwargs={"factory": STANDIN}, batch_size=2,
-                                 batch_format=form, compute=ray.data.ActorPoolStrategy(size=2)).take_all()
+        found = data.map_batches(
+            wilor.ray.HandPose,
+            fn_constructor_kwargs={"factory": STANDIN},
+            batch_size=2,
+            batch_format=form,
+            compute=ray.data.ActorPoolStrategy(size=2),
+        ).take_all()
         found.sort(key=lambda row: row["key"])
         assert [sorted(row) for row in found] == [["hands", "key"]] * len(VALUES)
         check_structs([row["hands"] for row in found])
@@ -121,13 +144,20 @@ def test_daft_expression():
     daft = pytest.importorskip("daft", reason="no daft")
     import wilor.daft
 
-    frame = daft.from_pydict({"key": list(range(len(VALUES))), "image": VALUES,
-                              "boxes": [[[0.0, 0.0, 4.0, 4.0, 0.0]]] * len(VALUES)})
+    frame = daft.from_pydict(
+        {
+            "key": list(range(len(VALUES))),
+            "image": VALUES,
+            "boxes": [[[0.0, 0.0, 4.0, 4.0, 0.0]]] * len(VALUES),
+        }
+    )
     hands = wilor.daft.track_hands(frame["image"], workers=2, batch_size=2, factory=STANDIN)
     check_structs(frame.with_column("hands", hands).sort("key").to_pydict()["hands"])
     given = wilor.daft.track_hands(frame["image"], boxes=frame["boxes"], factory=STANDIN)
     found = frame.with_column("hands", given).sort("key").to_pydict()["hands"]
-    assert [len(s["hands"]) for s in found] == [1, 1, 1, 0, 0, 0, 1] and found[0]["hands"][0]["side"] == "left"
+    assert [len(s["hands"]) for s in found] == [1, 1, 1, 0, 0, 0, 1] and found[0]["hands"][0][
+        "side"
+    ] == "left"
 
 
 def test_batches_without_an_engine():
@@ -152,10 +182,12 @@ def test_one_model_a_process():
 
 
 def test_videos_are_followed(tmp_path):
-    """A video's hands are what wilor.Tracker says of its frames; with tracker=None each frame is for itself."""
+    """A video's hands are what wilor.Tracker says of its frames; with tracker=None each frame is for
+    itself."""
     av = pytest.importorskip("av", reason="no PyAV")
     try:
         from wilor import _library
+
         _library.load()
     except ImportError as e:
         pytest.skip(str(e))
@@ -164,22 +196,32 @@ def test_videos_are_followed(tmp_path):
 
     data = HERE.parents[1] / "tests/golden/data"
     picture = np.asarray(Image.open(sorted((data / "detector/frames").glob("*.png"))[0]).convert("RGB"))
-    picture = picture[:picture.shape[0] & ~1, :picture.shape[1] & ~1]
+    picture = picture[: picture.shape[0] & ~1, : picture.shape[1] & ~1]
     with av.open(str(tmp_path / "v.mp4"), "w") as container:
         stream = container.add_stream("libx264", rate=25, options={"crf": "1"})
         stream.height, stream.width, stream.pix_fmt = *picture.shape[:2], "yuv444p"
         for _ in range(6):
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")))
+            container.mux(
+                stream.encode(av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24"))
+            )
         container.mux(stream.encode())
-    options = {"weights_path": "random:hd80", "mano_path": str(data / "hand-cc0.npz"), "call": {"conf_threshold": 0.01},
-               "detector_path": str(data / "detector/micro.pt"), "packed": str(tmp_path / "packed"), "threads": 1}
+    options = {
+        "weights_path": "random:hd80",
+        "mano_path": str(data / "hand-cc0.npz"),
+        "call": {"conf_threshold": 0.01},
+        "detector_path": str(data / "detector/micro.pt"),
+        "packed": str(tmp_path / "packed"),
+        "threads": 1,
+    }
     batch = {"image": [str(tmp_path / "v.mp4"), (tmp_path / "v.mp4").read_bytes()]}
     work = wilor.ray.HandPose(**options, tracker={"detect_every": 1, "smooth": 0.2})
     path, inside = work(batch)["hands"].to_pylist()
     assert path == inside and path["pictures"] == 6 and path["error"] is None
     tracker = wilor.Tracker(work.label.pipeline, detect_every=1, smooth=0.2)
     wanted = []
-    for i, (_, seconds, load) in enumerate(dataset_read.video_frames(str(tmp_path / "v.mp4"), 0, None, None, 1)):
+    for i, (_, seconds, load) in enumerate(
+        dataset_read.video_frames(str(tmp_path / "v.mp4"), 0, None, None, 1)
+    ):
         found = tracker(load(), seconds, conf_threshold=0.01).hands
         wanted += [(i, seconds, h.id, h.cam_t.tolist()) for h in found]
     assert wanted and [(h["frame"], h["time"], h["id"], h["cam_t"]) for h in path["hands"]] == wanted

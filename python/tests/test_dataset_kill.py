@@ -1,4 +1,5 @@
-"""A data set's run that is killed half way and started again ends complete and without doubles, on each engine.
+"""A data set's run that is killed half way and started again ends complete and without doubles, on each
+engine.
 
 As a test on few pictures; as a program on many, which prints what it saw (docs/scale.md):
 
@@ -29,7 +30,8 @@ BAD = 17
 
 
 def make_input(path, pictures):
-    """A Parquet file of tiny pictures; of picture i the red is i % 3 and says how many hands it has; one is bad."""
+    """A Parquet file of tiny pictures; of picture i the red is i % 3 and says how many hands it has; one is
+    bad."""
     data = []
     for i in range(pictures):
         a = np.zeros((16, 16, 3), np.uint8)
@@ -38,16 +40,38 @@ def make_input(path, pictures):
         Image.fromarray(a).save(out, "PNG")
         data.append(out.getvalue())
     data[BAD] = b"no picture"
-    pq.write_table(pa.table({"key": [f"{i:06}" for i in range(pictures)], "image": data}), path, row_group_size=500)
+    pq.write_table(
+        pa.table({"key": [f"{i:06}" for i in range(pictures)], "image": data}), path, row_group_size=500
+    )
 
 
 def start(engine, source, out, part_size, seconds, log):
     path = os.pathsep.join([str(HERE), str(HERE.parent), *(p for p in sys.path if p)])
     environment = {**os.environ, "PYTHONPATH": path, "STANDIN_SECONDS": str(seconds)}
     return subprocess.Popen(
-        [sys.executable, "-m", "wilor.dataset", str(source), str(out), "--engine", engine, "--workers", "2",
-         "--threads", "1", "--part-size", str(part_size), "--key", "key", "--pipeline", "test_dataset_standin:make"],
-        env=environment, stdout=log, stderr=log)
+        [
+            sys.executable,
+            "-m",
+            "wilor.dataset",
+            str(source),
+            str(out),
+            "--engine",
+            engine,
+            "--workers",
+            "2",
+            "--threads",
+            "1",
+            "--part-size",
+            str(part_size),
+            "--key",
+            "key",
+            "--pipeline",
+            "test_dataset_standin:make",
+        ],
+        env=environment,
+        stdout=log,
+        stderr=log,
+    )
 
 
 def parts(out):
@@ -68,8 +92,11 @@ def kill_half_way(run, out, total, patience=240):
 
 def check(out, pictures, before):
     """Every picture once, with its hands; parts that were finished before the kill were not touched."""
-    rows = [row for p in sorted(parts(out)) for row in pq.read_table(p, columns=["key", "hands", "hand", "betas",
-                                                                                "error"]).to_pylist()]
+    rows = [
+        row
+        for p in sorted(parts(out))
+        for row in pq.read_table(p, columns=["key", "hands", "hand", "betas", "error"]).to_pylist()
+    ]
     wanted = []
     for i in range(pictures):
         n = 0 if i == BAD else i % 3
@@ -125,10 +152,15 @@ def main():
     for engine in a.engines:
         with tempfile.TemporaryDirectory() as folder:
             begin = time.monotonic()
-            before, total, rows, second = kill_and_restart(engine, Path(folder), a.pictures, a.part_size, a.seconds)
-            print(f"{engine}: killed with {before} of {total} parts; after the restart {a.pictures} pictures, {rows} "
-                  f"rows, each once, the {before} parts untouched ({time.monotonic() - begin:.0f} s, {second:.0f} of "
-                  "them the restart)", flush=True)
+            before, total, rows, second = kill_and_restart(
+                engine, Path(folder), a.pictures, a.part_size, a.seconds
+            )
+            print(
+                f"{engine}: killed with {before} of {total} parts; after the restart {a.pictures} pictures, "
+                f"{rows} rows, each once, the {before} parts untouched ({time.monotonic() - begin:.0f} s, "
+                f"{second:.0f} of them the restart)",
+                flush=True,
+            )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A pipeline that needs no model, for test_dataset.py and the scripts: its answers follow from the pixels.
 
-The first pixel's red says how many hands (modulo 3; above 250: an error; 250: it kills its process), its green what
-their numbers are. Blue 255 makes one of them NaN.
+The first pixel's red says how many hands (modulo 3; above 250: an error; 250: it kills its process), its
+green what their numbers are. Blue 255 makes one of them NaN.
 """
 
 import os
@@ -10,9 +10,19 @@ from types import SimpleNamespace
 
 import numpy as np
 
-WIDTHS = {"keypoints_2d": (21, 2), "keypoint_scores": (21,), "keypoints_2d_projected": (21, 2), "keypoints_3d": (21, 3), "cam_t": (3,),
-          "focal": (2,), "principal": (2,), "pred_cam": (3,), "global_orient": (3,), "hand_pose": (15, 3),
-          "betas": (10,)}
+WIDTHS = {
+    "keypoints_2d": (21, 2),
+    "keypoint_scores": (21,),
+    "keypoints_2d_projected": (21, 2),
+    "keypoints_3d": (21, 3),
+    "cam_t": (3,),
+    "focal": (2,),
+    "principal": (2,),
+    "pred_cam": (3,),
+    "global_orient": (3,),
+    "hand_pose": (15, 3),
+    "betas": (10,),
+}
 
 
 def make(**options):
@@ -44,10 +54,14 @@ class StandIn:
         if red > 250:
             raise RuntimeError("the stand-in was told to fail")
         if boxes is not None:
-            return [hand(image, i, box, side, include_vertices)
-                    for i, (box, side) in enumerate(zip(boxes.tolist(), sides, strict=True))]
-        return [hand(image, i, [0, 0, 8, 8], "right" if i % 2 == 0 else "left", include_vertices)
-                for i in range(red % 3 if self.always is None else self.always)]
+            return [
+                hand(image, i, box, side, include_vertices)
+                for i, (box, side) in enumerate(zip(boxes.tolist(), sides, strict=True))
+            ]
+        return [
+            hand(image, i, [0, 0, 8, 8], "right" if i % 2 == 0 else "left", include_vertices)
+            for i in range(red % 3 if self.always is None else self.always)
+        ]
 
 
 def hand(image, i, box, side, include_vertices):

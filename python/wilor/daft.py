@@ -19,18 +19,31 @@ from . import dataset_values as values
 from .dataset_engines import need
 
 
-def track_hands(column: Any, *, boxes: Any = None, include_vertices: bool = False, every: int = 1, root: str = "",
-                tracker: dict[str, Any] | None = {}, workers: int = 1,  # noqa: B006 (never changed)
-                cpus: float | None = None, gpus: float = 0, batch_size: int = 8,
-                call: dict[str, Any] | None = None, factory: str | None = None, **pipeline: Any) -> Any:
+def track_hands(
+    column: Any,
+    *,
+    boxes: Any = None,
+    include_vertices: bool = False,
+    every: int = 1,
+    root: str = "",
+    tracker: dict[str, Any] | None = {},  # noqa: B006 (never changed)
+    workers: int = 1,
+    cpus: float | None = None,
+    gpus: float = 0,
+    batch_size: int = 8,
+    call: dict[str, Any] | None = None,
+    factory: str | None = None,
+    **pipeline: Any,
+) -> Any:
     """The hands of each value of `column`: a Daft expression of a struct.
 
     column: pictures (Daft's images, encoded bytes, paths) or videos (bytes, paths)
     boxes: a column with given boxes; None: the detector looks
-    result: width, height, pictures, hands (a list of structs, as docs/label-a-dataset.md has them) and error, which
-        is null where all went well
+    result: width, height, pictures, hands (a list of structs, as docs/label-a-dataset.md has them) and error,
+        which is null where all went well
+    tracker: as of wilor.ray.HandPose
     workers: processes, each with `cpus` and `gpus` of the engine; batch_size: rows at once
-    the rest: as of wilor.ray.HandPose
+    the rest: as there
     """
     daft = need("daft", "daft")
     settled = values.settle(pipeline, factory, boxes is None)
@@ -49,8 +62,10 @@ def track_hands(column: Any, *, boxes: Any = None, include_vertices: bool = Fals
 
             given = [None] * len(column) if boxes is None else boxes.to_pylist()
             plain = self.values.plain
-            found = [self.values.label_value(self.label, plain(v), plain(b), options)
-                     for v, b in zip(column.to_pylist(), given, strict=True)]
+            found = [
+                self.values.label_value(self.label, plain(v), plain(b), options)
+                for v, b in zip(column.to_pylist(), given, strict=True)
+            ]
             return pyarrow.array(found, self.values.struct_type(include_vertices))
 
         @daft.method.batch(return_dtype=dtype, batch_size=batch_size)

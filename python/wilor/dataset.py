@@ -3,9 +3,10 @@
     python -m wilor.dataset IN OUT --engine local|ray|daft
 
 IN is a folder (of pictures, videos, tar shards, Parquet files, mixed and nested), or one such file. OUT gets
-part-000000.parquet and so on, and in OUT/_wilor what is needed to go on after a kill: the plan, the manifest of
-finished parts, the list of what could not be labelled. The same command again finishes the rest. A part is written
-under another name and renamed, its name is its place in the plan, so that nothing is there twice or cut off.
+part-000000.parquet and so on, and in OUT/_wilor what is needed to go on after a kill: the plan, the manifest
+of finished parts, the list of what could not be labelled. The same command again finishes the rest. A part is
+written under another name and renamed, its name is its place in the plan, so that nothing is there twice or
+cut off.
 
 docs/label-a-dataset.md has the columns; docs/scale.md what it costs.
 """
@@ -77,11 +78,12 @@ def label(
 ) -> Summary:
     """Label everything in `input` into the folder `output`, or go on with what is there.
 
-    workers: processes, 0 for one a host's four cores; part_size: pictures a part; limit: label the first so many
-    pictures; every: take each nth frame of videos; column, key, boxes: names of columns (docs/label-a-dataset.md);
-    call: further arguments of each call of the pipeline (conf_threshold ...); pipeline: of HandPosePipeline's
-    from_pretrained (weights_path, mano_path, device, dtype, threads ...); factory: "module:function" that makes a
-    pipeline of your own from those; gpus: a worker; report: called as parts are finished.
+    workers: processes, 0 for one a host's four cores; part_size: pictures a part; limit: label the first so
+    many pictures; every: take each nth frame of videos; column, key, boxes: names of columns
+    (docs/label-a-dataset.md); call: further arguments of each call of the pipeline (conf_threshold ...);
+    pipeline: of HandPosePipeline's from_pretrained (weights_path, mano_path, device, dtype, threads ...);
+    factory: "module:function" that makes a pipeline of your own from those; gpus: a worker; report: called as
+    parts are finished.
     """
     begin = time.monotonic()
     check_numbers(part_size=part_size, every=every, workers=workers + 1, limit=1 if limit is None else limit)
@@ -94,8 +96,13 @@ def label(
     pipeline.setdefault("threads", max(1, cores() // workers))
     pipeline, made_by = settled(pipeline, factory, boxes is None)
     job = {
-        "read": vars(read), "limit": limit, "include_vertices": include_vertices, "call": call or {},
-        "pipeline": pipeline, "factory": factory, "provenance": made_by,
+        "read": vars(read),
+        "limit": limit,
+        "include_vertices": include_vertices,
+        "call": call or {},
+        "pipeline": pipeline,
+        "factory": factory,
+        "provenance": made_by,
     }
     job["id"] = identity(job)
     job.update(out=os.path.abspath(output), cpus=pipeline["threads"], gpus=gpus)
@@ -125,7 +132,9 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def settled(pipeline: dict[str, Any], factory: str | None, need_detector: bool) -> tuple[dict[str, Any], dict[str, str]]:
+def settled(
+    pipeline: dict[str, Any], factory: str | None, need_detector: bool
+) -> tuple[dict[str, Any], dict[str, str]]:
     """(the pipeline's options, what makes the labels: hashes and version)."""
     if factory:
         return pipeline, {"model": factory, "detector": factory}
@@ -195,10 +204,15 @@ class Folder:
         theirs = plan_.load_lines(self.path("job.json"))[0]
         if theirs["id"] == ours["id"]:
             return
-        other = [f"{k} was {json.dumps(theirs.get(k))}, is {json.dumps(v)}"
-                 for k, v in ours.items() if k != "id" and theirs.get(k) != v]
-        raise DatasetError(f"{self.out} was begun with other settings: {'; '.join(other) or 'another format'}. "
-                           "Choose another folder")
+        other = [
+            f"{k} was {json.dumps(theirs.get(k))}, is {json.dumps(v)}"
+            for k, v in ours.items()
+            if k != "id" and theirs.get(k) != v
+        ]
+        raise DatasetError(
+            f"{self.out} was begun with other settings: {'; '.join(other) or 'another format'}. "
+            "Choose another folder"
+        )
 
     def plan(self, input: str, read: ReadOptions, size: int, limit: int | None) -> str:
         """Make the plan, or take the one that is there and what is new. Returns the root of its names."""
@@ -217,7 +231,8 @@ class Folder:
         return root
 
     def state(self, redo_bad: bool) -> tuple[Summary, list[dict[str, Any]]]:
-        """(what is finished, the units that are not). The manifest is written anew: only what is there counts."""
+        """(what is finished, the units that are not). The manifest is written anew: only what is there
+        counts."""
         known = {}
         with contextlib.suppress(FileNotFoundError):
             known = {r["part"]: r for r in plan_.load_lines(self.path("manifest.jsonl"))}
@@ -235,7 +250,8 @@ class Folder:
         return summary, units
 
     def result_of(self, part: int, known: dict[int, Any]) -> dict[str, Any] | None:
-        """A finished part's result: from the manifest, else from the file that was finished just before a kill."""
+        """A finished part's result: from the manifest, else from the file that was finished just before a
+        kill."""
         path = os.path.join(self.out, part_name(part))
         if not os.path.exists(path):
             return None
@@ -245,7 +261,10 @@ class Folder:
             metadata = need_pyarrow().parquet.read_metadata(path).metadata or {}
         except Exception:  # not Parquet: no part of ours
             return None
-        if metadata.get(b"wilor.job") != self.job["id"].encode() or metadata.get(b"wilor.part") != b"%d" % part:
+        if (
+            metadata.get(b"wilor.job") != self.job["id"].encode()
+            or metadata.get(b"wilor.part") != b"%d" % part
+        ):
             return None
         return json.loads(metadata[b"wilor.result"])
 
@@ -303,21 +322,30 @@ class Progress:
 
 
 def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(prog="python -m wilor.dataset", description="Label pictures and videos with hands: "
-                                "Parquet, one row a hand. The same command again goes on after a kill.")
+    p = argparse.ArgumentParser(
+        prog="python -m wilor.dataset",
+        description="Label pictures and videos with hands: "
+        "Parquet, one row a hand. The same command again goes on after a kill.",
+    )
     p.add_argument("input", metavar="IN", help="a folder, or a picture, video, tar shard or Parquet file")
     p.add_argument("output", metavar="OUT", help="a folder that all workers see")
     p.add_argument("--engine", choices=list(ENGINES), default="local")
     p.add_argument("--workers", type=int, default=0, help="processes; default: one for four cores")
     p.add_argument("--threads", type=int, help="of each worker; default: the cores over the workers")
     p.add_argument("--gpus", type=float, default=0, help="of each worker, for the engine's scheduler")
-    p.add_argument("--part-size", type=int, default=256, metavar="N", help="pictures a part, what a kill may cost")
+    p.add_argument(
+        "--part-size", type=int, default=256, metavar="N", help="pictures a part, what a kill may cost"
+    )
     p.add_argument("--limit", type=int, metavar="N", help="label the first N pictures or frames")
     p.add_argument("--every", type=int, default=1, metavar="N", help="take each Nth frame of videos")
     p.add_argument("--column", help="the Parquet column of pictures or videos; default: image, video, ...")
     p.add_argument("--key", help="the Parquet column that names them; default: FILE#ROW")
-    p.add_argument("--boxes", metavar="COLUMN", help="label these boxes instead of looking for hands: a Parquet "
-                   "column, or a key of the JSON file beside the picture")
+    p.add_argument(
+        "--boxes",
+        metavar="COLUMN",
+        help="label these boxes instead of looking for hands: a Parquet "
+        "column, or a key of the JSON file beside the picture",
+    )
     p.add_argument("--include", action="append", default=[], choices=["vertices"], help="the mesh, too")
     p.add_argument("--redo-bad", action="store_true", help="do parts with bad pictures again")
     m = p.add_argument_group("the model, as in HandPosePipeline.from_pretrained")
@@ -330,21 +358,50 @@ def parser() -> argparse.ArgumentParser:
     m.add_argument("--compat")
     m.add_argument("--conf", type=float, dest="conf_threshold")
     m.add_argument("--iou", type=float, dest="iou_threshold")
-    m.add_argument("--pipeline", metavar="MODULE:FUNCTION", help="a pipeline of your own: called with the above")
+    m.add_argument(
+        "--pipeline", metavar="MODULE:FUNCTION", help="a pipeline of your own: called with the above"
+    )
     return p
 
 
 def main(arguments: list[str] | None = None) -> int:
     a = parser().parse_args(arguments)
     given = vars(a)
-    pipeline = {k: given[k] for k in ("weights_path", "mano_path", "detector_path", "heads", "device", "dtype",
-                                      "compat", "threads") if given[k] is not None}
+    pipeline = {
+        k: given[k]
+        for k in (
+            "weights_path",
+            "mano_path",
+            "detector_path",
+            "heads",
+            "device",
+            "dtype",
+            "compat",
+            "threads",
+        )
+        if given[k] is not None
+    }
     call = {k: given[k] for k in ("conf_threshold", "iou_threshold") if given[k] is not None}
     try:
-        s = label(a.input, a.output, engine=a.engine, workers=a.workers, part_size=a.part_size, limit=a.limit,
-                  every=a.every, column=a.column, key=a.key, boxes=a.boxes, include_vertices="vertices" in a.include,
-                  call=call, pipeline=pipeline, factory=a.pipeline, gpus=a.gpus, redo_bad=a.redo_bad,
-                  report=Progress(sys.stderr))
+        s = label(
+            a.input,
+            a.output,
+            engine=a.engine,
+            workers=a.workers,
+            part_size=a.part_size,
+            limit=a.limit,
+            every=a.every,
+            column=a.column,
+            key=a.key,
+            boxes=a.boxes,
+            include_vertices="vertices" in a.include,
+            call=call,
+            pipeline=pipeline,
+            factory=a.pipeline,
+            gpus=a.gpus,
+            redo_bad=a.redo_bad,
+            report=Progress(sys.stderr),
+        )
     except KeyboardInterrupt:
         print("\ninterrupted; the same command goes on", file=sys.stderr)
         return 130
@@ -353,8 +410,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 1 if isinstance(e, WorkerFailed) else 2
     print(f"{s.pictures} pictures, {s.hands} hands, {len(s.bad)} bad, {s.seconds:.1f} s: {a.output}")
     if s.bad:
-        print(f"wilor.dataset: {len(s.bad)} could not be labelled: {os.path.join(a.output, INNER, 'bad.jsonl')}",
-              file=sys.stderr)
+        where = os.path.join(a.output, INNER, "bad.jsonl")
+        print(f"wilor.dataset: {len(s.bad)} could not be labelled: {where}", file=sys.stderr)
     return 1 if s.bad else 0
 
 

@@ -1,6 +1,7 @@
 """The engines that spread units over processes: our own on one machine, Ray Data, Daft.
 
-Each gives the result of every unit as it is finished, in any order. Ray and Daft are imported when they are asked for.
+Each gives the result of every unit as it is finished, in any order. Ray and Daft are imported when they are
+asked for.
 """
 
 from __future__ import annotations
@@ -38,9 +39,14 @@ class Process:
 
     def start(self) -> None:
         path = os.pathsep.join(p or os.getcwd() for p in sys.path)
-        self.process = subprocess.Popen([sys.executable, "-m", "wilor.dataset_work"], stdin=subprocess.PIPE,
-                                        stdout=subprocess.PIPE, text=True, encoding="utf-8",
-                                        env={**os.environ, "PYTHONPATH": path})
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "wilor.dataset_work"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            encoding="utf-8",
+            env={**os.environ, "PYTHONPATH": path},
+        )
         self.tell(self.job)
         self.hear()
 
@@ -71,7 +77,9 @@ class Process:
             except EOFError:
                 code = self.process.wait()
                 self.process = None
-        raise WorkerFailed(f"workers died {MOST_DEATHS} times on part {unit['part']}, the last with status {code}")
+        raise WorkerFailed(
+            f"workers died {MOST_DEATHS} times on part {unit['part']}, the last with status {code}"
+        )
 
     def stop(self) -> None:
         if self.process is not None:
@@ -113,8 +121,8 @@ def run_local(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, A
 
 
 class Rows:
-    """What an engine's worker does with a column of units: JSON in, JSON out. Failures are answers, too: the engines
-    would show their own stack and try again."""
+    """What an engine's worker does with a column of units: JSON in, JSON out. Failures are answers, too: the
+    engines would show their own stack and try again."""
 
     def __init__(self, job: Job):
         from .dataset_work import Worker
@@ -177,8 +185,14 @@ def run_ray(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, Any
     rows = [{"unit": json.dumps(unit)} for unit in units]
     data = ray.data.from_items(rows, override_num_blocks=len(rows))
     pool = ray.data.ActorPoolStrategy(size=min(workers, len(units)))
-    data = data.map_batches(RayUnits, fn_constructor_args=(job,), batch_size=1, compute=pool,
-                            num_cpus=processors(ray, job["cpus"]), num_gpus=job["gpus"] or None)
+    data = data.map_batches(
+        RayUnits,
+        fn_constructor_args=(job,),
+        batch_size=1,
+        compute=pool,
+        num_cpus=processors(ray, job["cpus"]),
+        num_gpus=job["gpus"] or None,
+    )
     yield from results(data.iter_rows(), "ray")
 
 
@@ -202,8 +216,13 @@ def run_daft(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, An
         def run(self, unit):
             return self.rows(unit.to_pylist())
 
-    work = daft.cls(DaftUnits, cpus=job["cpus"], gpus=job["gpus"], use_process=True,
-                    max_concurrency=min(workers, len(units)))
+    work = daft.cls(
+        DaftUnits,
+        cpus=job["cpus"],
+        gpus=job["gpus"],
+        use_process=True,
+        max_concurrency=min(workers, len(units)),
+    )
     data = daft.from_pydict({"unit": [json.dumps(unit) for unit in units]}).into_batches(1)
     data = data.select(work(json.dumps(job)).run(data["unit"]).alias("result"))
     yield from results(data.iter_rows(results_buffer_size=1), "daft")
@@ -216,8 +235,10 @@ def need(module: str, package: str):
     try:
         return importlib.import_module(module)
     except ImportError as e:
-        raise ImportError(f"--engine {module.split('.')[0]} needs {package}, which cannot be imported ({e}): "
-                          f"pip install '{package}'") from e
+        raise ImportError(
+            f"--engine {module.split('.')[0]} needs {package}, which cannot be imported ({e}): "
+            f"pip install '{package}'"
+        ) from e
 
 
 ENGINES = {"local": run_local, "ray": run_ray, "daft": run_daft}

@@ -1,7 +1,7 @@
 """The pipeline that a data set is labelled with: opened once a worker, its weights mapped once a host.
 
-The worker that comes first packs the weights into a file of the cache, the others of the host wait for it; then all
-map that file, and the system keeps its pages once.
+The worker that comes first packs the weights into a file of the cache, the others of the host wait for it;
+then all map that file, and the system keeps its pages once.
 """
 
 from __future__ import annotations
@@ -33,7 +33,8 @@ def file_hash(path: str) -> str:
 
 
 def settle(options: dict[str, Any], need_detector: bool) -> tuple[dict[str, Any], dict[str, str]]:
-    """(the options with absolute paths, because workers may have other folders; the hashes of what they name)."""
+    """(the options with absolute paths, because workers may have other folders; the hashes of what they
+    name)."""
     out = dict(options)
     compat = out.get("compat") or "mini"
     files = _weights.find_model(out.get("weights_path"), out.get("mano_path"), prefer=compat_files(compat))
@@ -83,7 +84,9 @@ def locked(path: str) -> Iterator[None]:
 class Labeller:
     """label(picture, boxes) -> columns of each hand. `provenance` says what computed them."""
 
-    def __init__(self, options: dict[str, Any], hashes: dict[str, str], call: dict[str, Any], include_vertices: bool):
+    def __init__(
+        self, options: dict[str, Any], hashes: dict[str, str], call: dict[str, Any], include_vertices: bool
+    ):
         from .detector import HandDetector
         from .model import WiLoR
         from .pipeline import HandPosePipeline
@@ -108,7 +111,8 @@ class Labeller:
         return labelled(self.pipeline, picture, boxes, self.call, self.include_vertices)
 
     def follow(self, tracker: dict[str, Any]) -> Callable[[np.ndarray, float], list[dict[str, Any]]]:
-        """look(picture, seconds) for the frames of one video in turn, with ids; tracker: wilor.Tracker's options."""
+        """look(picture, seconds) for the frames of one video in turn, with ids; tracker: wilor.Tracker's
+        options."""
         from .tracker import Tracker
 
         track = Tracker(self.pipeline, **tracker)

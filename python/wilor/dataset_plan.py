@@ -1,13 +1,13 @@
 """The plan of a data set: which unit of the input becomes which part of the output.
 
-It is made once and kept in OUT/_wilor/plan.jsonl, a unit a line, so that a run that was killed goes on with the very
-same parts. Files that are new when a run goes on become further parts behind the old ones; files that changed are an
-error, because their finished parts would tell of something else.
+It is made once and kept in OUT/_wilor/plan.jsonl, a unit a line, so that a run that was killed goes on with
+the very same parts. Files that are new when a run goes on become further parts behind the old ones; files
+that changed are an error, because their finished parts would tell of something else.
 
     {"part": 0, "kind": "files", "files": [["a.jpg", 1234], ...], "count": 256}
     {"part": 1, "kind": "tar", "files": [["x.tar", 99840]], "first": 0, "count": 256, "offset": 0}
-    {"part": 2, "kind": "parquet", "files": [["y.parquet", 8192]], "first": 256, "count": 256, "column": "image"}
-    {"part": 3, "kind": "video", "files": [["z.mp4", 777]], "first": 0, "count": 256, "begin": null, "end": 131072}
+    {"part": 2, "kind": "parquet", "files": [["y.parquet", 819]], "first": 9, "count": 9, "column": "image"}
+    {"part": 3, "kind": "video", "files": [["z.mp4", 77]], "first": 0, "count": 9, "begin": null, "end": 4608}
     {"part": 4, "kind": "bad", "files": [["q.tar", 3]], "count": 1, "error": "..."}
 """
 
@@ -70,7 +70,9 @@ def make_units(root: str, files: list[tuple[str, int]], o: ReadOptions, size: in
         yield {"kind": "files", "files": pictures, "count": len(pictures)}
 
 
-def file_units(root: str, kind: str | None, name: str, length: int, o: ReadOptions, size: int) -> Iterator[Unit]:
+def file_units(
+    root: str, kind: str | None, name: str, length: int, o: ReadOptions, size: int
+) -> Iterator[Unit]:
     """The units of a file that holds many pictures; one of kind bad for what cannot be read of it."""
     plan = {"tar": plan_tar, "parquet": plan_parquet, "video": plan_video}[kind or ""]
     try:
@@ -79,7 +81,12 @@ def file_units(root: str, kind: str | None, name: str, length: int, o: ReadOptio
     except ImportError:
         raise
     except Exception as e:
-        yield {"kind": "bad", "files": [(name, length)], "count": 1, "error": f"{name} cannot be read: {said(e)}"}
+        yield {
+            "kind": "bad",
+            "files": [(name, length)],
+            "count": 1,
+            "error": f"{name} cannot be read: {said(e)}",
+        }
 
 
 def plan_tar(path: str, o: ReadOptions, size: int) -> Iterator[Unit]:
@@ -122,7 +129,8 @@ def plan_parquet(path: str, o: ReadOptions, size: int) -> Iterator[Unit]:
 
 
 def plan_video(path: str, o: ReadOptions, size: int) -> Iterator[Unit]:
-    """Stretches of a video between times of frames, so that no frame is in two; the whole where there are no times."""
+    """Stretches of a video between times of frames, so that no frame is in two; the whole where there are no
+    times."""
     times, n = video_times(path)
     if not n:
         raise ValueError("no frames")
@@ -132,11 +140,17 @@ def plan_video(path: str, o: ReadOptions, size: int) -> Iterator[Unit]:
         return
     for first in range(0, n, step):
         end = times[first + step] if first + step < n else None
-        yield {"first": first, "count": min(step, n - first), "begin": times[first] if first else None, "end": end}
+        yield {
+            "first": first,
+            "count": min(step, n - first),
+            "begin": times[first] if first else None,
+            "end": end,
+        }
 
 
 def video_times(path: str) -> tuple[list[int] | None, int]:
-    """(times of the frames in ticks, ascending, or None where some have none; their number), without decoding."""
+    """(times of the frames in ticks, ascending, or None where some have none; their number), without
+    decoding."""
     try:
         import av
     except ImportError:
@@ -144,8 +158,11 @@ def video_times(path: str) -> tuple[list[int] | None, int]:
     with av.open(path) as container:
         if not container.streams.video:
             raise ValueError("no video stream")
-        times = [packet.pts for packet in container.demux(video=0)
-                 if packet.size and not getattr(packet, "is_discard", False)]
+        times = [
+            packet.pts
+            for packet in container.demux(video=0)
+            if packet.size and not getattr(packet, "is_discard", False)
+        ]
     if any(t is None for t in times) or len(set(times)) != len(times):
         return None, len(times)
     return sorted(times), len(times)
@@ -170,7 +187,8 @@ def count_by_cv2(path: str) -> int:
 
 
 def cut_units(units: Iterator[Unit], limit: int | None, every: int) -> Iterator[Unit]:
-    """Units with at most `limit` pictures in all; a video's count is of frames, of which each `every`th is taken."""
+    """Units with at most `limit` pictures in all; a video's count is of frames, of which each `every`th is
+    taken."""
     left = limit
     for unit in units:
         if left is None:
@@ -188,18 +206,24 @@ def cut_units(units: Iterator[Unit], limit: int | None, every: int) -> Iterator[
         yield unit
 
 
-def make_plan(root: str, files: list[tuple[str, int]], o: ReadOptions, size: int, limit: int | None) -> list[Unit]:
+def make_plan(
+    root: str, files: list[tuple[str, int]], o: ReadOptions, size: int, limit: int | None
+) -> list[Unit]:
     units = cut_units(make_units(root, files, o, size), limit, o.every)
     return [{"part": i, **unit} for i, unit in enumerate(units)]
 
 
-def extend_plan(plan: list[Unit], root: str, files: list[tuple[str, int]], o: ReadOptions, size: int) -> list[Unit]:
+def extend_plan(
+    plan: list[Unit], root: str, files: list[tuple[str, int]], o: ReadOptions, size: int
+) -> list[Unit]:
     """The units of files that the plan does not know. A known file of another size is an error."""
     known = {name: length for unit in plan for name, length in unit["files"]}
     for name, length in files:
         if known.get(name, length) != length:
-            raise ValueError(f"{name} has {length} bytes; it had {known[name]} when this run began. "
-                             "Label it into another folder")
+            raise ValueError(
+                f"{name} has {length} bytes; it had {known[name]} when this run began. "
+                "Label it into another folder"
+            )
     new = [(name, length) for name, length in files if name not in known]
     start = len(plan)
     return [{"part": start + i, **unit} for i, unit in enumerate(make_units(root, new, o, size))]

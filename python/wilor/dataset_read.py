@@ -1,8 +1,9 @@
 """Pictures out of files, folders, tar shards, Parquet and videos.
 
-A unit (dataset_plan.py) names what to read; read_unit gives its pictures one after the other as Raw: what they are
-called, and a load() that decodes. What cannot be read becomes a Raw with an error, and reading goes on where that is
-possible. A picture is a NumPy array, rows x columns x RGB, uint8, turned upright as EXIF or the video says.
+A unit (dataset_plan.py) names what to read; read_unit gives its pictures one after the other as Raw: what
+they are called, and a load() that decodes. What cannot be read becomes a Raw with an error, and reading goes
+on where that is possible. A picture is a NumPy array, rows x columns x RGB, uint8, turned upright as EXIF or
+the video says.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ class Raw:
 
 @dataclass(frozen=True)
 class ReadOptions:
-    """column: of the pictures in Parquet; key: of their names; boxes: of given boxes; every: take each nth frame."""
+    """column: of the pictures in Parquet; key: of their names; boxes: of given boxes; every: take each nth
+    frame."""
 
     column: str | None = None
     key: str | None = None
@@ -147,8 +149,8 @@ def is_video(value: Any) -> bool:
 
 
 def boxes_of(value: Any) -> list[tuple[float, float, float, float, bool, float]]:
-    """Given boxes as (x0, y0, x1, y1, is_right, score). Each is a list of 5 or 6 such numbers, or a mapping with
-    box (4 numbers), side ("left", "right") or is_right, and perhaps score."""
+    """Given boxes as (x0, y0, x1, y1, is_right, score). Each is a list of 5 or 6 such numbers, or a mapping
+    with box (4 numbers), side ("left", "right") or is_right, and perhaps score."""
     if value is None:
         return []
     if not isinstance(value, (list, tuple, np.ndarray)):
@@ -238,7 +240,8 @@ def read_tar(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Raw]:
 
 
 def tar_samples(tar, read: Callable) -> Iterator[tuple[str, int, dict[str, Any]]]:
-    """(key, offset of the first header, {extension: what read gave}) of each sample that has a picture or video."""
+    """(key, offset of the first header, {extension: what read gave}) of each sample that has a picture or
+    video."""
     key: str | None = None
     offset, members = 0, {}
     for member in tar:
@@ -271,8 +274,9 @@ def sample_pictures(shard: str, key: str, members: dict[str, bytes], o: ReadOpti
     for extension, data in members.items():
         if media(extension):
             name = f"{shard}/{key}.{extension}"
-            yield from value_pictures(Raw(name, shard), data, "", o,
-                                      lambda: json.loads(members.get("json") or b"{}"))
+            yield from value_pictures(
+                Raw(name, shard), data, "", o, lambda: json.loads(members.get("json") or b"{}")
+            )
 
 
 def read_parquet(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Raw]:
@@ -311,7 +315,9 @@ def parquet_batches(path: str, unit: dict[str, Any], columns: list[str | None]) 
                 return
 
 
-def value_pictures(raw: Raw, value: Any, root: str, o: ReadOptions, sample: Callable[[], dict]) -> Iterator[Raw]:
+def value_pictures(
+    raw: Raw, value: Any, root: str, o: ReadOptions, sample: Callable[[], dict]
+) -> Iterator[Raw]:
     """One value of a sample or row: a picture, or all frames of a video. Boxes are for pictures only."""
     if is_video(value):
         yield from value_frames(raw, value, root, o)
@@ -338,21 +344,26 @@ def value_frames(raw: Raw, value: Any, root: str, o: ReadOptions) -> Iterator[Ra
 
 
 def read_video(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Raw]:
-    """Frames of a video file, or of a stretch of one: times from begin up to, not with, end (ticks of the stream)."""
+    """Frames of a video file, or of a stretch of one: times from begin up to, not with, end (ticks of the
+    stream)."""
     name = unit["files"][0][0]
     path = os.path.join(root, name)
     none = True
-    for frame, time, load in video_frames(path, unit["first"], unit["begin"], unit["end"], o.every, unit["count"]):
+    for frame, time, load in video_frames(
+        path, unit["first"], unit["begin"], unit["end"], o.every, unit["count"]
+    ):
         none = False
         yield Raw(name, name, load=load, frame=frame, time=time)
     if none:
         raise ValueError(f"no frame from number {unit['first']} on could be decoded")
 
 
-def video_frames(file: Any, first: int, begin: int | None, end: int | None, every: int,
-                 most: int | None = None) -> Iterator[tuple[int, float | None, Callable]]:
-    """(number, seconds, load) of each frame taken: those from `first` on whose number `every` divides, of at most
-    `most` looked at. begin and end: see read_video; without them all are decoded from the file's beginning."""
+def video_frames(
+    file: Any, first: int, begin: int | None, end: int | None, every: int, most: int | None = None
+) -> Iterator[tuple[int, float | None, Callable]]:
+    """(number, seconds, load) of each frame taken: those from `first` on whose number `every` divides, of at
+    most `most` looked at. begin and end: see read_video; without them all are decoded from the file's
+    beginning."""
     try:
         import av  # noqa: F401
     except ImportError:
@@ -416,4 +427,10 @@ def frames_by_cv2(file: Any) -> Iterator[tuple[float | None, Callable]]:
         capture.release()
 
 
-READERS = {"files": read_files, "tar": read_tar, "parquet": read_parquet, "video": read_video, "bad": read_bad}
+READERS = {
+    "files": read_files,
+    "tar": read_tar,
+    "parquet": read_parquet,
+    "video": read_video,
+    "bad": read_bad,
+}

@@ -1,8 +1,9 @@
 """The rows of a labelled data set: their columns, how a hand fills them, how a part is written.
 
 docs/label-a-dataset.md explains every column. Lists are flat, float32 and of one length each, because every
-reader of Parquet knows those; the shape that they mean stands in the field's metadata. A picture without a hand,
-and one that failed, has one row in which `hand` is null: (key, source, frame, hand) is never there twice.
+reader of Parquet knows those; the shape that they mean stands in the field's metadata. A picture without a
+hand, and one that failed, has one row in which `hand` is null: (key, source, frame, hand) is never there
+twice.
 """
 
 from __future__ import annotations
@@ -69,8 +70,9 @@ def need_pyarrow():
         import pyarrow
         import pyarrow.parquet  # noqa: F401  (loaded here, used as pyarrow.parquet)
     except ImportError as e:
-        raise ImportError("wilor.dataset writes Parquet with pyarrow, which is not installed: "
-                          "pip install pyarrow") from e
+        raise ImportError(
+            "wilor.dataset writes Parquet with pyarrow, which is not installed: pip install pyarrow"
+        ) from e
     return pyarrow
 
 
@@ -84,10 +86,11 @@ def flat(value: Any, numbers: int, name: str) -> np.ndarray | None:
     return out
 
 
-def labelled(pipeline, picture: np.ndarray, boxes: list[tuple] | None, call: dict[str, Any],
-             include_vertices: bool) -> list[dict[str, Any]]:
-    """One picture through a pipeline: the columns of each hand. boxes: as dataset_read.boxes_of gives them; without,
-    the detector looks."""
+def labelled(
+    pipeline, picture: np.ndarray, boxes: list[tuple] | None, call: dict[str, Any], include_vertices: bool
+) -> list[dict[str, Any]]:
+    """One picture through a pipeline: the columns of each hand. boxes: as dataset_read.boxes_of gives them;
+    without, the detector looks."""
     options = {"include_vertices": include_vertices, **call}
     if boxes is None:
         return [hand_columns(hand, include_vertices) for hand in pipeline(picture, **options)]
@@ -103,8 +106,8 @@ def labelled(pipeline, picture: np.ndarray, boxes: list[tuple] | None, call: dic
 
 
 def hand_columns(hand: Any, include_vertices: bool) -> dict[str, Any]:
-    """What a HandPose says, by column. One with a number that is not finite keeps side, score and box, and has an
-    error."""
+    """What a HandPose says, by column. One with a number that is not finite keeps side, score and box, and
+    has an error."""
     names = lists(include_vertices)
     row: dict[str, Any] = {"side": hand.hand_side, "score": float(hand.confidence), "error": None}
     for name, (numbers, _) in names.items():
@@ -118,7 +121,9 @@ def hand_columns(hand: Any, include_vertices: bool) -> dict[str, Any]:
     return row
 
 
-def picture_rows(head: dict[str, Any], hands: list[dict[str, Any]], error: str | None) -> list[dict[str, Any]]:
+def picture_rows(
+    head: dict[str, Any], hands: list[dict[str, Any]], error: str | None
+) -> list[dict[str, Any]]:
     """A picture's rows: one a hand, or the one that says that there is none, or why not."""
     if error is not None:
         return [{**head, "hands": None, "error": error}]
@@ -127,7 +132,9 @@ def picture_rows(head: dict[str, Any], hands: list[dict[str, Any]], error: str |
     return [{**head, "hands": len(hands), "hand": i, **hand} for i, hand in enumerate(hands)]
 
 
-def table_of(rows: list[dict[str, Any]], include_vertices: bool, provenance: dict[str, str], metadata: dict[str, str]):
+def table_of(
+    rows: list[dict[str, Any]], include_vertices: bool, provenance: dict[str, str], metadata: dict[str, str]
+):
     """Rows as a pyarrow table; provenance fills its columns, metadata goes to the file's head."""
     pa = need_pyarrow()
     form = schema(include_vertices)

@@ -1,9 +1,11 @@
-"""A value of a data engine's column in, its hands as one nested value out: what wilor.daft and wilor.ray share.
+"""A value of a data engine's column in, its hands as one nested value out: what wilor.daft and wilor.ray
+share.
 
-    {"width", "height", "pictures", "hands": [{"frame", "time", "id", "side", "score", "box", ..., "error"}], "error"}
+    {"width", "height", "pictures", "hands": [{"frame", "time", "id", "side", "score", "box", ..., "error"}],
+    "error"}
 
-A picture is one picture; a video has `pictures` frames, and its hands say which, and by `id` which of them are the
-same hand. What cannot be labelled has an error
+A picture is one picture; a video has `pictures` frames, and its hands say which, and by `id` which of them
+are the same hand. What cannot be labelled has an error
 and no hands: a bad value never costs its batch.
 """
 
@@ -30,8 +32,8 @@ _lock = threading.Lock()
 
 @dataclass(frozen=True)
 class ValueOptions:
-    """boxes: whether a column of boxes is given; tracker: wilor.Tracker's options for videos, None: each frame for
-    itself; every: take each nth frame; root: what paths are relative to."""
+    """boxes: whether a column of boxes is given; tracker: wilor.Tracker's options for videos, None: each
+    frame for itself; every: take each nth frame; root: what paths are relative to."""
 
     boxes: bool = False
     tracker: dict[str, Any] | None = None
@@ -43,11 +45,23 @@ def struct_type(include_vertices: bool):
     """The pyarrow type of a result."""
     pa = rows.need_pyarrow()
     numbers = pa.list_(pa.float32())
-    hand = [("frame", pa.int64()), ("time", pa.float64()), ("id", pa.int64()), ("side", pa.string()),
-            ("score", pa.float32())]
+    hand = [
+        ("frame", pa.int64()),
+        ("time", pa.float64()),
+        ("id", pa.int64()),
+        ("side", pa.string()),
+        ("score", pa.float32()),
+    ]
     hand += [(name, numbers) for name in rows.lists(include_vertices)] + [("error", pa.string())]
-    return pa.struct([("width", pa.int32()), ("height", pa.int32()), ("pictures", pa.int64()),
-                      ("hands", pa.list_(pa.struct(hand))), ("error", pa.string())])
+    return pa.struct(
+        [
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("pictures", pa.int64()),
+            ("hands", pa.list_(pa.struct(hand))),
+            ("error", pa.string()),
+        ]
+    )
 
 
 def settle(pipeline: dict[str, Any], factory: str | None, need_detector: bool) -> dict[str, Any]:
@@ -61,7 +75,8 @@ def settle(pipeline: dict[str, Any], factory: str | None, need_detector: bool) -
 
 
 def open_label(model: dict[str, Any], call: dict[str, Any], include_vertices: bool) -> Callable:
-    """label(picture, boxes) -> columns of each hand. One model a process, whoever asks; threads may share it."""
+    """label(picture, boxes) -> columns of each hand. One model a process, whoever asks; threads may share
+    it."""
     name = json.dumps([model, call, include_vertices], sort_keys=True)
     with _lock:
         if name not in _open:
@@ -98,10 +113,13 @@ def label_value(label: Callable, value: Any, boxes: Any, o: ValueOptions) -> dic
 
 
 def looker(label: Callable, value: Any, boxes: Any, o: ValueOptions) -> Callable:
-    """look(picture, raw) -> hands of one picture. Those of a video are followed, if the pipeline can and is told to."""
+    """look(picture, raw) -> hands of one picture. Those of a video are followed, if the pipeline can and is
+    told to."""
     if is_video(value) and o.tracker is not None and hasattr(label, "follow"):
         follow = label.follow(o.tracker)
-        return lambda picture, raw: follow(picture, raw.frame / GUESSED_RATE if raw.time is None else raw.time)
+        return lambda picture, raw: follow(
+            picture, raw.frame / GUESSED_RATE if raw.time is None else raw.time
+        )
     given = boxes_of(boxes) if o.boxes and not is_video(value) else None
     return lambda picture, raw: label(picture, given)
 

@@ -1,11 +1,12 @@
 """What every engine runs: a worker that turns one unit of the plan into one part of the output.
 
-`python -m wilor.dataset_work` is the worker of the local engine: a job as one line of JSON on its standard input,
-then units, a line each; a line of JSON comes back for each. It ends with its input.
+`python -m wilor.dataset_work` is the worker of the local engine: a job as one line of JSON on its standard
+input, then units, a line each; a line of JSON comes back for each. It ends with its input.
 
-A picture that kills the process (a decoder's crash, no memory) must not kill the run for ever: each unit has a small
-journal in which its worker says what it is about to do. After a death the unit is done again without reading ahead,
-so that the journal is exact, and what has killed a worker twice since is left out, with an error.
+A picture that kills the process (a decoder's crash, no memory) must not kill the run for ever: each unit has
+a small journal in which its worker says what it is about to do. After a death the unit is done again without
+reading ahead, so that the journal is exact, and what has killed a worker twice since is left out, with an
+error.
 """
 
 from __future__ import annotations
@@ -46,7 +47,8 @@ class Worker:
         self.provenance = {**job["provenance"], **provenance}
 
     def __call__(self, unit: dict[str, Any]) -> dict[str, Any]:
-        """Write the unit's part; says how many pictures and hands it has, which are bad, and what time it took."""
+        """Write the unit's part; says how many pictures and hands it has, which are bad, and what time it
+        took."""
         begin, busy = time.monotonic(), time.process_time()
         out, part = self.job["out"], unit["part"]
         with Journal(os.path.join(out, INNER, f"at-{part:06d}")) as journal:
@@ -55,13 +57,19 @@ class Worker:
                 found += self.rows_of(raw, picture, error)
                 pictures += 1
             result = summary(part, found, pictures)
-            metadata = {"wilor.job": self.job["id"], "wilor.part": str(part), "wilor.result": json.dumps(result)}
+            metadata = {
+                "wilor.job": self.job["id"],
+                "wilor.part": str(part),
+                "wilor.result": json.dumps(result),
+            }
             table = rows.table_of(found, self.job["include_vertices"], self.provenance, metadata)
             rows.write_part(table, os.path.join(out, part_name(part)), os.path.join(out, INNER))
         spent = {"seconds": time.monotonic() - begin, "cpu": time.process_time() - busy}
         return {**result, **{k: round(v, 3) for k, v in spent.items()}}
 
-    def pictures(self, unit: dict[str, Any], journal: Journal) -> Iterator[tuple[Raw, np.ndarray | None, str | None]]:
+    def pictures(
+        self, unit: dict[str, Any], journal: Journal
+    ) -> Iterator[tuple[Raw, np.ndarray | None, str | None]]:
         """(raw, picture or None, error or None): decoded ahead on a thread, or one by one after a death."""
         raws = read_unit(self.job["root"], unit, self.options)
         if journal.exact:

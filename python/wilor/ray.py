@@ -24,22 +24,34 @@ from . import dataset_values as values
 class HandPose:
     """Batches in, the same rows with a column of hands out.
 
-    image: the column with pictures (arrays of rows x columns x 3, encoded bytes, paths) or videos (bytes, paths)
-    output: the name of the new column, a struct: width, height, pictures, hands (a list of structs, as
+    image: the column with pictures (arrays of rows x columns x 3, encoded bytes, paths) or videos (bytes,
+    paths) output: the name of the new column, a struct: width, height, pictures, hands (a list of structs, as
         docs/label-a-dataset.md has them) and error, which is null where all went well
     boxes: a column with given boxes, or None: the detector looks
     keep: the columns that go on; None: all but the image
-    tracker: options of wilor.Tracker, which follows the hands of each video ({}: its defaults, with smoothing);
+    tracker: options of wilor.Tracker, which follows the hands of each video ({}: its defaults, with
+    smoothing);
         None: each frame for itself, as it is
-    include_vertices: the meshes, too; every: take each nth frame of videos; root: of paths; call: further arguments of the
-    pipeline's call (conf_threshold ...); factory: "module:function" that makes a pipeline of your own; the rest:
-    HandPosePipeline.from_pretrained's
+    include_vertices: the meshes, too; every: take each nth frame of videos; root: of paths; call: further
+    arguments of the pipeline's call (conf_threshold ...); factory: "module:function" that makes a pipeline of
+    your own; the rest: HandPosePipeline.from_pretrained's
     """
 
-    def __init__(self, image: str = "image", output: str = "hands", *, boxes: str | None = None,
-                 keep: list[str] | None = None, include_vertices: bool = False, every: int = 1, root: str = "",
-                 tracker: dict[str, Any] | None = {},  # noqa: B006 (never changed)
-                 call: dict[str, Any] | None = None, factory: str | None = None, **pipeline: Any):
+    def __init__(
+        self,
+        image: str = "image",
+        output: str = "hands",
+        *,
+        boxes: str | None = None,
+        keep: list[str] | None = None,
+        include_vertices: bool = False,
+        every: int = 1,
+        root: str = "",
+        tracker: dict[str, Any] | None = {},  # noqa: B006 (never changed)
+        call: dict[str, Any] | None = None,
+        factory: str | None = None,
+        **pipeline: Any,
+    ):
         self.image, self.output, self.boxes, self.keep = image, output, boxes, keep
         self.options = values.ValueOptions(boxes is not None, tracker, every, root)
         self.type = values.struct_type(include_vertices)
@@ -49,7 +61,9 @@ class HandPose:
     def __call__(self, batch: Any) -> Any:
         """A pyarrow table; batch is one too, or a dictionary of NumPy arrays (Ray's default)."""
         pa = rows.need_pyarrow()
-        columns = batch if isinstance(batch, dict) else {n: batch.column(n).to_pylist() for n in batch.column_names}
+        columns = (
+            batch if isinstance(batch, dict) else {n: batch.column(n).to_pylist() for n in batch.column_names}
+        )
         if self.image not in columns:
             raise KeyError(f"no column {self.image}; there are: {', '.join(columns)}")
         given = columns[self.boxes] if self.boxes else [None] * len(columns[self.image])
