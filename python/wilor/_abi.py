@@ -54,6 +54,7 @@ class ModelOptions(c.Structure):
         ("callbacks", Callbacks),
         ("packed", c.c_char_p),
         ("dtype", c.c_int),
+        ("device", c.c_char_p),
     ]
 
 
@@ -77,6 +78,7 @@ class ModelInfo(c.Structure):
         ("name", c.c_char_p),
         ("licence", c.c_char_p),
         ("rescale", c.c_double),
+        ("device", c.c_char_p),
     ]
 
 
@@ -88,6 +90,7 @@ class DetectorOptions(c.Structure):
         ("max_isa", c.c_int),
         ("callbacks", Callbacks),
         ("dtype", c.c_int),
+        ("device", c.c_char_p),
     ]
 
 

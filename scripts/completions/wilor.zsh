@@ -12,8 +12,8 @@ _wilor() {
     --compat) compadd mini wilor mlx; return ;;
     --detector-profile) compadd 8.1.34 8.4.190; return ;;
     --warp) compadd cv5 cv4; return ;;
-    --device) compadd auto cpu; return ;;
-    --dtype) [[ $words[2] == convert ]] && compadd f32 f16 bf16 int8 int4 || compadd auto f32 f32x bf16 int8 int4; return ;;
+    --device) compadd auto cpu cuda; return ;;
+    --dtype) [[ $words[2] == convert ]] && compadd f32 f16 bf16 int8 int4 || compadd auto f32 f32x f16 bf16 int8 int4; return ;;
     --to) compadd safetensors mlx packed; return ;;
     --group-size) compadd 32 64 128; return ;;
     --include) compadd det mano xr26 vertices gesture angles; return ;;

@@ -1,6 +1,7 @@
 /* Opening a detector. */
 #include "model_impl.h"
 
+#include "backend_cuda.h"
 #include "clock.h"
 #include "random_detector.h"
 #include "random_weights.h"
@@ -29,6 +30,7 @@ wilor_status wilor_detector_open(wilor_detector **out, const wilor_detector_opti
     wilor_index *index = NULL;
     wilor_detector *d = NULL;
     wilor_threads *pool = NULL;
+    wilor_device device;
     uint64_t start = wilor_clock_ns();
     wilor_error_clear(err);
     if (!out || !options)
@@ -41,13 +43,19 @@ wilor_status wilor_detector_open(wilor_detector **out, const wilor_detector_opti
     if (o.dtype < WILOR_DTYPE_F32 || o.dtype > WILOR_DTYPE_FP8)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_detector_options: dtype %d is none",
                    (int)o.dtype);
+    WILOR_TRY(wilor_device_parse(&device, o.device, err));
     WILOR_TRY(open_index(&index, o.detector, err));
     WILOR_TRY(
         wilor_threads_create(&pool, o.threads > 0 ? o.threads : wilor_threads_default(), err));
     d = wilor_heap_alloc(1, sizeof *d);
     if (!d || !(d->path = wilor_heap_string(o.detector)))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
-    WILOR_TRY(wilor_yolo_load(&d->yolo, index, o.max_isa, o.dtype, pool, &o.callbacks, err));
+    if (device.cuda)
+        WILOR_TRY(wilor_yolo_load_card(&d->yolo, index, wilor_cuda_detector(), device.number,
+                                       o.dtype, &o.callbacks, err));
+    else
+        WILOR_TRY(
+            wilor_yolo_load(&d->yolo, index, o.max_isa, o.dtype, pool, &o.callbacks, err));
     WILOR_TRY(wilor_index_check(index, err));
     const wilor_yolo_plan *plan = wilor_yolo_get_plan(d->yolo);
     d->info = (wilor_detector_info){.imgsz = plan->imgsz,

@@ -1,10 +1,13 @@
 /* Opening a model: which file answers for what, then the back end packs it. */
 #include "model_impl.h"
 
+#include "backend_cuda.h"
 #include "clock.h"
 #include "model_notes.h"
 #include "random_weights.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* The files of one opening. */
@@ -104,10 +107,31 @@ static wilor_status fill_info(wilor_model *m, const files *f, const char *path, 
     m->info.name = m->name;
     m->info.licence = m->licence;
     m->info.rescale = notes.rescale;
+    m->info.device = m->device;
     m->info.vertices = wilor_mano_vertices(m->mano);
     m->info.faces = wilor_mano_faces(m->mano, NULL, NULL);
     m->info.load_seconds = (double)(wilor_clock_ns() - start) * 1e-9;
     return WILOR_OK;
+}
+
+wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_error *err) {
+    wilor_quoted q;
+    char *end;
+    *out = (wilor_device){false, 0};
+    if (!text || !strcmp(text, "cpu") || !strcmp(text, "auto"))
+        return WILOR_OK;
+    if (!strncmp(text, "cuda", 4) && (!text[4] || text[4] == ':')) {
+        out->cuda = true;
+        if (!text[4])
+            return WILOR_OK;
+        long n = strtol(text + 5, &end, 10);
+        if (text[5] >= '0' && text[5] <= '9' && !*end && n < 256) {
+            out->number = (int)n;
+            return WILOR_OK;
+        }
+    }
+    return wilor_error_set(err, WILOR_ERR_ARG, "device %s is none: cpu, cuda or cuda:N",
+                           wilor_quote(&q, text));
 }
 
 static int threads_or_default(int threads) {
@@ -121,6 +145,7 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
     files f = {0};
     wilor_model *m = NULL;
     wilor_threads *pool = NULL;
+    wilor_device device;
     uint64_t start = wilor_clock_ns();
     wilor_error_clear(err);
     if (!out || !options)
@@ -132,14 +157,16 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_model_options: dtype %d is none", (int)o.dtype);
     if (!o.weights)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_model_options: weights is not set");
+    WILOR_TRY(wilor_device_parse(&device, o.device, err));
     WILOR_TRY(open_files(&f, &o, err));
     WILOR_TRY(wilor_threads_create(&pool, threads_or_default(o.threads), err));
     m = wilor_heap_alloc(1, sizeof *m);
     if (!m)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the model");
+    snprintf(m->device, sizeof m->device, device.cuda ? "cuda:%d" : "cpu", device.number);
     wilor_tensor_source source = {f.weights, f.mano, f.mean};
     m->packed.fd = -1;
-    m->backend = wilor_backend_cpu();
+    m->backend = device.cuda ? wilor_backend_cuda() : wilor_backend_cpu();
     WILOR_TRY(wilor_mano_create_from(&m->mano, &source, err));
     wilor_backend_load load = {.source = &source,
                                .mano = m->mano,
@@ -147,9 +174,10 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
                                .max_isa = o.max_isa,
                                .dtype = o.dtype,
                                .pool = pool,
+                               .device = device.number,
                                .callbacks = &o.callbacks};
     wilor_packed_key(m->key, &source, o.heads, o.max_isa, o.dtype);
-    if (o.packed)
+    if (o.packed && !device.cuda)
         load.packed =
             wilor_packed_open(&m->packed, o.packed, m->key, &load.packed_bytes, &o.callbacks);
     WILOR_TRY(m->backend->load(&m->network, &load, err));
@@ -167,7 +195,8 @@ void wilor_model_free(wilor_model **model) {
     wilor_model *m = model ? *model : NULL;
     if (!m)
         return;
-    m->backend->unload(m->network);
+    if (m->network)
+        m->backend->unload(m->network);
     wilor_mano_free(&m->mano);
     wilor_file_map_close(&m->packed);
     wilor_heap_free(m->weights);

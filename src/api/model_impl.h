@@ -15,6 +15,7 @@ struct wilor_model {
     wilor_model_info info;
     char *weights; /* path */
     char *label, *name, *licence;
+    char device[16];       /* "cpu", "cuda:0" */
     char key[65];          /* of the packed weights: what they were made from, and for what */
     wilor_file_map packed; /* in use, or empty */
 };
@@ -69,6 +70,14 @@ wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture
                                  const float **keypoints, int *n, wilor_error *err);
 /* Its max_hands; 0 when it can find none by itself. */
 int wilor_pipeline_most(const wilor_pipeline *p);
+
+/* A device's name. ERR_ARG: there is none of that name. */
+typedef struct wilor_device {
+    bool cuda;
+    int number;
+} wilor_device;
+
+wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_error *err);
 
 /* The caller's options (NULL is fine) with every default filled in, checked. */
 wilor_status wilor_session_options_fill(wilor_session_options *own,

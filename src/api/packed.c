@@ -122,6 +122,9 @@ wilor_status wilor_model_save_packed(const wilor_model *model,
         return wilor_error_set(err, WILOR_ERR_ARG,
                                "wilor_model_save_packed: model and write may not be NULL");
     const uint8_t *from = model->backend->packed(model->network, &bytes);
+    if (!from)
+        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
+                               "weights on device %s are not kept in files", model->device);
     fill_header(&h, model->key, bytes);
     bool ok = write(user, &h, sizeof h) == 0 && write(user, zeros, sizeof zeros) == 0;
     for (size_t at = 0; ok && at < bytes; at += PIECE)

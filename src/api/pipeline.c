@@ -247,7 +247,7 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     out->stage_ms[0] = since(t0);
     busy[1] = wilor_threads_busy_ns(p->pool);
     uint64_t t1 = wilor_clock_ns();
-    wilor_yolo_forward(p->run);
+    WILOR_TRY(wilor_yolo_forward(p->run, err));
     out->stage_ms[1] = since(t1);
     busy[2] = wilor_threads_busy_ns(p->pool);
     uint64_t t2 = wilor_clock_ns();

@@ -31,6 +31,8 @@ typedef struct call {
     int first; /* of the batch in work */
     uint64_t spent[4];
     wilor_status crop_status[256]; /* of the batch */
+    bool framed;                   /* the back end has the picture */
+    wilor_backend_crop crops[256]; /* of the batch: those that the back end makes */
 } call;
 
 static void start_hands(wilor_session *s) {
@@ -179,6 +181,8 @@ static void crop_unit(void *context, int unit, int thread) {
     call *c = context;
     int i = unit / WILOR_CROP_BANDS, band = unit % WILOR_CROP_BANDS;
     (void)thread;
+    if (c->crops[i].by_backend)
+        return;
     wilor_status st = make_crop(c, i, band, NULL);
     if (band == 0) /* which has every error that another has */
         c->crop_status[i] = st;
@@ -211,8 +215,41 @@ static void note_hand(call *c, int hand) {
     }
 }
 
+/* Give the picture to a back end that makes crops. */
+static wilor_status give_frame(call *c, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    const wilor_backend *b = c->s->model->backend;
+    c->framed = false;
+    if (!c->picture || !b->frame || c->s->compat == WILOR_COMPAT_MLX || c->n == 0)
+        return WILOR_OK;
+    wilor_crop_source source = wilor_crop_source_of(c->picture, false);
+    WILOR_TRY(b->frame(c->s->work, &source, err));
+    c->framed = true;
+done:
+    return st;
+}
+
+/* Which crops the back end makes: those that need no smoothing. */
+static void plan_backend_crops(call *c, int n) {
+    for (int i = 0; i < n; i++) {
+        wilor_crop_box box;
+        wilor_backend_crop *to = &c->crops[i];
+        wilor_side side = (wilor_side)c->s->side[c->first + i];
+        to->by_backend = false;
+        c->crop_status[i] = WILOR_OK;
+        if (!c->framed)
+            continue;
+        plan_crop(c, (size_t)(c->first + i), &box, NULL); /* checked before */
+        to->mirrored = side == WILOR_LEFT;
+        to->grid = c->o.warp;
+        to->by_backend = wilor_crop_check(c->picture, &box, NULL) == WILOR_OK &&
+                         wilor_crop_affine(c->picture, &box, side, to->inverse);
+    }
+}
+
 static wilor_status make_crops(call *c, int n, wilor_error *err) {
     wilor_status st = WILOR_OK;
+    plan_backend_crops(c, n);
     wilor_threads_run(c->s->pool, crop_unit, c, n * WILOR_CROP_BANDS);
     /* One that failed once more, for its message; memory may be back. */
     for (int i = 0; i < n; i++)
@@ -269,8 +306,8 @@ static wilor_status run_batch(call *c, int n, wilor_error *err) {
                               .cam = s->pred_cam + h * 3,
                               .verts = s->vertices_3d + h * v * 3,
                               .keypoints = s->keypoints_3d + h * 21 * 3};
-    s->model->backend->run(s->work, c->rgb ? c->rgb + h * CROP_FLOATS : s->crops, n, c->o.betas,
-                           &r);
+    WILOR_TRY(s->model->backend->run(s->work, c->rgb ? c->rgb + h * CROP_FLOATS : s->crops,
+                                     c->framed ? c->crops : NULL, n, c->o.betas, &r, err));
     add_times(s);
     wilor_threads_run(s->pool, finish_unit, c, n);
     uint64_t t2 = wilor_clock_ns();
@@ -288,6 +325,7 @@ static wilor_status run_call(call *c, const wilor_hands **out, wilor_error *err)
     /* wilor-mlx's pipeline gives its model one crop at a time, and what is in a batch matters. */
     int batch = c->picture && s->compat == WILOR_COMPAT_MLX ? 1 : s->batch;
     start_hands(s);
+    WILOR_TRY(give_frame(c, err));
     for (c->first = 0; c->first < c->n; c->first += batch) {
         int left = c->n - c->first;
         WILOR_TRY(run_batch(c, left < batch ? left : batch, err));

@@ -4,6 +4,7 @@
 #ifndef WILOR_BACKEND_H
 #define WILOR_BACKEND_H
 
+#include "crop_steps.h"
 #include "mano.h"
 #include "tensor_source.h"
 #include "thread_pool.h"
@@ -20,6 +21,7 @@ typedef struct wilor_backend_load {
     const void *packed;
     size_t packed_bytes;
     wilor_threads *pool; /* to load with */
+    int device;          /* number of the card; 0 */
     const wilor_callbacks *callbacks;
 } wilor_backend_load;
 
@@ -31,6 +33,14 @@ typedef struct wilor_backend_session {
         compat; /* MLX: wilor-mlx's RefineNet and 6D rotations, always the full path; the
                             hands of a run share their batch norms' statistics */
 } wilor_backend_session;
+
+/* A crop that the back end makes itself, from its last frame: `frame` below. */
+typedef struct wilor_backend_crop {
+    bool by_backend; /* else it is in rgb */
+    bool mirrored;   /* of the frame's mirror image */
+    wilor_warp grid;
+    double inverse[6]; /* crop_steps.h's */
+} wilor_backend_crop;
 
 /* What a run gives for n hands; every pointer is the caller's, none is NULL. */
 typedef struct wilor_backend_result {
@@ -57,7 +67,7 @@ typedef struct wilor_backend {
     wilor_status (*load)(void **model, const wilor_backend_load *o, wilor_error *err);
     void (*unload)(void *model); /* NULL is fine */
     void (*info)(const void *model, wilor_model_info *info);
-    /* Its weights as they lie in memory, to be written out. */
+    /* Its weights as they lie in memory, to be written out; NULL: they do not. */
     const void *(*packed)(const void *model, size_t *bytes);
 
     /* Bytes of a session's working memory on so many threads. */
@@ -65,10 +75,14 @@ typedef struct wilor_backend {
     wilor_status (*open)(void **session, const void *model, const wilor_backend_session *o,
                          wilor_threads *pool, wilor_error *err);
     void (*close)(void *session); /* NULL is fine */
-    /* n <= batch crops: n × 256 × 256 × 3, RGB, 0 … 255. fixed_betas: NULL, or 10 numbers that
-     * replace the shape in the result. Allocates nothing and does not fail. */
-    void (*run)(void *session, const float *rgb, int n, const float *fixed_betas,
-                wilor_backend_result *out);
+    /* NULL: the caller makes all crops. Else takes a frame, RGB of some 8-bit format, from which crops of the
+     * runs behind it can be made; may allocate when it is larger than any before. */
+    wilor_status (*frame)(void *session, const wilor_crop_source *frame, wilor_error *err);
+    /* n <= batch crops: n × 256 × 256 × 3, RGB, 0 … 255; or, with crops, only those that the back end does
+     * not make. fixed_betas: NULL, or 10 numbers that replace the shape in the result. Allocates nothing.
+     * The processor's does not fail; a card may, and what it gives then is nothing. */
+    wilor_status (*run)(void *session, const float *rgb, const wilor_backend_crop *crops, int n,
+                        const float *fixed_betas, wilor_backend_result *out, wilor_error *err);
     /* From the next run on, count the threads' time as well, or no longer. */
     void (*profile)(void *session, bool on);
     /* Of the last run; names and their number are the same for every session. */
@@ -76,5 +90,8 @@ typedef struct wilor_backend {
 } wilor_backend;
 
 const wilor_backend *wilor_backend_cpu(void);
+
+/* Learned numbers of a network, in whatever form they are stored. */
+uint64_t wilor_backend_count_parameters(const wilor_tensor_source *s);
 
 #endif

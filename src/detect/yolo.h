@@ -21,6 +21,35 @@ typedef struct wilor_yolo_run wilor_yolo_run;
 wilor_status wilor_yolo_load(wilor_yolo **out, const wilor_index *index, wilor_isa max_isa,
                              wilor_dtype dtype, wilor_threads *pool,
                              const wilor_callbacks *callbacks, wilor_error *err);
+/* A card that runs the network in place of the kernel table: who has one fills this in (backend/cuda). What
+ * `create` is given of a convolution has all factors folded in. */
+struct wilor_yolo_program;
+
+typedef struct wilor_yolo_folded {
+    const float *weight; /* out × size × size × in */
+    const float *bias;
+    bool silu;
+} wilor_yolo_folded;
+
+typedef struct wilor_yolo_card {
+    /* dtype: as asked for; becomes what computes. convs: one a convolution of the program. */
+    wilor_status (*create)(void **net, const struct wilor_yolo_program *program,
+                           const wilor_yolo_folded *convs, int device, wilor_dtype *dtype,
+                           wilor_error *err);
+    size_t (*bytes)(const void *net);
+    void (*free)(void *net); /* NULL is fine */
+    wilor_status (*open)(void **run, const void *net, wilor_error *err);
+    void (*close)(void *run); /* NULL is fine */
+    wilor_status (*begin)(void *run, int width, int height, wilor_error *err);
+    uint8_t *(*row)(void *run, int y); /* where an input row goes: width × 3 bytes */
+    wilor_status (*forward)(void *run, wilor_error *err);
+    const float *(*head)(const void *run, int level); /* rows × columns × 129, from begin on */
+} wilor_yolo_card;
+
+/* A network on card `device`. */
+wilor_status wilor_yolo_load_card(wilor_yolo **out, const wilor_index *index,
+                                  const wilor_yolo_card *card, int device, wilor_dtype dtype,
+                                  const wilor_callbacks *callbacks, wilor_error *err);
 void wilor_yolo_free(wilor_yolo **yolo); /* NULL is fine */
 const wilor_yolo_plan *wilor_yolo_get_plan(const wilor_yolo *yolo);
 wilor_isa wilor_yolo_isa(const wilor_yolo *yolo);
@@ -39,8 +68,8 @@ size_t wilor_yolo_memory(const wilor_yolo *yolo, int threads, int width, int hei
 wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, wilor_error *err);
 /* Row y of the picture, width × 3 bytes, RGB. Different rows may be put by different threads. */
 void wilor_yolo_put_row(wilor_yolo_run *run, int y, const uint8_t *rgb);
-/* The whole network on the rows that were put. No allocation. */
-void wilor_yolo_forward(wilor_yolo_run *run);
+/* The whole network on the rows that were put. No allocation. Fails only on a card. */
+wilor_status wilor_yolo_forward(wilor_yolo_run *run, wilor_error *err);
 
 /* For measuring: from now on every forward adds each phase's wall time and the threads' time in units to
  * its entry; NULL: no more. */

@@ -66,7 +66,8 @@ typedef struct wilor_yolo_phase {
 struct wilor_yolo_run {
     const wilor_yolo *yolo;
     wilor_threads *pool;
-    bool keep; /* maps do not share memory */
+    void *card_run; /* the card's; then only width, height and the heads' maps are used */
+    bool keep;      /* maps do not share memory */
     int width, height;
     wilor_pages map_pages, scratch_pages;
     wilor_yolo_layout layout;

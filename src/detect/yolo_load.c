@@ -232,12 +232,75 @@ done:
     return st;
 }
 
+/* ---------------------------------------------------------------- for a card */
+
+/* All convolutions as float32, factors folded in, in `room`. */
+static wilor_status read_folded(const wilor_yolo *y, const wilor_index *index, float *room,
+                                wilor_yolo_folded *convs, const wilor_callbacks *callbacks,
+                                wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    size_t done = 0;
+    for (int i = 0; i < y->program.conv_count; i++) {
+        const wilor_yolo_conv *c = &y->program.convs[i];
+        size_t n = conv_floats(c), out = (size_t)c->out;
+        scratch s = {room, room + n, room + n + out};
+        WILOR_TRY(
+            wilor_yolo_conv_read(index, c, s.weight, s.scale, s.bias, &convs[i].silu, err));
+        fold(c, &s);
+        convs[i].weight = s.weight;
+        convs[i].bias = s.bias;
+        room += n + 2 * out;
+        done += n;
+        WILOR_TRY(tell(callbacks, done * sizeof(float), done * sizeof(float), err));
+    }
+done:
+    return st;
+}
+
+wilor_status wilor_yolo_load_card(wilor_yolo **out, const wilor_index *index,
+                                  const wilor_yolo_card *card, int device, wilor_dtype dtype,
+                                  const wilor_callbacks *callbacks, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_yolo_plan plan;
+    size_t floats = 0;
+    float *room = NULL;
+    wilor_yolo_folded *convs = NULL;
+    wilor_yolo *y = NULL;
+    *out = NULL;
+    WILOR_TRY(wilor_yolo_plan_read(&plan, index, err));
+    y = wilor_heap_alloc(1, sizeof *y);
+    convs = wilor_heap_alloc(WILOR_YOLO_CONVS, sizeof *convs);
+    if (!y || !convs)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
+    y->kernels = wilor_kernels_best(WILOR_ISA_AUTO);
+    y->card = card;
+    y->card_dtype = dtype;
+    wilor_yolo_program_make(&y->program, &plan, false);
+    for (int i = 0; i < y->program.conv_count; i++)
+        floats += conv_floats(&y->program.convs[i]) + 2 * (size_t)y->program.convs[i].out;
+    room = wilor_heap_alloc(floats, sizeof *room);
+    if (!room)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to read the detector");
+    WILOR_TRY(read_folded(y, index, room, convs, callbacks, err));
+    WILOR_TRY(card->create(&y->net, &y->program, convs, device, &y->card_dtype, err));
+    *out = y;
+    y = NULL;
+done:
+    wilor_heap_free(room);
+    wilor_heap_free(convs);
+    wilor_yolo_free(&y);
+    return st;
+}
+
 void wilor_yolo_free(wilor_yolo **yolo) {
     wilor_yolo *y = *yolo;
     *yolo = NULL;
     if (!y)
         return;
-    wilor_arena_end(&y->arena);
+    if (y->card)
+        y->card->free(y->net);
+    else
+        wilor_arena_end(&y->arena);
     wilor_pages_free(&y->pages);
     wilor_heap_free(y);
 }
@@ -249,7 +312,11 @@ const wilor_yolo_plan *wilor_yolo_get_plan(const wilor_yolo *yolo) {
 wilor_isa wilor_yolo_isa(const wilor_yolo *yolo) { return yolo->kernels->isa; }
 
 wilor_dtype wilor_yolo_dtype(const wilor_yolo *yolo) {
+    if (yolo->card)
+        return yolo->card_dtype;
     return yolo->conv16 ? WILOR_DTYPE_BF16 : WILOR_DTYPE_F32;
 }
 
-size_t wilor_yolo_bytes(const wilor_yolo *yolo) { return wilor_arena_used(&yolo->arena); }
+size_t wilor_yolo_bytes(const wilor_yolo *yolo) {
+    return yolo->card ? yolo->card->bytes(yolo->net) : wilor_arena_used(&yolo->arena);
+}

@@ -42,6 +42,9 @@ struct wilor_yolo {
     wilor_yolo_packed convs[WILOR_YOLO_CONVS];
     wilor_arena arena;
     wilor_pages pages;
+    const wilor_yolo_card *card; /* NULL: the kernel table computes, and convs are set */
+    void *net;                   /* the card's */
+    wilor_dtype card_dtype;
 };
 
 /* bfloat16: how a convolution that reads a map of so many channels is packed; its numbers; packing it from

@@ -142,8 +142,10 @@ static void time_phase(wilor_yolo_run *run, int phase) {
     run->times[phase].busy_ns += wilor_threads_busy_ns(run->pool) - busy;
 }
 
-void wilor_yolo_forward(wilor_yolo_run *run) {
+wilor_status wilor_yolo_forward(wilor_yolo_run *run, wilor_error *err) {
     const wilor_yolo *y = run->yolo;
+    if (y->card)
+        return y->card->forward(run->card_run, err);
     for (int i = 0; i < y->program.phase_count; i++)
         if (run->times)
             time_phase(run, i);
@@ -152,6 +154,7 @@ void wilor_yolo_forward(wilor_yolo_run *run) {
     /* The calling thread goes back to others' code; the pool's own keep what they set up. */
     if (y->conv16 && y->conv16->end)
         y->conv16->end();
+    return WILOR_OK;
 }
 
 void wilor_yolo_watch(wilor_yolo_run *run, wilor_yolo_time *times) { run->times = times; }
@@ -248,8 +251,29 @@ static void assign(wilor_yolo_run *run) {
     }
 }
 
+/* The heads' maps are dense on a card. */
+static wilor_status begin_card(wilor_yolo_run *run, int width, int height, wilor_error *err) {
+    const wilor_yolo *y = run->yolo;
+    wilor_status st = y->card->begin(run->card_run, width, height, err);
+    run->width = st == WILOR_OK ? width : 0;
+    run->height = st == WILOR_OK ? height : 0;
+    for (int l = 0; st == WILOR_OK && l < WILOR_YOLO_LEVELS; l++) {
+        int shift = 3 + l;
+        run->layout.maps[y->program.head[l]] =
+            (wilor_yolo_area){.data = (char *)(uintptr_t)y->card->head(run->card_run, l),
+                              .bytes = sizeof(float),
+                              .width = width >> shift,
+                              .height = height >> shift,
+                              .pitch = width >> shift,
+                              .channels = WILOR_YOLO_HEAD};
+    }
+    return st;
+}
+
 wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, wilor_error *err) {
     const wilor_yolo *y = run->yolo;
+    if (y->card)
+        return begin_card(run, width, height, err);
     if (width != run->width || height != run->height) {
         run->width = run->height = 0;
         wilor_yolo_lay_out(&run->layout, y, run->keep, width, height);
@@ -274,6 +298,10 @@ wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, wilor_
 
 /* v / 255; in bfloat16 v, which it holds exactly: the first layer's weights are divided instead. */
 void wilor_yolo_put_row(wilor_yolo_run *run, int row, const uint8_t *rgb) {
+    if (run->card_run) {
+        memcpy(run->yolo->card->row(run->card_run, row), rgb, (size_t)run->width * 3);
+        return;
+    }
     const wilor_yolo_area *m = &run->layout.maps[run->yolo->program.input];
     ptrdiff_t pixel = (ptrdiff_t)row * m->pitch;
     int n = m->width * 3;
@@ -311,6 +339,17 @@ wilor_status wilor_yolo_open(wilor_yolo_run **out, const wilor_yolo *yolo, wilor
     *out = NULL;
     wilor_yolo_run *run = wilor_heap_alloc(1, sizeof *run);
     size_t threads = (size_t)wilor_threads_count(pool);
+    if (run && yolo->card) {
+        wilor_status st = yolo->card->open(&run->card_run, yolo->net, err);
+        if (st != WILOR_OK) {
+            wilor_heap_free(run);
+            return st;
+        }
+        run->yolo = yolo;
+        run->pool = pool;
+        *out = run;
+        return WILOR_OK;
+    }
     if (run)
         run->scratch_stride = scratch_bytes(yolo);
     if (!run || !wilor_pages_alloc(&run->scratch_pages, threads * run->scratch_stride)) {
@@ -328,6 +367,8 @@ wilor_status wilor_yolo_open(wilor_yolo_run **out, const wilor_yolo *yolo, wilor
 
 size_t wilor_yolo_memory(const wilor_yolo *yolo, int threads, int width, int height) {
     wilor_yolo_layout l;
+    if (yolo->card)
+        return sizeof(wilor_yolo_run);
     wilor_yolo_lay_out(&l, yolo, false, width, height);
     return l.bytes + (size_t)threads * scratch_bytes(yolo) + sizeof(wilor_yolo_run);
 }
@@ -337,6 +378,8 @@ void wilor_yolo_close(wilor_yolo_run **run) {
     *run = NULL;
     if (!r)
         return;
+    if (r->card_run)
+        r->yolo->card->close(r->card_run);
     wilor_pages_free(&r->map_pages);
     wilor_pages_free(&r->scratch_pages);
     wilor_heap_free(r);

@@ -183,6 +183,15 @@ done:
     return st;
 }
 
+bool wilor_crop_affine(const wilor_picture *picture, const wilor_crop_box *box, wilor_side side,
+                       double inverse[6]) {
+    double m[6];
+    wilor_crop_matrix(side == WILOR_LEFT ? picture->width - box->cx - 1 : box->cx, box->cy,
+                      box->size, m);
+    wilor_crop_invert(m, inverse);
+    return !(box->size / WILOR_CROP_SIDE / 2 > smooth_above);
+}
+
 /* Rows of bands first … end - 1. */
 static wilor_status run_bands(const wilor_picture *picture, const wilor_crop_box *box,
                               wilor_side side, wilor_warp warp, int first, int end, float *rgb,
@@ -192,12 +201,8 @@ static wilor_status run_bands(const wilor_picture *picture, const wilor_crop_box
     wilor_status st = WILOR_OK;
     WILOR_TRY(wilor_crop_check(picture, box, err));
     wilor_crop_source s = wilor_crop_source_of(picture, side == WILOR_LEFT);
-    double m[6], inv[6];
-    wilor_crop_matrix(s.mirrored ? picture->width - box->cx - 1 : box->cx, box->cy, box->size,
-                      m);
-    wilor_crop_invert(m, inv);
-    double down = box->size / WILOR_CROP_SIDE / 2;
-    if (!(down > smooth_above))
+    double inv[6], down = box->size / WILOR_CROP_SIDE / 2;
+    if (wilor_crop_affine(picture, box, side, inv))
         wilor_crop_warp_rows(&s, inv, warp, true, first * ROWS, end * ROWS, rgb);
     else if (first == 0)
         WILOR_TRY(wilor_crop_warp_smooth(&s, inv, (down - 1) / 2, rgb, err));

@@ -4,6 +4,7 @@
 #define WILOR_CROP_H
 
 #include "wilor/wilor.h"
+#include <stdbool.h>
 #include <stddef.h>
 
 enum { WILOR_CROP_SIDE = 256, WILOR_CROP_BANDS = 8 };
@@ -34,6 +35,11 @@ wilor_status wilor_crop_check_picture(const wilor_picture *picture, wilor_error 
  *   errors   ERR_ARG (picture), ERR_NOMEM (smoothing), ERR_INTERNAL (NV12: convert it first) */
 wilor_status wilor_crop_run(const wilor_picture *picture, const wilor_crop_box *box,
                             wilor_side side, wilor_warp warp, float *rgb, wilor_error *err);
+
+/* Crop pixels to pixels of the picture (of its mirror image for a left hand): what wilor_crop_run warps by.
+ * False: this crop is smoothed first. The box has been checked. */
+bool wilor_crop_affine(const wilor_picture *picture, const wilor_crop_box *box, wilor_side side,
+                       double inverse[6]);
 
 /* One of WILOR_CROP_BANDS parts of the same crop, each of other rows of rgb: threads may make them at once. A
  * smoothed crop is all in band 0. Arguments and errors as wilor_crop_run's, those of the picture from any

@@ -35,6 +35,13 @@ typedef struct wilor_refine {
     int features; /* D/8 + D/4 + D/2 */
 } wilor_refine;
 
+#define WILOR_REFINE_NORM_EPS 1e-5f /* of its batch norms */
+
+/* The row of output `output` in a parity's matrix, 4 · inputs numbers (tap, channel), of a transposed
+ * convolution's weights (inputs, outputs, 4, 4). */
+void wilor_refine_regroup(const float *weights, int inputs, int outputs, int parity, int output,
+                          float *dst);
+
 wilor_status wilor_refine_load(wilor_refine *r, wilor_loader *l, int width);
 
 typedef struct wilor_map {

@@ -11,23 +11,26 @@
 
 enum { KERNEL = 4, TAPS = KERNEL * KERNEL };
 
-#define BATCH_NORM_EPS 1e-5f
-
 typedef struct regroup {
     const float *weights; /* (in, out, 4, 4) */
     int inputs, outputs;
-    int row_parity, column_parity;
+    int parity;
 } regroup;
 
-static void regroup_row(void *context, int output, float *dst) {
+void wilor_refine_regroup(const float *weights, int inputs, int outputs, int parity, int output,
+                          float *dst) {
     static const int tap_of[2][2] = {{1, 3}, {0, 2}}; /* [parity][first or second tap] */
-    const regroup *g = context;
     for (int t = 0; t < 4; t++) {
-        int ky = tap_of[g->row_parity][t / 2], kx = tap_of[g->column_parity][t % 2];
-        for (int in = 0; in < g->inputs; in++)
-            *dst++ = g->weights[((size_t)in * (size_t)g->outputs + (size_t)output) * TAPS +
-                                (size_t)(ky * KERNEL + kx)];
+        int ky = tap_of[parity / 2][t / 2], kx = tap_of[parity % 2][t % 2];
+        for (int in = 0; in < inputs; in++)
+            *dst++ = weights[((size_t)in * (size_t)outputs + (size_t)output) * TAPS +
+                             (size_t)(ky * KERNEL + kx)];
     }
+}
+
+static void regroup_row(void *context, int output, float *dst) {
+    const regroup *g = context;
+    wilor_refine_regroup(g->weights, g->inputs, g->outputs, g->parity, output, dst);
 }
 
 static wilor_status load_batch_norm(wilor_upsample *u, wilor_loader *l, const char *prefix) {
@@ -43,7 +46,7 @@ static wilor_status load_batch_norm(wilor_upsample *u, wilor_loader *l, const ch
     float *scale = wilor_arena_push(l->arena, (size_t)padded, sizeof(float));
     float *shift = wilor_arena_push(l->arena, (size_t)padded, sizeof(float));
     for (int c = 0; shift && !l->assign && c < u->outputs; c++) {
-        scale[c] = v[0][c] / sqrtf(v[3][c] + BATCH_NORM_EPS);
+        scale[c] = v[0][c] / sqrtf(v[3][c] + WILOR_REFINE_NORM_EPS);
         shift[c] = v[1][c] - v[2][c] * scale[c];
     }
     u->scale = scale;
@@ -76,7 +79,7 @@ static wilor_status load_upsample(wilor_upsample *u, wilor_loader *l, const char
         wilor_loader_expect(l, t);
     }
     for (int p = 0; p < WILOR_PARITIES; p++) {
-        regroup g = {pages.data, inputs, outputs, p / 2, p % 2};
+        regroup g = {pages.data, inputs, outputs, p};
         WILOR_TRY(wilor_linear_pack(&u->parity[p], l, outputs, 4 * inputs, regroup_row, &g));
     }
     snprintf(name, sizeof name, "refine_net.deconv.deconv.%s", norm);

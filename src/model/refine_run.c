@@ -7,8 +7,6 @@
 
 #define FOCAL 5000.0f /* of the weak perspective, pixels of a 256-pixel crop */
 
-#define BATCH_NORM_EPS 1e-5f
-
 enum { CHANNEL_CHUNK = 64, NORM_CHUNK = 16 };
 
 static size_t most(size_t a, size_t b) { return a > b ? a : b; }
@@ -267,7 +265,7 @@ static void norm_unit(void *context, int unit, int thread) {
         }
     for (int c = 0; c < n; c++) {
         middle[c] = (float)mean[c];
-        factor[c] = 1.0f / sqrtf((float)(var[c] / (double)j->pixels) + BATCH_NORM_EPS);
+        factor[c] = 1.0f / sqrtf((float)(var[c] / (double)j->pixels) + WILOR_REFINE_NORM_EPS);
     }
     for (size_t p = 0; p < j->pixels; p++)
         for (int c = 0; c < n; c++) {

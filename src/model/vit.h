@@ -54,6 +54,9 @@ wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s
 wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims *dims,
                             const wilor_dot *dot, int bits);
 
+/* Only v->position and v->lead, of a v whose width is set: plain rows on every tier. */
+wilor_status wilor_vit_load_input(wilor_vit *v, wilor_loader *l);
+
 /* Told after each stage, for tests: data is row-major (mr 0) or in panels of mr rows; rows ×
  * cols. */
 typedef void (*wilor_trace_fn)(void *context, const char *stage, int block, const float *data,

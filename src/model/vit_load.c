@@ -159,6 +159,14 @@ done:
     return st;
 }
 
+wilor_status wilor_vit_load_input(wilor_vit *v, wilor_loader *l) {
+    wilor_status st = WILOR_OK;
+    WILOR_TRY(load_positions(v, l));
+    WILOR_TRY(load_lead(v, l));
+done:
+    return st;
+}
+
 static wilor_status load_norm(const float **gamma, const float **beta, wilor_loader *l,
                               const char *prefix, int width) {
     wilor_status st = WILOR_OK;
@@ -222,8 +230,7 @@ wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims 
         v->blocks = wilor_heap_alloc((size_t)v->depth, sizeof *v->blocks);
     if (!v->blocks)
         WILOR_FAIL(l->err, WILOR_ERR_NOMEM, "no memory for %d blocks", v->depth);
-    WILOR_TRY(load_positions(v, l));
-    WILOR_TRY(load_lead(v, l));
+    WILOR_TRY(wilor_vit_load_input(v, l));
     WILOR_TRY(wilor_linear_load(&v->patch, l, "backbone.patch_embed.proj", v->width,
                                 WILOR_PATCH_INPUTS, true));
     for (int i = 0; i < v->depth; i++)

@@ -93,7 +93,7 @@ static void feed(const network *w, const struct net *n, const char *frame, int i
         wilor_letterbox_rows(&l, &view, y, 1, scratch, line);
         wilor_yolo_put_row(w->run, y, line);
     }
-    wilor_yolo_forward(w->run);
+    wilor_yolo_forward(w->run, NULL); /* on a processor it does not fail */
     wilor_heap_free(line);
     wilor_heap_free(scratch);
     wilor_image_free(&image);

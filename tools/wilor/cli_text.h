@@ -52,7 +52,7 @@ bool wilor_cli_parse_count(const char *text, uint64_t *out);
 bool wilor_cli_parse_list(const char *text, size_t count, double *out, const char **rest);
 
 /* The value of --dtype; `who` is what the message begins with ("bench: "). */
-#define WILOR_CLI_DTYPES "auto|f32|f32x|bf16|int8|int4"
+#define WILOR_CLI_DTYPES "auto|f32|f32x|f16|bf16|int8|int4"
 wilor_status wilor_cli_parse_dtype(const char *who, const char *text, wilor_dtype *out,
                                    wilor_error *err);
 

@@ -6,7 +6,7 @@
 
 /* Open a detector beside a model of --dtype, other options filled in: with f32 and f32x in float32; with
  * bf16 in bfloat16 where the processor's tier has that for detectors; with auto, int8 and int4 where it is
- * quick. */
+ * quick. On a card, in the model's. */
 wilor_status wilor_cli_open_detector(wilor_detector **out, wilor_detector_options *o,
                                      wilor_dtype model, wilor_error *err);
 

@@ -202,7 +202,7 @@ static json_t *model_object(const wilor_model *model, bool *ok) {
         free(label);
     }
     put(object, "dtype", json_string(wilor_dtype_name(info.dtype)), ok);
-    put(object, "device", json_string("cpu"), ok);
+    put(object, "device", json_string(info.device), ok);
     put(object, "isa", json_string(wilor_isa_name(info.isa)), ok);
     return object;
 }

@@ -94,7 +94,7 @@ static json_t *model_object(const char *weights, const wilor_model *model) {
                      text_or_null(wilor_cli_base_name(info.weights)), "revision",
                      text_or_null(revision), "sha256", text_or_null(sha256), "label",
                      text_or_null(info.label), "dtype", wilor_dtype_name(info.dtype), "device",
-                     "cpu", "isa", wilor_isa_name(info.isa), "parameters",
+                     info.device, "isa", wilor_isa_name(info.isa), "parameters",
                      (json_int_t)info.parameters, "vertices", info.vertices, "faces",
                      info.faces);
 }

@@ -20,7 +20,7 @@ wilor_cli_engine_options wilor_cli_live_engine_options(wilor_cli_live_setup *s) 
                                                 .label = info.label,
                                                 .sha256 = s->sha256,
                                                 .dtype = wilor_dtype_name(info.dtype),
-                                                .device = "cpu"},
+                                                .device = info.device},
                                       .threads = s->p->threads,
                                       .max_hands = s->p->detect.max_hands,
                                       .track = s->tracking->track,

@@ -101,6 +101,7 @@ wilor_status wilor_cli_model_open(wilor_cli_opened *m, const wilor_cli_predict_o
     mo.mean = o->mean;
     mo.heads = o->heads;
     mo.dtype = o->dtype;
+    mo.device = o->device;
     mo.threads = o->threads;
     mo.callbacks = (wilor_callbacks){
         .user = report, .log = logged, .progress = loading, .cancel = wilor_cli_cancel};
@@ -114,6 +115,7 @@ wilor_status wilor_cli_model_open(wilor_cli_opened *m, const wilor_cli_predict_o
     wilor_detector_options_init(&dopt, sizeof dopt);
     dopt.detector = o->detector;
     dopt.threads = o->threads;
+    dopt.device = o->device;
     dopt.callbacks = mo.callbacks;
     /* The smaller file first: what is wrong with it is seen at once. */
     wilor_status st = o->use_detector

@@ -138,7 +138,7 @@ static const wilor_cli_option g_options[] = {
      WILOR_CLI_PICTURES, NULL},
     {"--resume", NULL, "go on with an interrupted run: FILE of -o grows as FILE.part",
      ID_RESUME, WILOR_CLI_PICTURES, NULL},
-    {"--device", "auto|cpu", "where to compute", ID_DEVICE, 0, NULL},
+    {"--device", "auto|cpu|cuda|cuda:N", "where to compute; auto is cpu", ID_DEVICE, 0, NULL},
     {"--dtype", WILOR_CLI_DTYPES, "the arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
     {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES,
@@ -308,14 +308,14 @@ static wilor_status take_detection(wilor_cli_predict_options *p, const wilor_cli
     }
 }
 
-/* Options that say of something that exists in one form only which form is meant. */
-static wilor_status take_only(const wilor_cli_option *o, const char *value, wilor_error *err) {
-    const char *only = o->id == ID_DEVICE ? "cpu" : "f32";
-    wilor_cli_quoted q;
-    if (!strcmp(value, "auto") || !strcmp(value, only))
+/* Which number, and whether there is such a card, the library says. */
+static wilor_status take_device(wilor_cli_predict_options *p, const wilor_cli_option *o,
+                                const char *value, wilor_error *err) {
+    p->device = value;
+    if (!strcmp(value, "auto") || !strcmp(value, "cpu") || !strcmp(value, "cuda") ||
+        (!strncmp(value, "cuda:", 5) && value[5] >= '0' && value[5] <= '9'))
         return WILOR_OK;
-    return wilor_cli_fail(err, WILOR_ERR_ARG, "%s %s " NOT_HERE ", which has %s", o->name,
-                          wilor_cli_quote(&q, value), only);
+    return bad(o, value, "auto, cpu, cuda or cuda:N", err);
 }
 
 static void take_flag(wilor_cli_predict_options *p, int id) {
@@ -423,7 +423,7 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
     case ID_INCLUDE:
         return take_include(p, o, value, err);
     case ID_DEVICE:
-        return take_only(o, value, err);
+        return take_device(p, o, value, err);
     case ID_DTYPE:
         return wilor_cli_parse_dtype("", value, &p->dtype, err);
     case ID_MAX_PIXELS:

@@ -23,7 +23,8 @@ typedef struct wilor_cli_predict_options {
     const char *weights, *mano, *mean, *detector;
     int heads, threads;
     wilor_dtype dtype;
-    int lanes; /* 0: as many as threads */
+    const char *device; /* NULL: the processor */
+    int lanes;          /* 0: as many as threads */
     wilor_compat compat;
     bool full_path, offline, cache_packed;
     bool unasked_dtype, unasked_cache; /* a stream's defaults: another model may have others */

@@ -46,7 +46,7 @@ static uint64_t count_quantised(const wilor_index *x, const wilor_tensor *t) {
     return (uint64_t)m.outputs * (uint64_t)m.inputs;
 }
 
-static uint64_t count_parameters(const wilor_tensor_source *s) {
+uint64_t wilor_backend_count_parameters(const wilor_tensor_source *s) {
     uint64_t n = 0;
     for (size_t i = 0; i < wilor_index_count(s->weights); i++) {
         const wilor_tensor *t = wilor_index_at(s->weights, i);
@@ -158,7 +158,7 @@ static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_erro
                       m->bytes);
     WILOR_TRY(load_into(m, &l, &dims, how.dot, how.bits));
     m->room = l.room;
-    m->parameters = count_parameters(o->source);
+    m->parameters = wilor_backend_count_parameters(o->source);
     m->dtype = how.dtype;
     *out = m;
     m = NULL;
@@ -395,9 +395,12 @@ static void run_lean(wilor_cpu_session *s, int n, wilor_backend_result *out) {
     }
 }
 
-static void cpu_run(void *session, const float *rgb, int n, const float *fixed_betas,
-                    wilor_backend_result *out) {
+static wilor_status cpu_run(void *session, const float *rgb, const wilor_backend_crop *crops,
+                            int n, const float *fixed_betas, wilor_backend_result *out,
+                            wilor_error *err) {
     wilor_cpu_session *s = session;
+    (void)crops;
+    (void)err;
     uint64_t start = wilor_clock_ns();
     memset(s->part, 0, sizeof s->part);
     wilor_vit_run(&s->model->vit, &s->vit, rgb, n, s->pool);
@@ -413,6 +416,7 @@ static void cpu_run(void *session, const float *rgb, int n, const float *fixed_b
         for (int hand = 0; hand < n; hand++)
             memcpy(out->betas + hand * WILOR_BETAS, fixed_betas, WILOR_BETAS * sizeof(float));
     pose_hands(s, 0, n, out->betas, WILOR_BETAS, out);
+    return WILOR_OK;
 }
 
 static void cpu_profile(void *session, bool on) {
@@ -442,8 +446,16 @@ static void cpu_times(const void *session, wilor_backend_times *out) {
 }
 
 const wilor_backend *wilor_backend_cpu(void) {
-    static const wilor_backend cpu = {"cpu",      cpu_load,    cpu_unload, cpu_info,
-                                      cpu_packed, cpu_memory,  cpu_open,   cpu_close,
-                                      cpu_run,    cpu_profile, cpu_times};
+    static const wilor_backend cpu = {.name = "cpu",
+                                      .load = cpu_load,
+                                      .unload = cpu_unload,
+                                      .info = cpu_info,
+                                      .packed = cpu_packed,
+                                      .memory = cpu_memory,
+                                      .open = cpu_open,
+                                      .close = cpu_close,
+                                      .run = cpu_run,
+                                      .profile = cpu_profile,
+                                      .times = cpu_times};
     return &cpu;
 }

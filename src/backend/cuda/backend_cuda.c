@@ -1,0 +1,239 @@
+/* The back end's half in the core: which arithmetic, whose weights, and errors in our terms. What computes is
+ * the module's. */
+#include "backend_cuda.h"
+
+#include "clock.h"
+#include "heap.h"
+#include "vit.h"
+
+#include <stdio.h>
+#include <string.h>
+
+typedef struct cuda_model {
+    const wilor_cuda_table *table;
+    void *model;
+    int device;
+    wilor_cuda_shape shape;
+    wilor_dtype dtype;
+    wilor_isa isa;
+    uint64_t parameters;
+    char kernels[24];
+} cuda_model;
+
+typedef struct cuda_session {
+    const cuda_model *m;
+    void *session;
+    wilor_cuda_crop crops[256];
+    wilor_span span;
+} cuda_session;
+
+/* ---------------------------------------------------------------- model */
+
+static wilor_status choose_number(wilor_cuda_number *out, wilor_dtype *dtype,
+                                  wilor_error *err) {
+    if (*dtype == WILOR_DTYPE_AUTO)
+        *dtype = WILOR_DTYPE_F16;
+    switch (*dtype) {
+    case WILOR_DTYPE_F32:
+        *out = WILOR_CUDA_F32;
+        return WILOR_OK;
+    case WILOR_DTYPE_F16:
+        *out = WILOR_CUDA_F16;
+        return WILOR_OK;
+    case WILOR_DTYPE_BF16:
+        *out = WILOR_CUDA_BF16;
+        return WILOR_OK;
+    default:
+        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
+                               "device cuda has no dtype %s: f32, f16 and bf16",
+                               wilor_dtype_name(*dtype));
+    }
+}
+
+static wilor_status put_tensor(void *user, int tensor, int block, const float *data,
+                               wilor_error *err) {
+    cuda_model *m = user;
+    wilor_cuda_error e = {{0}};
+    return wilor_cuda_status(m->table->model_put(m->model, tensor, block, data, &e), m->device,
+                             &e, err);
+}
+
+static void cuda_unload(void *model) {
+    cuda_model *m = model;
+    if (!m)
+        return;
+    if (m->model)
+        m->table->model_free(m->model);
+    wilor_heap_free(m);
+}
+
+static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_vit_dims dims;
+    wilor_cuda_error e = {{0}};
+    wilor_cuda_mano mano = wilor_cuda_mano_view(o->mano);
+    cuda_model *m = wilor_heap_alloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to load the model");
+    m->device = o->device;
+    m->dtype = o->dtype;
+    m->isa = wilor_kernels_best(o->max_isa)->isa;
+    WILOR_TRY(choose_number(&m->shape.number, &m->dtype, err));
+    WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
+    m->shape.width = dims.width;
+    m->shape.depth = dims.depth;
+    m->shape.heads = dims.heads;
+    m->shape.mlp = dims.mlp;
+    WILOR_TRY(wilor_cuda_module_open(&m->table, err));
+    WILOR_TRY(
+        wilor_cuda_status(m->table->model_create(&m->model, m->device, &m->shape, &mano, &e),
+                          m->device, &e, err));
+    wilor_cuda_sink sink = {m, put_tensor};
+    WILOR_TRY(wilor_cuda_weights_read(o, &m->shape, &sink, err));
+    m->parameters = wilor_backend_count_parameters(o->source);
+    snprintf(m->kernels, sizeof m->kernels, "%s cuda", wilor_dtype_name(m->dtype));
+    *out = m;
+    m = NULL;
+done:
+    cuda_unload(m);
+    return st;
+}
+
+static void cuda_info(const void *model, wilor_model_info *info) {
+    const cuda_model *m = model;
+    info->width = m->shape.width;
+    info->depth = m->shape.depth;
+    info->heads = m->shape.heads;
+    info->mlp = m->shape.mlp;
+    info->parameters = m->parameters;
+    info->packed_bytes = m->table->model_bytes(m->model);
+    info->isa = m->isa;
+    info->dtype = m->dtype;
+    info->kernels = m->kernels;
+}
+
+/* They are on the card; a file of them would be read no faster than the source. */
+static const void *cuda_packed(const void *model, size_t *bytes) {
+    (void)model;
+    *bytes = 0;
+    return NULL;
+}
+
+/* ---------------------------------------------------------------- session */
+
+static wilor_cuda_session_options options_of(const wilor_backend_session *o) {
+    return (wilor_cuda_session_options){o->batch, o->full_path};
+}
+
+static size_t cuda_memory(const void *model, const wilor_backend_session *o, int threads) {
+    const cuda_model *m = model;
+    wilor_cuda_session_options own = options_of(o);
+    (void)threads;
+    return m->table->session_bytes(m->model, &own);
+}
+
+static void cuda_close(void *session) {
+    cuda_session *s = session;
+    if (!s)
+        return;
+    if (s->session)
+        s->m->table->session_close(s->session);
+    wilor_heap_free(s);
+}
+
+static wilor_status cuda_open(void **out, const void *model, const wilor_backend_session *o,
+                              wilor_threads *pool, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_cuda_session_options own = options_of(o);
+    wilor_cuda_error e = {{0}};
+    cuda_session *s = NULL;
+    *out = NULL;
+    (void)pool;
+    if (o->compat == WILOR_COMPAT_MLX)
+        WILOR_FAIL(err, WILOR_ERR_UNSUPPORTED, "device cuda has no wilor-mlx compatibility");
+    s = wilor_heap_alloc(1, sizeof *s);
+    if (!s)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a session");
+    s->m = model;
+    WILOR_TRY(wilor_cuda_status(s->m->table->session_open(&s->session, s->m->model, &own, &e),
+                                s->m->device, &e, err));
+    *out = s;
+    s = NULL;
+done:
+    cuda_close(s);
+    return st;
+}
+
+void wilor_cuda_session_inside(void *session, const wilor_cuda_table **table, void **inside,
+                               void **model) {
+    cuda_session *s = session;
+    *table = s->m->table;
+    *inside = s->session;
+    *model = s->m->model;
+}
+
+/* ---------------------------------------------------------------- run */
+
+static wilor_status cuda_frame(void *session, const wilor_crop_source *source,
+                               wilor_error *err) {
+    cuda_session *s = session;
+    const wilor_picture *p = source->picture;
+    wilor_cuda_error e = {{0}};
+    wilor_cuda_frame f = {
+        .data = p->data,
+        .width = p->width,
+        .height = p->height,
+        .pixel = source->pixel,
+        .channel = {source->channel[0], source->channel[1], source->channel[2]},
+        .stride = p->stride};
+    return wilor_cuda_status(s->m->table->session_frame(s->session, &f, &e), s->m->device, &e,
+                             err);
+}
+
+static wilor_status cuda_run(void *session, const float *rgb, const wilor_backend_crop *crops,
+                             int n, const float *fixed_betas, wilor_backend_result *out,
+                             wilor_error *err) {
+    cuda_session *s = session;
+    uint64_t start = wilor_clock_ns();
+    wilor_cuda_error e = {{0}};
+    wilor_cuda_output o = {out->rotation, out->betas, out->cam, out->verts, out->keypoints, 0};
+    for (int i = 0; crops && i < n; i++) {
+        s->crops[i].on_card = crops[i].by_backend;
+        s->crops[i].mirrored = crops[i].mirrored;
+        s->crops[i].cv4 = crops[i].grid == WILOR_WARP_CV4;
+        memcpy(s->crops[i].inverse, crops[i].inverse, sizeof s->crops[i].inverse);
+    }
+    wilor_cuda_result r = s->m->table->session_run(s->session, rgb, crops ? s->crops : NULL, n,
+                                                   fixed_betas, &o, &e);
+    out->network_ns = wilor_clock_ns() - start;
+    s->span = (wilor_span){out->network_ns, 0};
+    return wilor_cuda_status(r, s->m->device, &e, err);
+}
+
+static void cuda_profile(void *session, bool on) {
+    (void)session;
+    (void)on;
+}
+
+static void cuda_times(const void *session, wilor_backend_times *out) {
+    const cuda_session *s = session;
+    *out =
+        (wilor_backend_times){.n = 1, .name = {"card"}, .network = {true}, .span = {s->span}};
+}
+
+const wilor_backend *wilor_backend_cuda(void) {
+    static const wilor_backend cuda = {.name = "cuda",
+                                       .load = cuda_load,
+                                       .unload = cuda_unload,
+                                       .info = cuda_info,
+                                       .packed = cuda_packed,
+                                       .memory = cuda_memory,
+                                       .open = cuda_open,
+                                       .close = cuda_close,
+                                       .frame = cuda_frame,
+                                       .run = cuda_run,
+                                       .profile = cuda_profile,
+                                       .times = cuda_times};
+    return &cuda;
+}

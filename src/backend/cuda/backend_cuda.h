@@ -1,0 +1,40 @@
+/* WiLoR on an NVIDIA card, by a module that is loaded when it is asked for (docs/cuda.md). */
+#ifndef WILOR_BACKEND_CUDA_H
+#define WILOR_BACKEND_CUDA_H
+
+#include "backend.h"
+#include "cuda_abi.h"
+#include "yolo.h"
+
+#define WILOR_CUDA_MODULE "libwilor_cuda.so.0"
+
+/* The module's table: from the file that the environment variable WILOR_CUDA_MODULE names, else from beside
+ * this library, else by the system's search. It stays loaded.
+ *   errors  ERR_UNSUPPORTED (there is none, or it is another version's) */
+wilor_status wilor_cuda_module_open(const wilor_cuda_table **out, wilor_error *err);
+
+/* A module's result as our status, its text behind "device cuda:N: ". */
+wilor_status wilor_cuda_status(wilor_cuda_result r, int device, const wilor_cuda_error *e,
+                               wilor_error *err);
+
+/* Every tensor of a network for model_put, read by all threads. put: the module's, or a test's. */
+typedef struct wilor_cuda_sink {
+    void *user;
+    wilor_status (*put)(void *user, int tensor, int block, const float *data, wilor_error *err);
+} wilor_cuda_sink;
+
+wilor_status wilor_cuda_weights_read(const wilor_backend_load *o, const wilor_cuda_shape *shape,
+                                     const wilor_cuda_sink *sink, wilor_error *err);
+
+wilor_cuda_mano wilor_cuda_mano_view(const wilor_mano *mano);
+
+const wilor_backend *wilor_backend_cuda(void);
+
+/* For tests: the module, its session and model in an open session of the back end. */
+void wilor_cuda_session_inside(void *session, const wilor_cuda_table **table, void **inside,
+                               void **model);
+
+/* What makes a detector run on a card, for wilor_yolo_load_card. */
+const wilor_yolo_card *wilor_cuda_detector(void);
+
+#endif

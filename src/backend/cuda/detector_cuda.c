@@ -1,0 +1,174 @@
+/* The detector on a card: its program in the module's terms. */
+#include "backend_cuda.h"
+
+#include "heap.h"
+#include "yolo_program.h"
+
+#include <string.h>
+
+typedef struct card_net {
+    const wilor_cuda_table *table;
+    void *net;
+    int device;
+} card_net;
+
+typedef struct card_run {
+    const card_net *n;
+    void *run;
+    float device_ms; /* of the last forward */
+} card_run;
+
+static wilor_status status_of(const card_net *n, wilor_cuda_result r, const wilor_cuda_error *e,
+                              wilor_error *err) {
+    return wilor_cuda_status(r, n->device, e, err);
+}
+
+/* ---------------------------------------------------------------- the network */
+
+static wilor_status choose_number(wilor_cuda_number *out, wilor_dtype *dtype,
+                                  wilor_error *err) {
+    if (*dtype == WILOR_DTYPE_AUTO)
+        *dtype = WILOR_DTYPE_F16;
+    *out = *dtype == WILOR_DTYPE_F32   ? WILOR_CUDA_F32
+           : *dtype == WILOR_DTYPE_F16 ? WILOR_CUDA_F16
+                                       : WILOR_CUDA_BF16;
+    if (*dtype != WILOR_DTYPE_F32 && *dtype != WILOR_DTYPE_F16 && *dtype != WILOR_DTYPE_BF16)
+        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
+                               "the detector on device cuda has no dtype %s: f32, f16 and bf16",
+                               wilor_dtype_name(*dtype));
+    return WILOR_OK;
+}
+
+static wilor_cuda_slice slice(wilor_yolo_slice s) {
+    return (wilor_cuda_slice){s.map, s.channel};
+}
+
+static wilor_cuda_step describe(const wilor_yolo_program *p, const wilor_yolo_step *s,
+                                const wilor_yolo_folded *convs) {
+    wilor_cuda_step to = {.pool = s->op == WILOR_YOLO_POOL,
+                          .in = slice(s->in),
+                          .out = slice(s->out),
+                          .added = slice(s->added),
+                          .twice = slice(s->twice),
+                          .channels = s->channels};
+    if (to.pool)
+        return to;
+    const wilor_yolo_conv *c = &p->convs[s->conv];
+    to.inputs = c->in;
+    to.outputs = c->out;
+    to.size = c->size;
+    to.stride = s->stride;
+    to.silu = convs[s->conv].silu;
+    to.weights = convs[s->conv].weight;
+    to.bias = convs[s->conv].bias;
+    return to;
+}
+
+static void net_free(void *net) {
+    card_net *n = net;
+    if (!n)
+        return;
+    if (n->net)
+        n->table->net_free(n->net);
+    wilor_heap_free(n);
+}
+
+static wilor_status net_create(void **out, const struct wilor_yolo_program *p,
+                               const wilor_yolo_folded *convs, int device, wilor_dtype *dtype,
+                               wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_cuda_error e = {{0}};
+    wilor_cuda_map maps[WILOR_YOLO_MAPS];
+    wilor_cuda_step *steps = wilor_heap_alloc(WILOR_YOLO_STEPS, sizeof *steps);
+    card_net *n = wilor_heap_alloc(1, sizeof *n);
+    wilor_cuda_net o = {.map_count = p->map_count,
+                        .step_count = p->step_count,
+                        .input = p->input,
+                        .maps = maps,
+                        .steps = steps};
+    *out = NULL;
+    if (!n || !steps)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
+    n->device = device;
+    WILOR_TRY(choose_number(&o.number, dtype, err));
+    WILOR_TRY(wilor_cuda_module_open(&n->table, err));
+    memcpy(o.head, p->head, sizeof o.head);
+    for (int i = 0; i < p->map_count; i++)
+        maps[i] = (wilor_cuda_map){p->maps[i].shift, p->maps[i].channels};
+    for (int i = 0; i < p->step_count; i++)
+        steps[i] = describe(p, &p->steps[i], convs);
+    WILOR_TRY(status_of(n, n->table->net_create(&n->net, device, &o, &e), &e, err));
+    *out = n;
+    n = NULL;
+done:
+    wilor_heap_free(steps);
+    net_free(n);
+    return st;
+}
+
+static size_t net_bytes(const void *net) {
+    const card_net *n = net;
+    return n->table->net_bytes(n->net);
+}
+
+/* ---------------------------------------------------------------- a run */
+
+static void run_close(void *run) {
+    card_run *r = run;
+    if (!r)
+        return;
+    if (r->run)
+        r->n->table->net_run_close(r->run);
+    wilor_heap_free(r);
+}
+
+static wilor_status run_open(void **out, const void *net, wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_cuda_error e = {{0}};
+    card_run *r = wilor_heap_alloc(1, sizeof *r);
+    *out = NULL;
+    if (!r)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
+    r->n = net;
+    WILOR_TRY(status_of(r->n, r->n->table->net_run_open(&r->run, r->n->net, &e), &e, err));
+    *out = r;
+    r = NULL;
+done:
+    run_close(r);
+    return st;
+}
+
+static wilor_status run_begin(void *run, int width, int height, wilor_error *err) {
+    card_run *r = run;
+    wilor_cuda_error e = {{0}};
+    return status_of(r->n, r->n->table->net_run_begin(r->run, width, height, &e), &e, err);
+}
+
+static uint8_t *run_row(void *run, int y) {
+    card_run *r = run;
+    return r->n->table->net_run_row(r->run, y);
+}
+
+static wilor_status run_forward(void *run, wilor_error *err) {
+    card_run *r = run;
+    wilor_cuda_error e = {{0}};
+    return status_of(r->n, r->n->table->net_run_forward(r->run, &r->device_ms, &e), &e, err);
+}
+
+static const float *run_head(const void *run, int level) {
+    const card_run *r = run;
+    return r->n->table->net_run_head(r->run, level);
+}
+
+const wilor_yolo_card *wilor_cuda_detector(void) {
+    static const wilor_yolo_card card = {.create = net_create,
+                                         .bytes = net_bytes,
+                                         .free = net_free,
+                                         .open = run_open,
+                                         .close = run_close,
+                                         .begin = run_begin,
+                                         .row = run_row,
+                                         .forward = run_forward,
+                                         .head = run_head};
+    return &card;
+}

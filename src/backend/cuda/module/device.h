@@ -1,0 +1,43 @@
+/* Errors with CUDA's own words, and memory on the card: measured, then taken in one block. */
+#ifndef WILOR_CUDA_DEVICE_H
+#define WILOR_CUDA_DEVICE_H
+
+#include "cuda_abi.h"
+#include "target.h"
+
+namespace wilor_cuda {
+
+wilor_cuda_result fail(wilor_cuda_error *err, wilor_cuda_result result, const char *format,
+                       ...);
+/* OK, or what a call of the runtime says, in our terms. */
+wilor_cuda_result check(cudaError_t e, const char *what, wilor_cuda_error *err);
+
+/* For functions with a label `done` and a wilor_cuda_result st. */
+#define CUDA_TRY(call)                                                                         \
+    do {                                                                                       \
+        st = (call);                                                                           \
+        if (st != WILOR_CUDA_OK)                                                               \
+            goto done;                                                                         \
+    } while (0)
+
+#define CUDA_CALL(call, what, err) CUDA_TRY(check((call), (what), (err)))
+
+/* Pieces of one block; with base NULL only their sizes are added up. */
+struct device_arena {
+    char *base;
+    size_t used;
+
+    template <class T> T *push(size_t count) {
+        size_t at = used;
+        used += (count * sizeof(T) + 255) / 256 * 256;
+        return base ? reinterpret_cast<T *>(base + at) : nullptr;
+    }
+};
+
+static inline unsigned parts(size_t count, size_t size) {
+    return (unsigned)((count + size - 1) / size);
+}
+
+} // namespace wilor_cuda
+
+#endif

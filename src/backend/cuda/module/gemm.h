@@ -1,0 +1,34 @@
+/* Products y = x wᵀ (+ bias) (+ y): x rows × inputs, w outputs × inputs, y rows × outputs, all row-major, sums
+ * in float32. gemm_lt.cu does them by cuBLASLt; the tests' emulation has a plain one. */
+#ifndef WILOR_CUDA_GEMM_H
+#define WILOR_CUDA_GEMM_H
+
+#include "device.h"
+
+namespace wilor_cuda {
+
+struct gemm_shape {
+    int rows, outputs, inputs;
+    wilor_cuda_number in, out; /* out: `in` or float32; a bias is of out's type */
+    bool bias, add;
+};
+
+struct gemm_engine; /* a handle and its workspace: of one stream */
+struct gemm_plan;   /* how one shape is done best here */
+
+size_t gemm_workspace_bytes();
+wilor_cuda_result gemm_engine_open(gemm_engine **out, cudaStream_t stream,
+                                   wilor_cuda_error *err);
+void gemm_engine_close(gemm_engine *e); /* NULL is fine */
+
+/* Times what cuBLASLt proposes on these buffers, whose y it overwrites. */
+wilor_cuda_result gemm_plan_make(gemm_plan **out, gemm_engine *e, const gemm_shape *shape,
+                                 const void *w, const void *x, void *y, wilor_cuda_error *err);
+void gemm_plan_free(gemm_plan *p); /* NULL is fine */
+/* Onto the engine's stream, which may be captured. */
+wilor_cuda_result gemm_run(gemm_plan *p, const void *w, const void *x, const void *bias,
+                           void *y, wilor_cuda_error *err);
+
+} // namespace wilor_cuda
+
+#endif

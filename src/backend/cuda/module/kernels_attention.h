@@ -1,0 +1,233 @@
+/* Attention over 210 tokens: softmax(q kᵀ / √dim) v, a head of a hand at a time, from rows of queries, keys
+ * and values (3 · d numbers, heads one after the other in each).
+ *
+ * plain_attention: any number, any head dimension; a warp is a query. The oracle of
+ * tensor_attention: 16-bit numbers on matrix units (m16n8k16), head dimensions up to 16 · DEPTH, padded with
+ * zeros. A block of threads is 64 queries, a warp 16 of them; keys and values of the head lie in shared
+ * memory, all 224 scores of a query in its four lanes' registers, so the softmax is one pass. The scores'
+ * layout is already that of the second product's operand.
+ *
+ * `each` queries of a hand are read: the tokens that chosen_token names. */
+#ifndef WILOR_CUDA_KERNELS_ATTENTION_H
+#define WILOR_CUDA_KERNELS_ATTENTION_H
+
+#include "elements.h"
+
+namespace wilor_cuda {
+
+enum {
+    ATTENTION_WARPS = 4,
+    ATTENTION_THREADS = 32 * ATTENTION_WARPS,
+    QUERY_TILE = 16,
+    KEY_TILES = (TOKENS + 15) / 16, /* of 16 keys: 14 */
+    KEY_ROWS = 16 * KEY_TILES,      /* 224 */
+    KEYS_A_LANE = (TOKENS + 31) / 32
+};
+
+template <class T> struct attention_args {
+    const T *qkv; /* hands × 210 × 3d */
+    T *out;       /* (hands from `first` on) × each × d */
+    int d, dim;
+    int first, each, cols;
+    float scale; /* 1 / √dim */
+};
+
+/* Grid: queries / 4, heads, hands. */
+template <class T> __global__ void plain_attention(attention_args<T> a) {
+    WILOR_DYNAMIC_SHARED(shared); /* a warp's query (dim), then its 210 weights */
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    int head = (int)blockIdx.y, hand = (int)blockIdx.z;
+    int query = (int)blockIdx.x * ATTENTION_WARPS + warp;
+    if (query >= a.each)
+        return; /* a whole warp; no barrier of the block below */
+    size_t ld = 3 * (size_t)a.d;
+    const T *rows = a.qkv + (size_t)(a.first + hand) * TOKENS * ld + (size_t)(head * a.dim);
+    const T *q = rows + (size_t)chosen_token(query, a.cols) * ld;
+    const T *k = rows + a.d, *v = rows + 2 * (size_t)a.d;
+    float *mine = reinterpret_cast<float *>(shared) + (size_t)warp * (size_t)(a.dim + TOKENS);
+    float *weights = mine + a.dim, score[KEYS_A_LANE];
+    for (int i = lane; i < a.dim; i += 32)
+        mine[i] = widen(q[i]);
+    __syncwarp();
+    float top = -INFINITY;
+    for (int j = 0; j < KEYS_A_LANE; j++) {
+        int key = lane + 32 * j;
+        score[j] = -INFINITY;
+        if (key < TOKENS) {
+            float sum = 0;
+            for (int i = 0; i < a.dim; i++)
+                sum = fmaf(mine[i], widen(k[(size_t)key * ld + (size_t)i]), sum);
+            score[j] = sum;
+        }
+        top = score[j] > top || score[j] != score[j] ? score[j] : top;
+    }
+    top = warp_max(top);
+    float total = 0;
+    for (int j = 0; j < KEYS_A_LANE; j++) {
+        int key = lane + 32 * j;
+        if (key < TOKENS) {
+            float e = expf(a.scale * (score[j] - top));
+            weights[key] = e;
+            total += e;
+        }
+    }
+    total = warp_sum(total);
+    __syncwarp();
+    T *out = a.out + (size_t)(hand * a.each + query) * (size_t)a.d + (size_t)(head * a.dim);
+    for (int i = lane; i < a.dim; i += 32) {
+        float sum = 0;
+        for (int key = 0; key < TOKENS; key++)
+            sum = fmaf(weights[key], widen(v[(size_t)key * ld + (size_t)i]), sum);
+        out[i] = narrow<T>(sum / total);
+    }
+}
+
+WILOR_BOTH size_t plain_attention_shared(int dim) {
+    return (size_t)ATTENTION_WARPS * (size_t)(dim + TOKENS) * sizeof(float);
+}
+
+/* ---------------------------------------------------------------- matrix units */
+
+/* Numbers of a row of keys or values in shared memory: 8 more than the dimension, so that the eight rows
+ * of a matrix lie in different banks. */
+template <int DEPTH> struct attention_tile {
+    enum { DIM = 16 * DEPTH, ROW = DIM + 8 };
+};
+
+template <class T, int DEPTH> size_t tensor_attention_shared() {
+    return 2 * (size_t)KEY_ROWS * attention_tile<DEPTH>::ROW * sizeof(T);
+}
+
+/* Keys and values of a head, zeros around them. Two numbers at once: dim is even. */
+template <class T, int DEPTH>
+__device__ __forceinline__ void load_keys(const T *k, const T *v, size_t ld, int dim, T *keys,
+                                          T *values) {
+    enum { ROW = attention_tile<DEPTH>::ROW, PAIRS = attention_tile<DEPTH>::DIM / 2 };
+
+    for (int i = (int)threadIdx.x; i < KEY_ROWS * PAIRS; i += ATTENTION_THREADS) {
+        int row = i / PAIRS, column = i % PAIRS * 2;
+        uint32_t key = 0, value = 0;
+        if (row < TOKENS && column < dim) {
+            key = *reinterpret_cast<const uint32_t *>(k + (size_t)row * ld + column);
+            value = *reinterpret_cast<const uint32_t *>(v + (size_t)row * ld + column);
+        }
+        *reinterpret_cast<uint32_t *>(keys + row * ROW + column) = key;
+        *reinterpret_cast<uint32_t *>(values + row * ROW + column) = value;
+    }
+}
+
+/* Two neighbouring numbers of a query row, zero beyond its dimension or where there is no row. */
+template <class T>
+__device__ __forceinline__ uint32_t query_pair(const T *row, int column, int dim) {
+    return row && column < dim ? *reinterpret_cast<const uint32_t *>(row + column) : 0u;
+}
+
+/* A lane's scores become weights; its two rows' sums. Four lanes share a row. */
+__device__ __forceinline__ void soften(float s[2 * KEY_TILES][4], float scale, int t,
+                                       float sums[2]) {
+    float top[2] = {-INFINITY, -INFINITY};
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+#pragma unroll
+        for (int j = 0; j < 2 * KEY_TILES; j++)
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                float *x = &s[j][2 * r + i];
+                if (8 * j + 2 * t + i >= TOKENS)
+                    *x = -INFINITY;
+                top[r] = *x > top[r] || *x != *x ? *x : top[r];
+            }
+        for (int m = 1; m < 4; m *= 2) {
+            float other = __shfl_xor_sync(0xFFFFFFFFu, top[r], m);
+            top[r] = other > top[r] || other != other ? other : top[r];
+        }
+        sums[r] = 0;
+#pragma unroll
+        for (int j = 0; j < 2 * KEY_TILES; j++)
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                float e = expf(scale * (s[j][2 * r + i] - top[r]));
+                s[j][2 * r + i] = e;
+                sums[r] += e;
+            }
+        for (int m = 1; m < 4; m *= 2)
+            sums[r] += __shfl_xor_sync(0xFFFFFFFFu, sums[r], m);
+    }
+}
+
+/* Grid: queries / 64, heads, hands. */
+template <class T, int DEPTH>
+__global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_args<T> a) {
+    enum { ROW = attention_tile<DEPTH>::ROW };
+
+    WILOR_DYNAMIC_SHARED(shared);
+    T *keys = reinterpret_cast<T *>(shared), *values = keys + KEY_ROWS * ROW;
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    int head = (int)blockIdx.y, hand = (int)blockIdx.z;
+    size_t ld = 3 * (size_t)a.d;
+    const T *rows = a.qkv + (size_t)(a.first + hand) * TOKENS * ld + (size_t)(head * a.dim);
+    load_keys<T, DEPTH>(rows + a.d, rows + 2 * (size_t)a.d, ld, a.dim, keys, values);
+    __syncthreads();
+    int query = ((int)blockIdx.x * ATTENTION_WARPS + warp) * QUERY_TILE;
+    if (query >= a.each)
+        return; /* a whole warp; no barrier of the block below */
+    const T *q[2];
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        int i = query + g + 8 * r;
+        q[r] = i < a.each ? rows + (size_t)chosen_token(i, a.cols) * ld : nullptr;
+    }
+    uint32_t qa[DEPTH][4];
+#pragma unroll
+    for (int d = 0; d < DEPTH; d++)
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            qa[d][i] = query_pair(q[i % 2], 16 * d + 2 * t + i / 2 * 8, a.dim);
+
+    float s[2 * KEY_TILES][4];
+#pragma unroll
+    for (int j = 0; j < 2 * KEY_TILES; j++) {
+        s[j][0] = s[j][1] = s[j][2] = s[j][3] = 0;
+#pragma unroll
+        for (int d = 0; d < DEPTH; d++) {
+            uint32_t
+                b[2]; /* lanes 0 … 7 point at keys 8j …, columns 16d …; 8 … 15 at columns + 8 */
+            load_matrices(b, keys + (8 * j + lane % 8) * ROW + 16 * d + lane / 8 % 2 * 8);
+            mma_16x8x16<T>(s[j], qa[d], b);
+        }
+    }
+    float sums[2];
+    soften(s, a.scale, t, sums);
+    uint32_t weights[KEY_TILES][4];
+#pragma unroll
+    for (int j = 0; j < KEY_TILES; j++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const float *two = &s[2 * j + i / 2][i % 2 * 2];
+            weights[j][i] = pack_pair<T>(two[0], two[1]);
+        }
+#pragma unroll
+    for (int n = 0; n < 2 * DEPTH; n++) {
+        float o[4] = {0, 0, 0, 0};
+#pragma unroll
+        for (int j = 0; j < KEY_TILES; j++) {
+            uint32_t b[2]; /* lanes 0 … 15 point at keys 16j …, columns 8n … */
+            load_matrices_turned(b, values + (16 * j + lane % 16) * ROW + 8 * n);
+            mma_16x8x16<T>(o, weights[j], b);
+        }
+        int column = 8 * n + 2 * t;
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            int i = query + g + 8 * r;
+            if (i < a.each && column < a.dim)
+                *reinterpret_cast<uint32_t *>(a.out +
+                                              (size_t)(hand * a.each + i) * (size_t)a.d +
+                                              (size_t)(head * a.dim + column)) =
+                    pack_pair<T>(o[2 * r] / sums[r], o[2 * r + 1] / sums[r]);
+        }
+    }
+}
+
+} // namespace wilor_cuda
+
+#endif

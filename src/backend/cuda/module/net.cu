@@ -1,0 +1,379 @@
+/* The detector's network: weights, maps of an input's size, one graph. */
+#include "device.h"
+#include "kernels_net.h"
+#include "kernels_vit.h"
+#include "model.h"
+
+#include <cstdlib>
+#include <vector>
+
+namespace wilor_cuda {
+
+struct net {
+    int device;
+    wilor_cuda_number number;
+    std::vector<wilor_cuda_map> maps;
+    std::vector<wilor_cuda_step> steps; /* weights, bias: on the card */
+    int input, head[3];
+    char *block;
+    size_t bytes;
+};
+
+struct net_run {
+    const net *n;
+    cudaStream_t stream;
+    cudaEvent_t begin, end;
+    int width, height;
+    char *block, *pinned;
+    size_t room, pinned_room;
+    std::vector<char *> maps;
+    uint8_t *bytes_card;
+    uint8_t *bytes_host;
+    float *head_host[3];
+    cudaGraphExec_t graph;
+};
+
+/* ---------------------------------------------------------------- weights */
+
+static size_t conv_numbers(const wilor_cuda_step *s) {
+    return (size_t)s->outputs * (size_t)(s->size * s->size) * (size_t)s->inputs;
+}
+
+static void push_weights(net *n, std::vector<wilor_cuda_step> *to, device_arena *a) {
+    for (wilor_cuda_step &s : *to) {
+        if (s.pool)
+            continue;
+        const void *w = a->push<char>(conv_numbers(&s) * number_bytes(n->number));
+        const float *b = a->push<float>((size_t)s.outputs);
+        s.weights = static_cast<const float *>(w);
+        s.bias = b;
+    }
+}
+
+/* One step's, through staging; `by` is what the input map's numbers are short of. */
+static wilor_cuda_result put_weights(const net *n, const wilor_cuda_step *from,
+                                     const wilor_cuda_step *to, float by, float *staging,
+                                     wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    size_t count = conv_numbers(from);
+    std::vector<float> scaled(from->weights, from->weights + count);
+    for (float &x : scaled)
+        x *= by;
+    CUDA_CALL(cudaMemcpy(const_cast<float *>(to->bias), from->bias,
+                         (size_t)from->outputs * sizeof(float), cudaMemcpyHostToDevice),
+              "a bias", err);
+    CUDA_CALL(cudaMemcpy(staging, scaled.data(), count * sizeof(float), cudaMemcpyHostToDevice),
+              "a convolution", err);
+    by_number(n->number, [&](auto zero) {
+        typedef decltype(zero) T;
+        T *at = reinterpret_cast<T *>(const_cast<float *>(to->weights));
+        wilor_launch(narrow_kernel<T>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, nullptr,
+                     staging, at, count);
+    });
+    CUDA_CALL(cudaGetLastError(), "a convolution", err);
+    CUDA_CALL(cudaStreamSynchronize(nullptr), "a convolution", err);
+done:
+    return st;
+}
+
+wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
+                             wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    wilor_cuda_device_info card;
+    device_arena a = {nullptr, 0};
+    size_t most = 0;
+    float *staging = nullptr;
+    net *n = new net();
+    *out = nullptr;
+    n->device = device;
+    n->number = o->number;
+    n->input = o->input;
+    memcpy(n->head, o->head, sizeof n->head);
+    n->maps.assign(o->maps, o->maps + o->map_count);
+    n->steps.assign(o->steps, o->steps + o->step_count);
+    CUDA_TRY(device_info(device, &card, err));
+    CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
+    if (card.major * 10 + card.minor < 75 || (card.major < 8 && o->number == WILOR_CUDA_BF16)) {
+        st = fail(err, WILOR_CUDA_UNSUPPORTED,
+                  "%s (compute capability %d.%d) is too old for this", card.name, card.major,
+                  card.minor);
+        goto done;
+    }
+    push_weights(n, &n->steps, &a);
+    n->bytes = a.used;
+    for (const wilor_cuda_step &s : n->steps)
+        most = !s.pool && conv_numbers(&s) > most ? conv_numbers(&s) : most;
+    CUDA_CALL(cudaMalloc(&n->block, n->bytes), "the detector's weights", err);
+    CUDA_CALL(cudaMalloc(&staging, most * sizeof(float)), "the detector's weights", err);
+    a = {n->block, 0};
+    push_weights(n, &n->steps, &a);
+    for (int i = 0; i < o->step_count; i++) {
+        bool first = o->steps[i].in.map == o->input && o->number != WILOR_CUDA_F32;
+        if (!o->steps[i].pool)
+            CUDA_TRY(put_weights(n, &o->steps[i], &n->steps[(size_t)i],
+                                 first ? 256.0f / 255.0f : 1.0f, staging, err));
+    }
+    *out = n;
+    n = nullptr;
+done:
+    cudaFree(staging);
+    net_free(n);
+    return st;
+}
+
+size_t net_bytes(const void *p) { return static_cast<const net *>(p)->bytes; }
+
+void net_free(void *p) {
+    net *n = static_cast<net *>(p);
+    if (!n)
+        return;
+    cudaSetDevice(n->device);
+    cudaFree(n->block);
+    delete n;
+}
+
+/* ---------------------------------------------------------------- a run's memory */
+
+wilor_cuda_result net_run_open(void **out, const void *p, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    net_run *r = new net_run();
+    *out = nullptr;
+    r->n = static_cast<const net *>(p);
+    r->maps.resize(r->n->maps.size());
+    CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
+    CUDA_CALL(cudaStreamCreateWithFlags(&r->stream, cudaStreamNonBlocking), "a stream", err);
+    CUDA_CALL(cudaEventCreate(&r->begin), "an event", err);
+    CUDA_CALL(cudaEventCreate(&r->end), "an event", err);
+    *out = r;
+    r = nullptr;
+done:
+    net_run_close(r);
+    return st;
+}
+
+void net_run_close(void *p) {
+    net_run *r = static_cast<net_run *>(p);
+    if (!r)
+        return;
+    cudaSetDevice(r->n->device);
+    if (r->graph)
+        cudaGraphExecDestroy(r->graph);
+    if (r->begin)
+        cudaEventDestroy(r->begin);
+    if (r->end)
+        cudaEventDestroy(r->end);
+    cudaFree(r->block);
+    cudaFreeHost(r->pinned);
+    if (r->stream)
+        cudaStreamDestroy(r->stream);
+    delete r;
+}
+
+static bool is_head(const net *n, int map) {
+    return map == n->head[0] || map == n->head[1] || map == n->head[2];
+}
+
+static size_t map_numbers(const net_run *r, size_t i) {
+    const wilor_cuda_map *m = &r->n->maps[i];
+    return (size_t)(r->width >> m->shift) * (size_t)(r->height >> m->shift) *
+           (size_t)m->channels;
+}
+
+static size_t map_bytes(const net_run *r, size_t i) {
+    bool whole = is_head(r->n, (int)i);
+    return map_numbers(r, i) * (whole ? sizeof(float) : number_bytes(r->n->number));
+}
+
+static void push_maps(net_run *r, device_arena *card, device_arena *host) {
+    size_t bytes = (size_t)r->width * (size_t)r->height * 3;
+    for (size_t i = 0; i < r->maps.size(); i++)
+        r->maps[i] = card->push<char>(map_bytes(r, i));
+    r->bytes_card = card->push<uint8_t>(bytes);
+    r->bytes_host = host->push<uint8_t>(bytes);
+    for (int l = 0; l < 3; l++)
+        r->head_host[l] = host->push<float>(map_numbers(r, (size_t)r->n->head[l]));
+}
+
+/* ---------------------------------------------------------------- steps */
+
+template <class T> static T *slice_at(const net_run *r, wilor_cuda_slice s) {
+    return s.map < 0 ? nullptr
+                     : reinterpret_cast<T *>(r->maps[(size_t)s.map]) + (size_t)s.channel;
+}
+
+static int channels_of(const net_run *r, wilor_cuda_slice s) {
+    return s.map < 0 ? 0 : r->n->maps[(size_t)s.map].channels;
+}
+
+template <class T> static conv_args<T> describe(const net_run *r, const wilor_cuda_step *s) {
+    const net *n = r->n;
+    int in_shift = n->maps[(size_t)s->in.map].shift, shift = n->maps[(size_t)s->out.map].shift;
+    conv_args<T> a = {};
+    a.in = slice_at<T>(r, s->in);
+    a.in_channels = channels_of(r, s->in);
+    a.in_width = r->width >> in_shift;
+    a.in_height = r->height >> in_shift;
+    a.weights = reinterpret_cast<const T *>(s->weights);
+    a.bias = s->bias;
+    a.inputs = s->inputs;
+    a.outputs = s->outputs;
+    a.size = s->size;
+    a.stride = s->stride;
+    a.depth = s->size * s->size * s->inputs;
+    a.width = r->width >> shift;
+    a.height = r->height >> shift;
+    a.silu = s->silu;
+    a.vector = a.inputs % CONV_VECTOR == 0 && a.in_channels % CONV_VECTOR == 0 &&
+               s->in.channel % CONV_VECTOR == 0;
+    if (is_head(n, s->out.map))
+        a.head = slice_at<float>(r, s->out);
+    else
+        a.out = slice_at<T>(r, s->out);
+    a.added = slice_at<T>(r, s->added);
+    a.twice = slice_at<T>(r, s->twice);
+    a.out_channels = channels_of(r, s->out);
+    a.added_channels = channels_of(r, s->added);
+    a.twice_channels = channels_of(r, s->twice);
+    return a;
+}
+
+template <class T> static void convolve(net_run *r, const wilor_cuda_step *s) {
+    conv_args<T> a = describe<T>(r, s);
+    dim3 grid(parts((size_t)(a.width * a.height), CONV_TILE),
+              parts((size_t)a.outputs, CONV_TILE));
+    wilor_launch(tensor_conv<T>, grid, CONV_THREADS, 0, r->stream, a);
+}
+
+template <> void convolve<float>(net_run *r, const wilor_cuda_step *s) {
+    conv_args<float> a = describe<float>(r, s);
+    dim3 grid(parts((size_t)(a.width * a.height), PLAIN_TILE),
+              parts((size_t)a.outputs, PLAIN_TILE));
+    wilor_launch(plain_conv<float>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, r->stream, a);
+}
+
+template <class T> static void pool(net_run *r, const wilor_cuda_step *s) {
+    int shift = r->n->maps[(size_t)s->out.map].shift;
+    int width = r->width >> shift, height = r->height >> shift;
+    size_t count = (size_t)(width * height) * (size_t)s->channels;
+    const T *from = slice_at<T>(r, s->in);
+    for (int i = 0; i < 3; i++) {
+        T *to = slice_at<T>(r, s->out) + (size_t)(i * s->channels);
+        wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, r->stream, from,
+                     to, width, height, channels_of(r, s->out), s->channels);
+        from = to;
+    }
+}
+
+static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const net *n = r->n;
+    size_t bytes = (size_t)r->width * (size_t)r->height * 3;
+    CUDA_CALL(
+        cudaMemcpyAsync(r->bytes_card, r->bytes_host, bytes, cudaMemcpyHostToDevice, r->stream),
+        "the detector's input", err);
+    by_number(n->number, [&](auto zero) {
+        typedef decltype(zero) T;
+        wilor_launch(input_kernel<T>, parts(bytes, NET_THREADS), NET_THREADS, 0, r->stream,
+                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]), bytes);
+        for (const wilor_cuda_step &s : n->steps)
+            if (s.pool)
+                pool<T>(r, &s);
+            else
+                convolve<T>(r, &s);
+    });
+    CUDA_CALL(cudaGetLastError(), "the detector", err);
+    for (int l = 0; l < 3; l++)
+        CUDA_CALL(cudaMemcpyAsync(r->head_host[l], r->maps[(size_t)n->head[l]],
+                                  map_bytes(r, (size_t)n->head[l]), cudaMemcpyDeviceToHost,
+                                  r->stream),
+                  "the detector's output", err);
+done:
+    return st;
+}
+
+/* ---------------------------------------------------------------- runs */
+
+static wilor_cuda_result grow(net_run *r, size_t card, size_t host, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    if (card > r->room) {
+        cudaFree(r->block);
+        r->block = nullptr;
+        r->room = 0;
+        CUDA_CALL(cudaMalloc(&r->block, card), "the detector's maps", err);
+        r->room = card;
+    }
+    if (host > r->pinned_room) {
+        cudaFreeHost(r->pinned);
+        r->pinned = nullptr;
+        r->pinned_room = 0;
+        CUDA_CALL(cudaMallocHost(&r->pinned, host), "the detector's pinned memory", err);
+        r->pinned_room = host;
+    }
+done:
+    return st;
+}
+
+static wilor_cuda_result capture(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK, inside;
+    cudaGraph_t graph = nullptr;
+    cudaError_t e;
+    CUDA_CALL(cudaStreamBeginCapture(r->stream, cudaStreamCaptureModeThreadLocal), "a graph",
+              err);
+    inside = enqueue(r, err);
+    e = cudaStreamEndCapture(r->stream, &graph);
+    CUDA_TRY(inside);
+    CUDA_CALL(e, "a graph", err);
+    CUDA_CALL(cudaGraphInstantiate(&r->graph, graph, 0), "a graph", err);
+done:
+    if (graph)
+        cudaGraphDestroy(graph);
+    return st;
+}
+
+wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    net_run *r = static_cast<net_run *>(p);
+    device_arena card = {nullptr, 0}, host = {nullptr, 0};
+    if (width == r->width && height == r->height)
+        return WILOR_CUDA_OK;
+    CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
+    if (r->graph)
+        cudaGraphExecDestroy(r->graph);
+    r->graph = nullptr;
+    r->width = width;
+    r->height = height;
+    push_maps(r, &card, &host);
+    CUDA_TRY(grow(r, card.used, host.used, err));
+    card = {r->block, 0};
+    host = {r->pinned, 0};
+    push_maps(r, &card, &host);
+    CUDA_TRY(capture(r, err));
+done:
+    if (st != WILOR_CUDA_OK)
+        r->width = r->height = 0;
+    return st;
+}
+
+uint8_t *net_run_row(void *p, int y) {
+    net_run *r = static_cast<net_run *>(p);
+    return r->bytes_host + (size_t)y * (size_t)r->width * 3;
+}
+
+wilor_cuda_result net_run_forward(void *p, float *device_ms, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    net_run *r = static_cast<net_run *>(p);
+    CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
+    CUDA_CALL(cudaEventRecord(r->begin, r->stream), "an event", err);
+    CUDA_CALL(cudaGraphLaunch(r->graph, r->stream), "a graph", err);
+    CUDA_CALL(cudaEventRecord(r->end, r->stream), "an event", err);
+    CUDA_CALL(cudaStreamSynchronize(r->stream), "the detector", err);
+    CUDA_CALL(cudaEventElapsedTime(device_ms, r->begin, r->end), "an event", err);
+done:
+    return st;
+}
+
+const float *net_run_head(const void *p, int level) {
+    return static_cast<const net_run *>(p)->head_host[level];
+}
+
+} // namespace wilor_cuda

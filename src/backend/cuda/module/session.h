@@ -1,0 +1,95 @@
+/* A session's memory on the card, its products and graphs. */
+#ifndef WILOR_CUDA_SESSION_H
+#define WILOR_CUDA_SESSION_H
+
+#include "gemm.h"
+#include "model.h"
+
+namespace wilor_cuda {
+
+enum { MOST_SIZES = 32, ORDER_HEADER = 256 };
+
+/* The products of a block's second half, for one number of rows. */
+struct half_plans {
+    gemm_plan *proj, *fc1, *fc2;
+};
+
+/* What is made once for each number of hands that a graph is for. */
+struct size_plan {
+    int hands;
+    gemm_plan *patch, *qkv;
+    half_plans whole, lean; /* 210 and 22 rows a hand */
+    cudaGraphExec_t graph;
+};
+
+/* What a run gives, in the order in which it is copied back. */
+struct result_view {
+    float *rotation, *betas, *cam, *keypoints, *verts;
+    int *corner;
+    size_t bytes;
+};
+
+/* What a run is told, before the crops' orders. */
+struct order_header {
+    float fixed[12]; /* 1 and ten betas, or 0 */
+    frame_view frame;
+};
+
+struct session_memory {
+    float *crops;            /* batch × 256 × 256 × 3 */
+    void *patches;           /* batch × 192 × 768 */
+    float *x;                /* batch × 210 × d: residual stream */
+    void *normed, *attended; /* batch × 210 × d */
+    void *qkv;               /* batch × 210 × 3d */
+    void *hidden;            /* batch × 210 × mlp */
+    float *sums;             /* the same in float32; embedded patches, too */
+    float *chosen, *tokens;  /* rows of the last block × d */
+    float *pose6d, *skin, *xy, *features;
+    float *map[MAPS], *half; /* fine, middle, coarse; between the fine one's two steps */
+    char *orders, *result;
+};
+
+struct session {
+    const model *m;
+    wilor_cuda_session_options o;
+    cudaStream_t stream;
+    cudaEvent_t begin, end;
+    gemm_engine *engine;
+    char *block;
+    size_t bytes;
+    session_memory on;
+    char *pinned; /* orders, result, crops */
+    char *pinned_orders, *pinned_result;
+    float *pinned_crops;
+    size_t order_bytes;
+    size_plan sizes[MOST_SIZES];
+    int size_count;
+    half_plans wide;     /* one hand, all rows */
+    int attention_depth; /* of tensor_attention; 0: the plain one */
+    frame_view frame;
+    uint8_t *frame_card, *frame_pinned;
+    size_t frame_room;
+    wilor_cuda_trace trace;
+    void *trace_context;
+};
+
+/* session_memory.cu */
+void push_memory(session_memory *on, const model *m, int batch, device_arena *a);
+result_view result_at(char *base, int hands, int vertices);
+size_t result_bytes(int hands, int vertices);
+
+/* session_stages.cu: everything goes onto the stream. */
+wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err);
+wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err);
+wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err);
+/* The crops of p->hands hands through all blocks but the last one's attention. */
+wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *err);
+/* The rest for all of them by the corner of 2 × 2 patches; what each hand would have needed is in the
+ * result. */
+wilor_cuda_result run_lean(session *s, const size_plan *p, wilor_cuda_error *err);
+/* The rest for one hand by all patches; the result is the one of p. */
+wilor_cuda_result run_wide(session *s, const size_plan *p, int hand, wilor_cuda_error *err);
+
+} // namespace wilor_cuda
+
+#endif

@@ -1,0 +1,419 @@
+/* The pose network's stages as calls on a stream: backend_cpu.c's and vit_run.c's order. */
+#include "session.h"
+
+#include "kernels_attention.h"
+#include "kernels_hand.h"
+#include "kernels_refine.h"
+#include "kernels_vit.h"
+
+#include <vector>
+
+namespace wilor_cuda {
+
+/* ---------------------------------------------------------------- for tests */
+
+static void tell(session *s, const char *stage, int block, const float *card, int rows,
+                 int cols) {
+    if (!s->trace)
+        return;
+    std::vector<float> host((size_t)rows * (size_t)cols);
+    cudaStreamSynchronize(s->stream);
+    cudaMemcpy(host.data(), card, host.size() * sizeof(float), cudaMemcpyDeviceToHost);
+    s->trace(s->trace_context, stage, block, host.data(), rows, cols);
+}
+
+/* Activations in the blocks' number. */
+static void tell_number(session *s, const char *stage, int block, const void *card, int rows,
+                        int cols) {
+    float *wide = nullptr;
+    size_t count = (size_t)rows * (size_t)cols;
+    if (!s->trace || cudaMalloc(&wide, count * sizeof(float)) != cudaSuccess)
+        return;
+    by_number(s->m->shape.number, [&](auto zero) {
+        typedef decltype(zero) T;
+        wilor_launch(widen_kernel<T>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, s->stream,
+                     static_cast<const T *>(card), wide, count);
+    });
+    tell(s, stage, block, wide, rows, cols);
+    cudaFree(wide);
+}
+
+/* ---------------------------------------------------------------- products */
+
+static wilor_cuda_result plan(session *s, gemm_plan **out, int rows, int outputs, int inputs,
+                              wilor_cuda_number in, wilor_cuda_number result, bool bias,
+                              bool add, const void *w, const void *x, void *y,
+                              wilor_cuda_error *err) {
+    gemm_shape shape = {rows, outputs, inputs, in, result, bias, add};
+    return gemm_plan_make(out, s->engine, &shape, w, x, y, err);
+}
+
+static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    int d = m->shape.width, mlp = m->shape.mlp;
+    wilor_cuda_number t = m->shape.number;
+    CUDA_TRY(plan(s, &p->proj, rows, d, d, t, WILOR_CUDA_F32, true, true,
+                  tensor<void>(m, WILOR_CUDA_PROJ_W), on->attended, on->sums, err));
+    CUDA_TRY(plan(s, &p->fc1, rows, mlp, d, t, WILOR_CUDA_F32, false, false,
+                  tensor<void>(m, WILOR_CUDA_FC1_W), on->normed, on->sums, err));
+    CUDA_TRY(plan(s, &p->fc2, rows, d, mlp, t, WILOR_CUDA_F32, true, true,
+                  tensor<void>(m, WILOR_CUDA_FC2_W), on->hidden, on->sums, err));
+done:
+    return st;
+}
+
+wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    int d = m->shape.width, rows = p->hands * TOKENS;
+    CUDA_TRY(plan(s, &p->patch, p->hands * PATCHES, d, PATCH_INPUTS, m->patch, WILOR_CUDA_F32,
+                  false, false, tensor<void>(m, WILOR_CUDA_PATCH_W), on->patches, on->sums,
+                  err));
+    CUDA_TRY(plan(s, &p->qkv, rows, 3 * d, d, m->shape.number, m->shape.number, true, false,
+                  tensor<void>(m, WILOR_CUDA_QKV_W), on->normed, on->qkv, err));
+    CUDA_TRY(plan_half(s, &p->whole, rows, err));
+    CUDA_TRY(plan_half(s, &p->lean, p->hands * LEAN_ROWS, err));
+done:
+    return st;
+}
+
+wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
+    return plan_half(s, &s->wide, TOKENS, err);
+}
+
+/* ---------------------------------------------------------------- attention */
+
+template <class T, int DEPTH> static cudaError_t allow_shared() {
+    return cudaFuncSetAttribute(tensor_attention<T, DEPTH>,
+                                cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                (int)tensor_attention_shared<T, DEPTH>());
+}
+
+/* The least depth of those compiled that holds a head; 0: none. */
+static int depth_for(int dim) {
+    return dim % 2 ? 0 : dim <= 32 ? 2 : dim <= 80 ? 5 : dim <= 128 ? 8 : 0;
+}
+
+/* Call f with the depth as a constant. */
+template <class F> static void by_depth(int depth, F f) {
+    switch (depth) {
+    case 2:
+        return f(std::integral_constant<int, 2>());
+    case 5:
+        return f(std::integral_constant<int, 5>());
+    default:
+        return f(std::integral_constant<int, 8>());
+    }
+}
+
+/* Matrix units where the head fits the card's shared memory. */
+wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err) {
+    const wilor_cuda_shape *shape = &s->m->shape;
+    cudaError_t e = cudaSuccess;
+    s->attention_depth = 0;
+    int depth = depth_for(shape->width / shape->heads);
+    if (shape->number == WILOR_CUDA_F32 || depth == 0)
+        return WILOR_CUDA_OK;
+    by_depth(depth, [&](auto constant) {
+        enum { DEPTH = decltype(constant)::value };
+
+        if (tensor_attention_shared<f16, DEPTH>() > s->m->card.sharedMemPerBlockOptin)
+            return;
+        e = shape->number == WILOR_CUDA_F16 ? allow_shared<f16, DEPTH>()
+                                            : allow_shared<bf16, DEPTH>();
+        s->attention_depth = depth;
+    });
+    return check(e, "attention's shared memory", err);
+}
+
+template <class T>
+static void launch_tensor(session *s, const attention_args<T> &a, int hands) {
+    dim3 grid(parts((size_t)a.each, QUERY_TILE * ATTENTION_WARPS), (unsigned)s->m->shape.heads,
+              (unsigned)hands);
+    by_depth(s->attention_depth, [&](auto constant) {
+        enum { DEPTH = decltype(constant)::value };
+
+        wilor_launch(tensor_attention<T, DEPTH>, grid, ATTENTION_THREADS,
+                     tensor_attention_shared<T, DEPTH>(), s->stream, a);
+    });
+}
+
+template <> void launch_tensor(session *, const attention_args<float> &, int) {}
+
+/* `each` queries of hands first …, the corner of `cols` patch columns; the result is dense. */
+static void attend(session *s, int first, int hands, int each, int cols) {
+    const wilor_cuda_shape *shape = &s->m->shape;
+    int dim = shape->width / shape->heads;
+    by_number(shape->number, [&](auto zero) {
+        typedef decltype(zero) T;
+        attention_args<T> a = {static_cast<const T *>(s->on.qkv),
+                               static_cast<T *>(s->on.attended),
+                               shape->width,
+                               dim,
+                               first,
+                               each,
+                               cols,
+                               1.0f / sqrtf((float)dim)};
+        if (s->attention_depth) {
+            launch_tensor<T>(s, a, hands);
+            return;
+        }
+        dim3 grid(parts((size_t)each, ATTENTION_WARPS), (unsigned)shape->heads,
+                  (unsigned)hands);
+        wilor_launch(plain_attention<T>, grid, ATTENTION_THREADS, plain_attention_shared(dim),
+                     s->stream, a);
+    });
+}
+
+/* ---------------------------------------------------------------- blocks */
+
+static void norm(session *s, const float *x, int gamma, int block, void *out, int rows) {
+    const model *m = s->m;
+    by_number(m->shape.number, [&](auto zero) {
+        typedef decltype(zero) T;
+        wilor_launch(norm_kernel<T>, (unsigned)rows, ROW_THREADS, 0, s->stream, x,
+                     tensor<float>(m, gamma, block), tensor<float>(m, gamma + 1, block),
+                     static_cast<T *>(out), m->shape.width);
+    });
+}
+
+static void gelu_rows(session *s, int block, int rows) {
+    const model *m = s->m;
+    size_t count = (size_t)rows * (size_t)m->shape.mlp;
+    by_number(m->shape.number, [&](auto zero) {
+        typedef decltype(zero) T;
+        wilor_launch(gelu_kernel<T>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, s->stream,
+                     s->on.sums, tensor<float>(m, WILOR_CUDA_FC1_B, block),
+                     static_cast<T *>(s->on.hidden), m->shape.mlp, count);
+    });
+}
+
+/* From attention's result on, onto `rows` rows of x. */
+static wilor_cuda_result finish_block(session *s, const half_plans *p, int block, float *x,
+                                      int rows, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    tell_number(s, "attn_out", block, on->attended, rows, m->shape.width);
+    CUDA_TRY(gemm_run(p->proj, tensor<void>(m, WILOR_CUDA_PROJ_W, block), on->attended,
+                      tensor<void>(m, WILOR_CUDA_PROJ_B, block), x, err));
+    norm(s, x, WILOR_CUDA_NORM2_GAMMA, block, on->normed, rows);
+    tell_number(s, "norm2", block, on->normed, rows, m->shape.width);
+    CUDA_TRY(gemm_run(p->fc1, tensor<void>(m, WILOR_CUDA_FC1_W, block), on->normed, nullptr,
+                      on->sums, err));
+    gelu_rows(s, block, rows);
+    tell_number(s, "gelu", block, on->hidden, rows, m->shape.mlp);
+    CUDA_TRY(gemm_run(p->fc2, tensor<void>(m, WILOR_CUDA_FC2_W, block), on->hidden,
+                      tensor<void>(m, WILOR_CUDA_FC2_B, block), x, err));
+    tell(s, "block", block, x, rows, m->shape.width);
+done:
+    return st;
+}
+
+static wilor_cuda_result embed(session *s, const size_plan *p, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    unsigned n = (unsigned)p->hands;
+    const order_header *order = reinterpret_cast<const order_header *>(on->orders);
+    wilor_launch(crop_kernel, dim3(SIDE, n), SIDE, 0, s->stream, &order->frame,
+                 reinterpret_cast<const crop_order *>(on->orders + ORDER_HEADER), on->crops);
+    if (m->patch == WILOR_CUDA_F32)
+        wilor_launch(patches_kernel<float>, n * PATCHES, FLAT_THREADS, 0, s->stream, on->crops,
+                     static_cast<float *>(on->patches));
+    else
+        wilor_launch(patches_kernel<f16>, n * PATCHES, FLAT_THREADS, 0, s->stream, on->crops,
+                     static_cast<f16 *>(on->patches));
+    CUDA_TRY(gemm_run(p->patch, tensor<void>(m, WILOR_CUDA_PATCH_W), on->patches, nullptr,
+                      on->sums, err));
+    wilor_launch(tokens_kernel<float>, n * TOKENS, ROW_THREADS, 0, s->stream, on->sums,
+                 tensor<float>(m, WILOR_CUDA_PATCH_B), tensor<float>(m, WILOR_CUDA_POSITION),
+                 tensor<float>(m, WILOR_CUDA_LEAD), on->x, m->shape.width);
+    tell(s, "tokens_in", 0, on->x, p->hands * TOKENS, m->shape.width);
+done:
+    return st;
+}
+
+wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    int rows = p->hands * TOKENS;
+    CUDA_TRY(embed(s, p, err));
+    for (int i = 0; i < m->shape.depth; i++) {
+        norm(s, on->x, WILOR_CUDA_NORM1_GAMMA, i, on->normed, rows);
+        tell_number(s, "norm1", i, on->normed, rows, m->shape.width);
+        CUDA_TRY(gemm_run(p->qkv, tensor<void>(m, WILOR_CUDA_QKV_W, i), on->normed,
+                          tensor<void>(m, WILOR_CUDA_QKV_B, i), on->qkv, err));
+        tell_number(s, "qkv", i, on->qkv, rows, 3 * m->shape.width);
+        if (i + 1 == m->shape.depth)
+            break; /* its chosen rows are another function's */
+        attend(s, 0, p->hands, TOKENS, GRID_COLS);
+        CUDA_TRY(finish_block(s, &p->whole, i, on->x, rows, err));
+    }
+    CUDA_CALL(cudaGetLastError(), "the network", err);
+done:
+    return st;
+}
+
+/* ---------------------------------------------------------------- behind the blocks */
+
+/* The last block, the last norm and the decoders for hands first …, `each` rows of a hand. */
+static wilor_cuda_result run_tail(session *s, const half_plans *p, const result_view *r,
+                                  int first, int hands, int each, int cols,
+                                  wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    int rows = hands * each, d = m->shape.width;
+    attend(s, first, hands, each, cols);
+    wilor_launch(choose_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->x,
+                 on->chosen, d, first, each, cols);
+    CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, err));
+    wilor_launch(norm_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->chosen,
+                 tensor<float>(m, WILOR_CUDA_LAST_GAMMA),
+                 tensor<float>(m, WILOR_CUDA_LAST_BETA), on->tokens, d);
+    tell(s, "tokens_out", m->shape.depth - 1, on->tokens, rows, d);
+    {
+        read_out_args a = {on->tokens,
+                           d,
+                           each,
+                           layer_of(m, WILOR_CUDA_DECPOSE_W),
+                           layer_of(m, WILOR_CUDA_DECSHAPE_W),
+                           layer_of(m, WILOR_CUDA_DECCAM_W),
+                           tensor<float>(m, WILOR_CUDA_INIT_POSE),
+                           tensor<float>(m, WILOR_CUDA_INIT_BETAS),
+                           tensor<float>(m, WILOR_CUDA_INIT_CAM),
+                           on->pose6d + first * POSE_NUMBERS,
+                           r->betas + first * BETAS,
+                           r->cam + first * CAM};
+        wilor_launch(read_out_kernel,
+                     dim3(parts(READ_OUTPUTS, HAND_THREADS / 32), (unsigned)hands),
+                     HAND_THREADS, 0, s->stream, a);
+    }
+done:
+    return st;
+}
+
+/* Rotations, joints, mesh; last: with the caller's shape, if there is one. */
+static void pose(session *s, const result_view *r, int first, int hands, bool last) {
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    const order_header *order = reinterpret_cast<const order_header *>(on->orders);
+    hand_args a = {m->mano,  on->pose6d,   r->betas, last ? order->fixed : nullptr, r->rotation,
+                   r->verts, r->keypoints, on->skin, last ? nullptr : r->corner,    first};
+    dim3 grid(parts((size_t)m->mano.vertices, HAND_THREADS), (unsigned)hands);
+    wilor_launch(pose_kernel, (unsigned)hands, 32, 0, s->stream, a);
+    wilor_launch(skin_kernel, grid, HAND_THREADS, 0, s->stream, a);
+    if (!last)
+        wilor_launch(place_kernel, grid, HAND_THREADS, 0, s->stream, r->verts, r->cam,
+                     m->mano.vertices, on->xy, r->corner, first);
+}
+
+static void tell_hands(session *s, const result_view *r, const char *pose6d, const char *betas,
+                       const char *cam, const char *verts, int first, int hands) {
+    int v = s->m->mano.vertices;
+    tell(s, pose6d, first, s->on.pose6d + first * POSE_NUMBERS, hands, POSE_NUMBERS);
+    tell(s, betas, first, r->betas + first * BETAS, hands, BETAS);
+    tell(s, cam, first, r->cam + first * CAM, hands, CAM);
+    tell(s, verts, first, r->verts + (size_t)first * (size_t)v * 3, hands, v * 3);
+}
+
+static void upsample(session *s, const float *in, int rows, int cols, int inputs, float *out,
+                     int out_rows, int out_cols, int outputs, int w, int hands) {
+    const model *m = s->m;
+    upsample_args a = {in,
+                       out,
+                       tensor<float>(m, w),
+                       tensor<float>(m, w + 1),
+                       tensor<float>(m, w + 2),
+                       rows,
+                       cols,
+                       inputs,
+                       out_rows,
+                       out_cols,
+                       outputs,
+                       hands};
+    size_t pixels = (size_t)hands * (size_t)((out_rows + 1) / 2) * (size_t)((out_cols + 1) / 2);
+    dim3 grid(parts((size_t)outputs, REFINE_THREADS / 32), parts(pixels, PIXELS_A_WARP), 4);
+    wilor_launch(upsample_kernel, grid, REFINE_THREADS, 0, s->stream, a);
+}
+
+/* RefineNet on rows × cols patches of hands first …, whose tokens are `each` rows a hand. */
+static void refine(session *s, const result_view *r, int first, int hands, int each, int rows,
+                   int cols) {
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    int d = m->shape.width, k = d / 8 + d / 4 + d / 2;
+    bool whole = cols == GRID_COLS;
+    int rows2 = whole ? 2 * rows : 2 * rows - 1, cols2 = whole ? 2 * cols : 2 * cols - 1;
+    int rows4 = whole ? 2 * rows2 : 2 * rows2 - 1, cols4 = whole ? 2 * cols2 : 2 * cols2 - 1;
+    coarse_args c = {on->tokens, d, each, rows * cols, hands, layer_of(m, WILOR_CUDA_COARSE_W),
+                     on->map[2]};
+    wilor_launch(coarse_kernel,
+                 dim3(parts((size_t)d / 2, REFINE_THREADS / 32),
+                      parts((size_t)(hands * rows * cols), PIXELS_A_WARP)),
+                 REFINE_THREADS, 0, s->stream, c);
+    upsample(s, on->map[2], rows, cols, d / 2, on->map[1], rows2, cols2, d / 4,
+             WILOR_CUDA_MIDDLE_W, hands);
+    upsample(s, on->map[2], rows, cols, d / 2, on->half, rows2, cols2, d / 4,
+             WILOR_CUDA_FINE0_W, hands);
+    upsample(s, on->half, rows2, cols2, d / 4, on->map[0], rows4, cols4, d / 8,
+             WILOR_CUDA_FINE1_W, hands);
+    sample_args a = {{on->map[0], on->map[1], on->map[2]},
+                     {rows4, rows2, rows},
+                     {cols4, cols2, cols},
+                     {d / 8, d / 4, d / 2},
+                     on->xy,
+                     m->mano.vertices,
+                     first,
+                     on->features};
+    wilor_launch(sample_kernel, dim3(parts((size_t)k, 32), (unsigned)hands), SAMPLE_WARPS * 32,
+                 0, s->stream, a);
+    tell(s, "features", first, on->features, hands, k);
+    correct_args e = {on->features,
+                      k,
+                      hands,
+                      first,
+                      layer_of(m, WILOR_CUDA_REFINE_POSE_W),
+                      layer_of(m, WILOR_CUDA_REFINE_SHAPE_W),
+                      layer_of(m, WILOR_CUDA_REFINE_CAM_W),
+                      on->pose6d,
+                      r->betas,
+                      r->cam};
+    wilor_launch(
+        correct_kernel,
+        dim3(parts(READ_OUTPUTS, REFINE_THREADS / 32), parts((size_t)hands, PIXELS_A_WARP)),
+        REFINE_THREADS, 0, s->stream, e);
+}
+
+static wilor_cuda_result run_rest(session *s, const half_plans *p, const result_view *r,
+                                  int first, int hands, int rows, int cols,
+                                  wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    int each = LEAD + rows * cols;
+    CUDA_TRY(run_tail(s, p, r, first, hands, each, cols, err));
+    pose(s, r, first, hands, false);
+    tell_hands(s, r, "pose6d0", "betas0", "cam0", "verts0", first, hands);
+    refine(s, r, first, hands, each, rows, cols);
+    pose(s, r, first, hands, true);
+    tell_hands(s, r, "pose6d", "betas", "cam", "verts", first, hands);
+    CUDA_CALL(cudaGetLastError(), "behind the network", err);
+done:
+    return st;
+}
+
+wilor_cuda_result run_lean(session *s, const size_plan *p, wilor_cuda_error *err) {
+    result_view r = result_at(s->on.result, p->hands, s->m->mano.vertices);
+    return run_rest(s, &p->lean, &r, 0, p->hands, CORNER, CORNER, err);
+}
+
+wilor_cuda_result run_wide(session *s, const size_plan *p, int hand, wilor_cuda_error *err) {
+    result_view r = result_at(s->on.result, p->hands, s->m->mano.vertices);
+    return run_rest(s, &s->wide, &r, hand, 1, GRID_ROWS, GRID_COLS, err);
+}
+
+} // namespace wilor_cuda

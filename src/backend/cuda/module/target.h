@@ -1,0 +1,210 @@
+/* What kernels are written with: CUDA's own words, or tests/emulate/cuda's when a C++ compiler makes them
+ * for the tests. Matrix instructions and 16-bit numbers behind names of ours. */
+#ifndef WILOR_CUDA_TARGET_H
+#define WILOR_CUDA_TARGET_H
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#ifdef __CUDACC__
+#include <cuda_bf16.h>
+#include <cuda_fp16.h>
+#include <cuda_runtime.h>
+
+#define WILOR_DYNAMIC_SHARED(name) extern __shared__ __align__(16) unsigned char name[]
+
+template <class... P, class... A>
+void wilor_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cudaStream_t s,
+                  A... args) {
+    kernel<<<grid, block, shared, s>>>(static_cast<P>(args)...);
+}
+#else
+#include "cuda_emulate.h"
+
+#define WILOR_DYNAMIC_SHARED(name) unsigned char *name = wilor_emu::shared
+#endif
+
+#define WILOR_BOTH __host__ __device__ __forceinline__
+
+namespace wilor_cuda {
+
+/* ---------------------------------------------------------------- numbers */
+
+typedef __half f16;
+typedef __nv_bfloat16 bf16;
+
+WILOR_BOTH float widen(float x) { return x; }
+
+WILOR_BOTH float widen(f16 x) { return __half2float(x); }
+
+WILOR_BOTH float widen(bf16 x) { return __bfloat162float(x); }
+
+template <class T> WILOR_BOTH T narrow(float x);
+
+template <> WILOR_BOTH float narrow<float>(float x) { return x; }
+
+template <> WILOR_BOTH f16 narrow<f16>(float x) { return __float2half_rn(x); }
+
+template <> WILOR_BOTH bf16 narrow<bf16>(float x) { return __float2bfloat16_rn(x); }
+
+/* Two numbers as a register of a matrix instruction holds them, the first in the low half. */
+template <class T> WILOR_BOTH uint32_t pack_pair(float low, float high) {
+    T pair[2] = {narrow<T>(low), narrow<T>(high)};
+    uint32_t word;
+    memcpy(&word, pair, sizeof word);
+    return word;
+}
+
+template <class T> WILOR_BOTH void unpack_pair(uint32_t word, float *low, float *high) {
+    T pair[2];
+    memcpy(pair, &word, sizeof word);
+    *low = widen(pair[0]);
+    *high = widen(pair[1]);
+}
+
+/* Sums over the lanes of a warp; every lane gets them. */
+__device__ __forceinline__ float warp_sum(float x) {
+    for (int m = 16; m > 0; m /= 2)
+        x += __shfl_xor_sync(0xFFFFFFFFu, x, m);
+    return x;
+}
+
+__device__ __forceinline__ float warp_max(float x) {
+    for (int m = 16; m > 0; m /= 2) {
+        float other = __shfl_xor_sync(0xFFFFFFFFu, x, m);
+        x = other > x || other != other ? other : x; /* NaN wins */
+    }
+    return x;
+}
+
+/* ---------------------------------------------------------------- matrix instructions */
+
+/* Fragments of m16n8k16 (PTX's names). Lane l, g = l / 4, t = l % 4:
+ *   a[0] row g, columns 2t, 2t + 1     a[1] row g + 8, the same
+ *   a[2] row g, columns 2t + 8, +9     a[3] row g + 8, the same
+ *   b[0] rows 2t, 2t + 1 of column g   b[1] rows 2t + 8, + 9
+ *   c[0], c[1] row g, columns 2t, 2t + 1     c[2], c[3] row g + 8 */
+#ifdef __CUDACC__
+template <class T>
+__device__ __forceinline__ void mma_16x8x16(float c[4], const uint32_t a[4],
+                                            const uint32_t b[2]);
+
+template <>
+__device__ __forceinline__ void mma_16x8x16<f16>(float c[4], const uint32_t a[4],
+                                                 const uint32_t b[2]) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#elif __CUDA_ARCH__ >= 750
+    /* Turing has half the depth. */
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(b[0]));
+    asm volatile("mma.sync.aligned.m16n8k8.row.col.f32.f16.f16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5}, {%6}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[2]), "r"(a[3]), "r"(b[1]));
+#endif
+}
+
+template <>
+__device__ __forceinline__ void mma_16x8x16<bf16>(float c[4], const uint32_t a[4],
+                                                  const uint32_t b[2]) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};\n"
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+#else
+    c[0] = c[1] = c[2] = c[3] = 0.0f / 0.0f; /* never launched: the module refuses bf16 there */
+#endif
+}
+
+/* Two 8 × 8 matrices of 16-bit numbers from shared memory: lanes 0 … 7 point at the first's rows, 8 … 15
+ * at the second's. Lane l gets columns 2t, 2t + 1 of row g; `turned`: rows 2t, 2t + 1 of column g. */
+__device__ __forceinline__ void load_matrices(uint32_t r[2], const void *row) {
+    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];\n"
+                 : "=r"(r[0]), "=r"(r[1])
+                 : "r"(at)
+                 : "memory");
+}
+
+__device__ __forceinline__ void load_matrices_turned(uint32_t r[2], const void *row) {
+    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];\n"
+                 : "=r"(r[0]), "=r"(r[1])
+                 : "r"(at)
+                 : "memory");
+}
+
+/* Four of them: rows 16 … 31 of the lanes point at the third and fourth. */
+__device__ __forceinline__ void load_four_matrices(uint32_t r[4], const void *row) {
+    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(at)
+                 : "memory");
+}
+#else
+template <class T> void mma_16x8x16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
+    uint32_t *words = wilor_emu::warp_words();
+    unsigned lane = wilor_emu::now->linear % 32, g = lane / 4, t = lane % 4;
+    memcpy(&words[lane * 16], a, 4 * sizeof *a);
+    memcpy(&words[lane * 16 + 4], b, 2 * sizeof *b);
+    wilor_emu::sync_warp();
+    for (unsigned i = 0; i < 4; i++) {
+        unsigned row = g + i / 2 * 8, column = 2 * t + i % 2;
+        float sum = c[i];
+        for (unsigned k = 0; k < 16; k++) {
+            unsigned at = k % 8 / 2, low = k % 2 == 0;
+            uint32_t wa = words[(row % 8 * 4 + at) * 16 + row / 8 + k / 8 * 2];
+            uint32_t wb = words[(column * 4 + at) * 16 + 4 + k / 8];
+            float x[2], y[2];
+            unpack_pair<T>(wa, &x[0], &x[1]);
+            unpack_pair<T>(wb, &y[0], &y[1]);
+            sum += x[!low] * y[!low];
+        }
+        c[i] = sum;
+    }
+    wilor_emu::sync_warp();
+}
+
+inline void emulate_ldmatrix(uint32_t *r, const void *row, unsigned count, bool turned) {
+    uint32_t *words = wilor_emu::warp_words();
+    unsigned lane = wilor_emu::now->linear % 32, g = lane / 4, t = lane % 4;
+    memcpy(&words[lane * 16], &row, sizeof row);
+    wilor_emu::sync_warp();
+    for (unsigned i = 0; i < count; i++) {
+        uint16_t pair[2];
+        for (unsigned k = 0; k < 2; k++) {
+            unsigned line = turned ? 2 * t + k : g, column = turned ? g : 2 * t + k;
+            const uint16_t *from;
+            memcpy(&from, &words[(i * 8 + line) * 16], sizeof from);
+            pair[k] = from[column];
+        }
+        memcpy(&r[i], pair, sizeof pair);
+    }
+    wilor_emu::sync_warp();
+}
+
+inline void load_matrices(uint32_t r[2], const void *row) {
+    emulate_ldmatrix(r, row, 2, false);
+}
+
+inline void load_matrices_turned(uint32_t r[2], const void *row) {
+    emulate_ldmatrix(r, row, 2, true);
+}
+
+inline void load_four_matrices(uint32_t r[4], const void *row) {
+    emulate_ldmatrix(r, row, 4, false);
+}
+#endif
+
+} // namespace wilor_cuda
+
+#endif

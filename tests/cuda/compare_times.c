@@ -1,0 +1,129 @@
+/* Times on the card: wall clock of the caller, from host memory to host memory, after a warm-up. */
+#include "clock.h"
+#include "compare.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CROP_FLOATS = 256 * 256 * 3, WARM = 20, RUNS = 100 };
+
+static int ascending(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static void print_times(const char *what, double *ms, int n) {
+    qsort(ms, (size_t)n, sizeof *ms, ascending);
+    printf("time %-28s min %.3f median %.3f p90 %.3f ms (%d runs)\n", what, ms[0], ms[n / 2],
+           ms[n * 9 / 10], n);
+    fflush(stdout);
+}
+
+/* Crops in host memory to vertices in host memory. */
+static void time_hands(const wilor_model *model, int hands) {
+    wilor_error err;
+    const wilor_hands *out;
+    wilor_session *session;
+    wilor_session_options so;
+    char what[40];
+    double ms[RUNS];
+    wilor_session_options_init(&so, sizeof so);
+    so.batch = hands;
+    compare_need(wilor_session_create(&session, model, &so, &err), &err, "a session");
+    float *rgb = compare_alloc((size_t)hands * CROP_FLOATS * sizeof *rgb);
+    compare_fill_crops(rgb, hands);
+    for (int i = -WARM; i < RUNS; i++) {
+        uint64_t start = wilor_clock_ns();
+        compare_need(wilor_run(session, rgb, hands, &out, &err), &err, "a run");
+        if (i >= 0)
+            ms[i] = (double)(wilor_clock_ns() - start) * 1e-6;
+    }
+    snprintf(what, sizeof what, "%d hand%s, host crops", hands, hands > 1 ? "s" : "");
+    print_times(what, ms, RUNS);
+    wilor_session_free(&session);
+    free(rgb);
+}
+
+/* Hands of a picture in host memory, boxes given: crops are made on the card. */
+static void time_boxes(const wilor_model *model, const wilor_picture *picture, int hands) {
+    wilor_error err;
+    const wilor_hands *out;
+    wilor_session *session;
+    wilor_session_options so;
+    wilor_box boxes[32];
+    char what[40];
+    double ms[RUNS];
+    wilor_session_options_init(&so, sizeof so);
+    so.batch = hands;
+    for (int i = 0; i < hands; i++)
+        boxes[i] = (wilor_box){{20.0 + 15 * i, 30.0 + 10 * i, 110.0 + 15 * i, 120.0 + 10 * i},
+                               1,
+                               i % 2 ? WILOR_LEFT : WILOR_RIGHT};
+    compare_need(wilor_session_create(&session, model, &so, &err), &err, "a session");
+    for (int i = -WARM; i < RUNS; i++) {
+        uint64_t start = wilor_clock_ns();
+        compare_need(wilor_predict_boxes(session, picture, boxes, hands, NULL, &out, &err),
+                     &err, "a run");
+        if (i >= 0)
+            ms[i] = (double)(wilor_clock_ns() - start) * 1e-6;
+    }
+    snprintf(what, sizeof what, "%d hand%s, frame and boxes", hands, hands > 1 ? "s" : "");
+    print_times(what, ms, RUNS);
+    wilor_session_free(&session);
+}
+
+static void time_detector(const compare_options *o, const wilor_picture *picture) {
+    wilor_error err;
+    const wilor_detections *out;
+    wilor_detector *detector;
+    wilor_pipeline *pipeline;
+    wilor_detector_options d;
+    double whole[RUNS], network[RUNS];
+    wilor_detector_options_init(&d, sizeof d);
+    d.detector = o->detector;
+    d.device = o->device;
+    d.dtype = o->dtype == WILOR_DTYPE_F32 ? WILOR_DTYPE_F16 : o->dtype;
+    compare_need(wilor_detector_open(&detector, &d, &err), &err, "opening the detector");
+    compare_need(wilor_pipeline_create(&pipeline, detector, NULL, NULL, &err), &err,
+                 "a pipeline");
+    for (int i = -WARM; i < RUNS; i++) {
+        uint64_t start = wilor_clock_ns();
+        compare_need(wilor_detect(pipeline, picture, 1, NULL, &out, &err), &err, "a detection");
+        if (i >= 0) {
+            whole[i] = (double)(wilor_clock_ns() - start) * 1e-6;
+            network[i] = out->stage_ms[1];
+        }
+    }
+    print_times("detector, frame to boxes", whole, RUNS);
+    print_times("detector, network alone", network, RUNS);
+    wilor_pipeline_free(&pipeline);
+    wilor_detector_free(&detector);
+}
+
+void compare_times(const compare_options *o) {
+    static const int counts[] = {1, 2, 8, 32};
+    wilor_error err;
+    wilor_model *model;
+    wilor_model_options mo;
+    uint8_t *pixels = compare_alloc((size_t)o->width * (size_t)o->height * 3);
+    compare_fill_picture(pixels, o->width, o->height);
+    wilor_picture picture = {.data = pixels,
+                             .width = o->width,
+                             .height = o->height,
+                             .stride = o->width * 3,
+                             .format = WILOR_RGB8};
+    wilor_model_options_init(&mo, sizeof mo);
+    mo.weights = o->weights;
+    mo.mano = o->mano;
+    mo.device = o->device;
+    mo.dtype = o->dtype;
+    compare_need(wilor_model_open(&model, &mo, &err), &err, "opening the model");
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] <= o->hands; i++)
+        time_hands(model, counts[i]);
+    time_boxes(model, &picture, 1);
+    time_boxes(model, &picture, 2);
+    wilor_model_free(&model);
+    time_detector(o, &picture);
+    free(pixels);
+}
