@@ -362,7 +362,7 @@ wilor_status wilor_detect_raw(wilor_pipeline *pipeline, const wilor_picture *pic
         wilor_letterbox_plan(&l, view.width, view.height, side, WILOR_LETTERBOX_RECT, err));
     WILOR_TRY(wilor_convert_nv12(&view, NULL, 0, &p->converted, p->pool, err));
     WILOR_TRY(put_picture(p, &view, &l, &w, err));
-    wilor_yolo_forward(p->run);
+    WILOR_TRY(wilor_yolo_forward(p->run, err));
     int n = wilor_yolo_anchors(p->run);
     WILOR_TRY(
         grow(&p->kept, (size_t)n * RAW_ROWS * sizeof **out, "the detector's output", err));

@@ -32,7 +32,8 @@ wilor_status wilor_cli_predict_record(char **out, size_t *size, const wilor_cli_
                                       const wilor_hands *hands, wilor_error *err) {
     wilor_model_info info;
     wilor_model_get_info(model, &info, sizeof info);
-    const wilor_cli_live_model facts = {.dtype = wilor_dtype_name(info.dtype), .device = info.device};
+    const wilor_cli_live_model facts = {.dtype = wilor_dtype_name(info.dtype),
+                                        .device = info.device};
     const wilor_cli_record_how how = {.no_place = !e->camera};
     wilor_cli_live_event event = event_of(e, picture, hands);
     wilor_cli_live_hand *list = calloc((size_t)hands->n + 1, sizeof *list);
