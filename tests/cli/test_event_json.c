@@ -20,6 +20,7 @@ void wilor_model_get_info(const wilor_model *model, wilor_model_info *info, size
     memset(info, 0, size);
     info->isa = WILOR_ISA_C;
     info->label = "synthetic \"x\"\xFF";
+    info->device = "cpu";
 }
 
 void wilor_hand_gesture(const float *keypoints_3d, wilor_gesture *out) {

@@ -22,6 +22,7 @@ void wilor_model_get_info(const wilor_model *model, wilor_model_info *info, size
     memset(info, 0, size);
     info->dtype = WILOR_DTYPE_BF16;
     info->label = "synthetic";
+    info->device = "cpu";
 }
 
 void wilor_hand_gesture(const float *keypoints_3d, wilor_gesture *out) {
