@@ -2,19 +2,12 @@
 # check_accuracy.sh PROGRAM FOLDER: a small run of bench_accuracy. Float32 is not listed against itself, what the
 # processor lacks is named, the rest differs from float32, the coarser the more, and a second run says the same.
 set -u
+# shellcheck source=bench_lib.sh
+. "${0%/*}/bench_lib.sh"
 program=$1 folder=$2
 rm -rf "$folder"
 mkdir -p "$folder/tmp" && cd "$folder" || exit 1
 export TMPDIR=$folder/tmp
-bad=0
-check() { # what, command...
-    local what=$1
-    shift
-    if "$@"; then echo "ok - $what"; else
-        echo "not ok - $what"
-        bad=1
-    fi
-}
 "$program" --weights random:hd80 --crops 3 --threads 1 >first 2>log
 check "it ends well" test $? -eq 0
 "$program" --weights random:hd80 --crops 3 --threads 2 >second 2>log

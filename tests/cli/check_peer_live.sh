@@ -2,19 +2,12 @@
 # check_peer_live.sh PYTHON PEER_LIVE WILOR MAKE_DETECTOR FOLDER: a small run of bench/peer_live.py: that both routes run, that
 # their float32 hands agree, that the file and its tables hold what was measured.
 set -u
+# shellcheck source=bench_lib.sh
+. "${0%/*}/bench_lib.sh"
 python=$1 live=$2 wilor=$3 make=$4 folder=$5
 "$python" -c 'import torch, numpy' 2>/dev/null || { echo "no PyTorch here: skipped"; exit 77; }
 rm -rf "$folder"
 mkdir -p "$folder" && cd "$folder" || exit 1
-bad=0
-check() { # what, command...
-    local what=$1
-    shift
-    if "$@"; then echo "ok - $what"; else
-        echo "not ok - $what"
-        bad=1
-    fi
-}
 "$python" "$live" --out out.json --wilor "$wilor" --make-detector "$make" --size small --imgsz 128 --threads 1 --rounds 1 --runs 12 \
     --frames 10 --seconds 5 --ours f32,int8 --any --total 800 >table 2>log
 check "it ends well: the hands agree" test $? -eq 0

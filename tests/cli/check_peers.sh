@@ -2,18 +2,11 @@
 # check_peers.sh PYTHON PEERS BUILD FOLDER: a small run of bench/peers.py. A peer that is not installed is skipped
 # with a reason, one that is gives a ratio; ours is measured around it in any case.
 set -u
+# shellcheck source=bench_lib.sh
+. "${0%/*}/bench_lib.sh"
 python=$1 peers=$2 build=$3 folder=$4
 rm -rf "$folder"
 mkdir -p "$folder" && cd "$folder" || exit 1
-bad=0
-check() { # what, command...
-    local what=$1
-    shift
-    if "$@"; then echo "ok - $what"; else
-        echo "not ok - $what"
-        bad=1
-    fi
-}
 "$python" "$peers" --size small --threads 1 --runs 2 --only torch-f32,onnxruntime-int8 --no-isa --ours f32,none \
     --build "$build" --out out.json >table 2>log
 check "it ends well" test $? -eq 0
