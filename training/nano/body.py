@@ -9,6 +9,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from .hand import turn_about
+
 WRIST = (0.096, 0.006, 0.006)                          # the wrist joint in the hand model's rest frame
 SIDES = 'RL'
 ACTIVITIES = ('hang', 'face', 'chest', 'table', 'reach', 'raise', 'cross', 'touch', 'hip')
@@ -22,15 +24,6 @@ TARGETS = {'hang': (0, (.06, -.56, -.08), (.22, -.46, .14)), 'face': (1, (.08, -
 
 # mean turn of the forearm from thumb-up toward palm-down, radians, in the order of ACTIVITIES
 PRONATION = (.3, .6, .4, 1.1, .7, .7, .6, -.7, .5)
-
-
-def turn_about(axis, angle):
-    """(...,3) unit axes and (...) radians -> (...,3,3)"""
-    x, y, z = axis.expand(*angle.shape, 3).unbind(-1)
-    o = torch.zeros_like(x)
-    k = torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*x.shape, 3, 3)
-    s, c = torch.sin(angle)[..., None, None], torch.cos(angle)[..., None, None]
-    return torch.eye(3, device=axis.device) + s * k + (1 - c) * (k @ k)
 
 
 def frame(u, n):

@@ -16,11 +16,11 @@ import torch.nn.functional as F
 
 from . import detector_loss, pose_loss, trainer
 from .detector_model import NanoDetector, decode
-from .export import detector_tensors, export_detector, export_pose
+from .export import export_detector, export_pose
 from .fake_scene import DetectScenes, PoseScenes
 from .hand import Hand, axis_angle_to_matrix, default_npz, matrix_to_rot6d, rot6d_to_matrix
-from .pose_model import COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, folded_state, spread_pose
-from .state import load_state, read_safetensors, save_state
+from .pose_model import COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, spread_pose
+from .state import load_state, save_state
 
 failures = []
 

@@ -8,6 +8,8 @@ import math
 
 import torch
 
+from .hand import skew, turn_about
+
 RING = 16          # vertices around an arm: the hand's open wrist has 16
 ARM_RINGS = 15
 SLEEVE_RINGS = 12
@@ -32,19 +34,8 @@ def boundary_loop(faces):
 def turn_between(a, b):
     """Rotation matrices that take unit vectors a to b, (...,3) -> (...,3,3), the short way."""
     v, c = torch.linalg.cross(a, b), (a * b).sum(-1)[..., None, None]
-    x, y, z = v.unbind(-1)
-    o = torch.zeros_like(x)
-    k = torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*v.shape[:-1], 3, 3)
+    k = skew(v)
     return torch.eye(3, device=a.device) + k + k @ k / (1 + c).clamp_min(1e-3)
-
-
-def turn_about(axis, angle):
-    """Rotations by `angle` (...) about unit `axis` (...,3)."""
-    x, y, z = axis.unbind(-1)
-    o = torch.zeros_like(x)
-    k = torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*axis.shape[:-1], 3, 3)
-    s, c = torch.sin(angle)[..., None, None], torch.cos(angle)[..., None, None]
-    return torch.eye(3, device=axis.device) + s * k + (1 - c) * (k @ k)
 
 
 def strips(rows, closed_columns):
@@ -187,14 +178,13 @@ class Figures:
         f = f * f * (3 - 2 * f)
         g = ((s - elbow[:, None] + 0.05) / 0.1).clamp(0, 1)
         g = g * g * (3 - 2 * g)
-        d = d0[:, None] * (1 - f[..., None]) + d1[:, None] * f[..., None]
-        d = d * (1 - g[..., None]) + d2[:, None] * g[..., None]
-        d = torch.nn.functional.normalize(d, dim=-1)
+        wrist = d0[:, None] * (1 - f[..., None]) + d1[:, None] * f[..., None]
+        d = torch.nn.functional.normalize(wrist * (1 - g[..., None]) + d2[:, None] * g[..., None], dim=-1)
         step = (length / (CURVE - 1))[:, None, None]
         points = start[:, None] + torch.cumsum(torch.cat([torch.zeros_like(d[:, :1]), 0.5 * (d[:, 1:] + d[:, :-1])], 1) * step, 1)
-        first = turn_between(d0[:, None].expand_as(d), torch.nn.functional.normalize(
-            d0[:, None] * (1 - f[..., None]) + d1[:, None] * f[..., None], dim=-1))
-        last = turn_between(torch.nn.functional.normalize(d0[:, None] * (1 - f[..., None]) + d1[:, None] * f[..., None], dim=-1), d)
+        wrist = torch.nn.functional.normalize(wrist, dim=-1)
+        first = turn_between(d0[:, None].expand_as(d), wrist)
+        last = turn_between(wrist, d)
         return points, last @ first
 
     def along(self, line, u):
@@ -222,7 +212,7 @@ class Figures:
     def pose_hands(self, fingers, betas, turn, wrist, mirrored, arm, sleeve):
         """fingers (n,15,3,3), betas (n,10), turn (n,3,3), wrist (n,3), mirrored (n,) bool;
         arm: dict of flex, deviate (radians), elbow_turn (n,3) rotation vector-like axis*angle, length, elbow, thick;
-        sleeve: dict of start, wide, folds.  -> vertices (n, per hand, 3), keypoints (n,21,3), joints (n,16,3)."""
+        sleeve: dict of start, wide, folds.  -> vertices (n, per hand, 3), keypoints (n,21,3)."""
         n = len(fingers)
         eye = torch.eye(3, device=self.device).expand(n, 1, 3, 3)
         verts, joints, points = self.hand(torch.cat([eye, fingers], 1), betas)
@@ -233,7 +223,7 @@ class Figures:
         def place(x):
             return ((x - root) * flip) @ turn.transpose(1, 2) + wrist[:, None]
 
-        verts, joints, points = place(verts), place(joints), place(points)
+        verts, points = place(verts), place(points)
         loop = verts[:, self.ring_loop]
         centre = loop.mean(1)
         d0 = turn[:, :, 0]
@@ -255,7 +245,7 @@ class Figures:
         wide = sleeve["wide"][:, None] * (1 + sleeve["folds"])
         wide = torch.cat([torch.full_like(wide[:, :1], 1.02), wide[:, 1:]], 1)
         cloth = self.tube(line, arm["length"], offsets, s, wide * (1 + (arm["thick"][:, None] - 1) * (s / 0.1).clamp(0, 1)))
-        return torch.cat([verts, bare, cloth], 1), points, joints
+        return torch.cat([verts, bare, cloth], 1), points
 
     def rounded(self, centre, turn, half, radius):
         """Boxes of half lengths (n,3) grown by `radius` (n,), as the poses' held things are -> (n, LON*LAT, 3)."""

@@ -124,13 +124,25 @@ def matrix_to_rot6d(m):
     return torch.cat([m[..., :, 0], m[..., :, 1]], -1)
 
 
+def skew(v):
+    """(..., 3) -> (..., 3, 3): the matrix whose product with a vector is v's cross product with it."""
+    x, y, z = v.unbind(-1)
+    o = torch.zeros_like(x)
+    return torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(*v.shape[:-1], 3, 3)
+
+
+def turn_about(axis, angle):
+    """Rotations by `angle` (...) about unit vectors `axis` (..., 3) or (3)."""
+    k = skew(axis.expand(*angle.shape, 3))
+    s, c = torch.sin(angle)[..., None, None], torch.cos(angle)[..., None, None]
+    return torch.eye(3, device=axis.device) + s * k + (1 - c) * (k @ k)
+
+
 def axis_angle_to_matrix(v):
     """Rotation vectors (..., 3) -> (..., 3, 3) by Rodrigues' formula, smooth at zero."""
     t2 = v.square().sum(-1)[..., None, None]
     t = t2.clamp_min(1e-12).sqrt()
     a = torch.where(t2 < 1e-8, 1 - t2 / 6, torch.sin(t) / t)
     b = torch.where(t2 < 1e-8, 0.5 - t2 / 24, (1 - torch.cos(t)) / t2.clamp_min(1e-12))
-    x, y, z = v.unbind(-1)
-    o = torch.zeros_like(x)
-    k = torch.stack([o, -z, y, z, o, -x, -y, x, o], -1).reshape(v.shape[:-1] + (3, 3))
+    k = skew(v)
     return torch.eye(3, device=v.device, dtype=v.dtype) + a * k + b * (k @ k)

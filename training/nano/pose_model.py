@@ -12,7 +12,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from .hand import Hand, rot6d_to_matrix
+from .hand import rot6d_to_matrix
 
 ROWS, COLS, LEAD, POINTS = 16, 12, 18, 21
 FOCAL = 5000.0
@@ -148,25 +148,6 @@ def cosine_patches(dim):
     if dim > len(out):
         raise ValueError(f"dim {dim} is more than a patch's {len(out)} numbers")
     return out
-
-
-@torch.no_grad()
-def mimetic(block, mix=0.7, back=0.4):
-    """Attention to begin with as trained networks have it (Trockman and Kolter, 2023): queries meet keys by likeness, so that with
-    wave positions near patches see each other; values and projection about undo what a token says already."""
-    d, heads = block.attn.proj.weight.shape[0], block.attn.heads
-    size = d // heads
-    qkv = block.attn.qkv.weight
-    for h in range(heads):
-        noise = torch.randn(d, d) / math.sqrt(d)
-        u, s, vh = torch.linalg.svd(mix * noise + mix * torch.eye(d))
-        rows = slice(h * size, (h + 1) * size)
-        root = s[:size].sqrt()[:, None]
-        qkv[rows] = root * u[:, :size].T
-        qkv[d + h * size : d + (h + 1) * size] = root * vh[:size]
-    u, s, vh = torch.linalg.svd(back * torch.randn(d, d) / math.sqrt(d) - back * torch.eye(d))
-    qkv[2 * d :] = s.sqrt()[:, None] * vh
-    block.attn.proj.weight.copy_(u * s.sqrt())
 
 
 class Backbone(nn.Module):
@@ -339,7 +320,3 @@ def folded_state(model, weights=None):
             out[name + ".weight"] *= s[:, None]
             out[name + ".bias"] *= s
     return out
-
-
-def make_pose_model(device, npz=None, **config):
-    return NanoWiLoR(Hand(npz, device), **config).to(device)

@@ -267,8 +267,7 @@ DEV void skin(const float *m, float3 rest, float t, float c, int finger, Surface
     o->albedo = a, o->shine = shine, o->sharpness = sharp;
 }
 
-DEV void surface_of(const Scene *s, const float *m, float3 rest, const float *at, int part, float3 n, Surface *o) {
-    (void)part;
+DEV void surface_of(const Scene *s, const float *m, float3 rest, const float *at, float3 n, Surface *o) {
     uint32_t seed = (uint32_t)m[16];
     int kind = (int)m[1];
     o->wrap = m[22];
@@ -363,7 +362,7 @@ DEV float3 sample_colour(const Scene *s, int b, float x, float y, const Nearest 
         n = mul(n, -1.0f);
     Surface f;
     int slot = s->slot[hit->triangle];
-    surface_of(s, s->material + ((size_t)b * s->slots + slot) * MATERIAL, rest, at, slot, n, &f);
+    surface_of(s, s->material + ((size_t)b * s->slots + slot) * MATERIAL, rest, at, n, &f);
     return light_on(s, b, &f, pos, f.normal);
 }
 

@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from .body import WRIST, Body, sample_body_pose
-from .figures import BODY_SLOTS, Figures, turn_about
-from .hand import Hand
+from .figures import BODY_SLOTS, Figures
+from .hand import Hand, turn_about
 from .poses import KINDS, KIND_WEIGHTS, PosePool
 from .render import LIGHTING, MATERIAL, SHADOW, Render
 
@@ -485,7 +485,7 @@ class PoseScenes(Scenes):
         start = sleeve["start"].reshape(b, 2)
         sleeve["start"] = torch.where(clasp[:, None], start.clamp_min(0.16), start).reshape(-1)
         arm["flex"] = torch.where(clasp[:, None], arm["flex"].reshape(b, 2) * 0.4, arm["flex"].reshape(b, 2)).reshape(-1)
-        verts, points, joints = f.pose_hands(fingers.reshape(-1, 15, 3, 3), betas.reshape(-1, 10), turns.reshape(-1, 3, 3),
+        verts, points = f.pose_hands(fingers.reshape(-1, 15, 3, 3), betas.reshape(-1, 10), turns.reshape(-1, 3, 3),
                                              wrists.reshape(-1, 3), mirrored.reshape(-1), arm, sleeve)
         verts, points = verts.reshape(b, 2, -1, 3), points.reshape(b, 2, 21, 3)
         # distance, crop: the camera looks at the middle of the crop
@@ -652,7 +652,7 @@ class DetectScenes(Scenes):
         clasp = (mode == 4)[:, None].expand(b, k).reshape(-1)
         arm["flex"] = torch.where(clasp, arm["flex"] * 0.4, arm["flex"])
         sleeve["start"] = torch.where(clasp, sleeve["start"].clamp_min(0.16), sleeve["start"])
-        verts, points, _ = f.pose_hands(hands["rotmats15"].reshape(-1, 15, 3, 3), hands["betas"].reshape(-1, 10), turn.reshape(-1, 3, 3), wrist.reshape(-1, 3), left.reshape(-1), arm, sleeve)
+        verts, points = f.pose_hands(hands["rotmats15"].reshape(-1, 15, 3, 3), hands["betas"].reshape(-1, 10), turn.reshape(-1, 3, 3), wrist.reshape(-1, 3), left.reshape(-1), arm, sleeve)
         verts, points = verts.reshape(b, k, -1, 3), points.reshape(b, k, 21, 3)
         camera = torch.stack([focal, torch.full_like(focal, s / 2), torch.full_like(focal, s / 2)], 1)
         # things: 0, 1 held; 2..4 head, torso and hair behind facing hands; the rest stands about

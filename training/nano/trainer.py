@@ -399,13 +399,23 @@ class Trainer:
         norm = self.flat.step(lr, 0.9, a.beta2, a.weight_decay, a.clip, a.ema)
         return dict(terms, loss=total.detach(), grad=norm)
 
+    def steps(self, batch, lr):
+        """A step for each of --parts pieces of a batch; the last one's terms."""
+        for part in range(self.args.parts):
+            terms = self.one_step({k: v[part :: self.args.parts] for k, v in batch.items()}, lr)
+        return terms
+
+    def scenes(self, seed):
+        """What makes pictures, and what hands them out: itself, or a memory of them."""
+        a = self.args
+        source = self.task.scenes(seed)
+        return source, Memory(source, a.reuse, a.memory, self.task.vary, seed, self.world.device) if a.reuse > 1 else source
+
     def run(self):
         a, w = self.args, self.world
         seed = (a.seed * 1000 + self.pieces) * 64 + w.rank
         torch.manual_seed(seed)
-        source = scenes = self.task.scenes(seed)
-        if a.reuse > 1:
-            scenes = Memory(scenes, a.reuse, a.memory, self.task.vary, seed, w.device)
+        source, scenes = self.scenes(seed)
         ahead = Ahead(scenes, w.device, a.side_stream)
         saved = measured = since = time.monotonic()
         progress, stop, sums, count, here = 0.0, False, {}, 0, 0
@@ -426,9 +436,7 @@ class Trainer:
                     self.measure()
                     measured = time.monotonic()
             lr = rate_at(a, progress, self.flat.steps, here)
-            batch = ahead.next()
-            for part in range(a.parts):
-                terms = self.one_step({k: v[part::a.parts] for k, v in batch.items()}, lr)
+            terms = self.steps(ahead.next(), lr)
             here += 1
             count += 1
             self.samples += a.batch * w.size
@@ -447,9 +455,7 @@ class Trainer:
     def bench(self, rounds=30):
         """Samples a second of the scenes alone, the step alone (one batch again and again), and both."""
         w, a = self.world, self.args
-        scenes = self.task.scenes(a.seed)
-        if a.reuse > 1:
-            scenes = Memory(scenes, a.reuse, a.memory, self.task.vary, a.seed, w.device)
+        _, scenes = self.scenes(a.seed)
         wait = (lambda: torch.cuda.synchronize(w.device)) if w.device.type == "cuda" else (lambda: None)
 
         def clocked(name, once):
@@ -466,15 +472,9 @@ class Trainer:
 
         clocked("scenes", scenes.next)
         batch = {k: v for k, v in scenes.next().items() if torch.is_tensor(v)}
-        clocked("step", lambda: [self.one_step({k: v[i::a.parts] for k, v in batch.items()}, 1e-6) for i in range(a.parts)])
+        clocked("step", lambda: self.steps(batch, 1e-6))
         ahead = Ahead(scenes, w.device, a.side_stream)
-
-        def both():
-            batch = ahead.next()
-            for i in range(a.parts):
-                self.one_step({k: v[i::a.parts] for k, v in batch.items()}, 1e-6)
-
-        clocked("both", both)
+        clocked("both", lambda: self.steps(ahead.next(), 1e-6))
 
 
 def main(task_class, args):
