@@ -80,7 +80,7 @@ is "an interrupt" 130
 check "ends with a bye" events out bye=interrupted hands=some
 # A program that reads lines as they come, and stops us when it has had enough.
 cat >reader.py <<'PY'
-import json, subprocess, sys
+import json, subprocess, sys, time
 p = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 seen = 0
 while seen < 5:
@@ -88,9 +88,27 @@ while seen < 5:
     seen += event["type"] == "hands"
 assert p.poll() is None, "it is still running"
 p.terminate()
+time.sleep(0.01)
+p.terminate()  # as timeout(1) does it: once to the process, once to its group
 rest = [json.loads(line) for line in p.stdout]
 assert rest[-1]["type"] == "bye" and rest[-1]["reason"] == "interrupted", rest[-1]
 assert p.wait() == 130, p.returncode
 PY
 check "a subprocess's reader gets each event at once" "${WILOR_TEST_PYTHON:-python3}" reader.py "$WILOR" "${live[@]}" frames --loop --realtime
+# Nobody reads: the run waits for its pipe and cannot end by itself.
+cat >stuck.py <<'PY'
+import array, fcntl, signal, subprocess, sys, termios, time
+p = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+seen, waiting = -1, array.array("i", [0])
+while not waiting[0] or waiting[0] != seen:
+    seen = waiting[0]
+    time.sleep(1)
+    fcntl.ioctl(p.stdout, termios.FIONREAD, waiting)
+p.terminate()
+time.sleep(0.5)
+assert p.poll() is None, "the first signal asks"
+p.terminate()
+assert p.wait(60) == -signal.SIGTERM, p.returncode
+PY
+check "a second signal ends what does not end" "${WILOR_TEST_PYTHON:-python3}" stuck.py "$WILOR" "${live[@]}" frames --loop
 finish

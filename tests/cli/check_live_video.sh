@@ -85,7 +85,7 @@ fails "an overlay in a folder that is not there" 1 nowhere "${live[@]}" sound.mp
 camera() {
     local seconds=$1 behaviour=$2
     shift 2
-    WILOR_FAKE_CAMERA=$behaviour LD_PRELOAD=$V4L2_SHIM timeout -s INT "$seconds" "$WILOR" "${live[@]}" /dev/video99 "$@" \
+    WILOR_FAKE_CAMERA=$behaviour LD_PRELOAD=$V4L2_SHIM timeout --foreground -s INT "$seconds" "$WILOR" "${live[@]}" /dev/video99 "$@" \
         >out 2>err </dev/null
     rc=$?
 }
