@@ -128,6 +128,27 @@ def check_pose_model(npz):
     check("vertices beyond the corner", got[3], 0)
 
 
+@torch.no_grad()
+def check_pose_begins(npz):
+    """With `mimic` a patch looks at its neighbours from the start, in every block, by all heads but the last."""
+    torch.manual_seed(2)
+    model, image = NanoWiLoR(Hand(npz), mimic=True).eval(), PoseScenes(4, "cpu", 5).next()["image"]
+    row, col = torch.arange(ROWS * COLS) // COLS, torch.arange(ROWS * COLS) % COLS
+    near = ((row[:, None] - row).abs() <= 2) & ((col[:, None] - col).abs() <= 2)
+    least = 1.0
+    for block in model.backbone.blocks[:-1]:
+        block.register_forward_pre_hook(lambda m, x: looks.append(m.attn.qkv(m.norm1(x[0]))))
+    looks = []
+    model.backbone(image)
+    for y in looks:
+        q, k, _ = y.reshape(len(image), -1, 3, 3, 64).permute(2, 0, 3, 1, 4)
+        mass = (q @ k.transpose(-1, -2) / 8).softmax(-1)[:, :2, LEAD:, LEAD:]
+        least = min(least, ((mass * near).sum(-1) / mass.sum(-1)).mean().item())
+    share = near.float().mean().item()
+    print(f"    neighbours are {share:.3f} of the patches and get {least:.3f} of the attention")
+    check("share of attention that is not the neighbours'", 1 - least, 1 - 2.5 * share)
+
+
 def check_pose_learns(npz):
     """A few pictures by heart: the loss falls, and the hands are where they should be."""
     torch.manual_seed(1)
@@ -358,7 +379,7 @@ def main():
     torch.set_num_threads(1)
     tests = dict(
         hand=lambda: check_hand(npz), pose=lambda: check_pose_model(npz), assignment=check_assignment, state=lambda: check_state(npz), scenes=lambda: check_scenes(npz),
-        pose_learns=lambda: check_pose_learns(npz), detector_learns=check_detector_learns,
+        pose_begins=lambda: check_pose_begins(npz), pose_learns=lambda: check_pose_learns(npz), detector_learns=check_detector_learns,
     )  # fmt: skip
     if args.wilor:
         tests["pose_program"] = lambda: check_pose_program(args.wilor, npz)

@@ -39,6 +39,7 @@ def one_loss(out, target):
     return {k: (v * target["weight"]).mean() for k, v in terms.items()}
 
 
+CROWD = 0.3  # weight of what the patches' mean says of the hand
 WHERE = 0.5  # weight of the patches' own answer
 
 
@@ -64,6 +65,10 @@ def pose_loss(first, final, target):
         where = where_loss(final["where"], target)
         total = total + WHERE * where
         log["where"] = where.detach()
+    if final.get("crowd") is not None:
+        crowd = one_loss(final["crowd"], target)
+        total = total + CROWD * sum(WEIGHTS[k] * crowd[k] for k in WEIGHTS)
+        log["crowd_orient"], log["crowd_points3d"] = crowd["orient"].detach(), crowd["points3d"].detach()
     log["first_points3d"] = a["points3d"].detach()
     log["beyond"] = final["beyond"].detach().float()
     return total, log

@@ -150,8 +150,31 @@ def cosine_patches(dim):
     return out
 
 
+def alike(dim, noise, identity):
+    """(D, D) with a part of the identity in it: U, S, V of its singular values."""
+    return torch.linalg.svd(noise * torch.randn(dim, dim) / math.sqrt(dim) + identity * torch.eye(dim))
+
+
+def attend_to_neighbours(attention):
+    """Weights to begin with that make a token attend to those like it, which are its neighbours while positions are sines and
+    cosines, and take off what it finds there (after Trockman and Kolter, Mimetic Initialization of Self-Attention Layers,
+    2023). Small random weights attend everywhere alike, and to learn otherwise takes long where pictures are few. The last
+    head keeps them: by it the leading tokens, which are like no patch, see all patches."""
+    d, heads = attention.proj.weight.shape[0], attention.heads
+    k = d // heads
+    with torch.no_grad():
+        for h in range(heads - 1):
+            u, s, v = alike(d, 0.7, 0.7)
+            root, rows = s[:k].sqrt()[:, None], slice(h * k, (h + 1) * k)
+            attention.qkv.weight[:d][rows].copy_(root * u[:, :k].T)
+            attention.qkv.weight[d : 2 * d][rows].copy_(root * v[:k])
+        u, s, v = alike(d, 0.4, -0.4)
+        attention.qkv.weight[2 * d :].copy_(s.sqrt()[:, None] * v)
+        attention.proj.weight.copy_(u * s.sqrt())
+
+
 class Backbone(nn.Module):
-    def __init__(self, hand, dim, depth, heads, mlp_ratio):
+    def __init__(self, hand, dim, depth, heads, mlp_ratio, mimic):
         super().__init__()
         self.pos_embed = nn.Parameter(sincos_positions(dim))
         self.patch_embed = PatchEmbed(dim)
@@ -169,12 +192,15 @@ class Backbone(nn.Module):
         self.register_buffer("wanted", torch.tensor(rows), persistent=False)
         # training only: which patch holds each keypoint, told by the patches before the last block
         self.where_norm, self.where = Norm(dim), nn.Linear(dim, POINTS)
+        # and what all patches together say the hand is: a short way for gradients, while the leading tokens have yet to learn
+        # where to look
+        self.crowd = Scaled(dim, [0.5] * 96 + [0.5] * 10 + [2.0, 0.05, 0.05])
         self.register_buffer("mean", 255 * torch.tensor(MEAN), persistent=False)
         self.register_buffer("inv_std", 1 / (255 * torch.tensor(STD)), persistent=False)
         self.residual = torch.float32
-        self._init()
+        self._init(mimic)
 
-    def _init(self):
+    def _init(self, mimic):
         for m in self.modules():
             if isinstance(m, nn.Linear) and not isinstance(m, Scaled):
                 nn.init.trunc_normal_(m.weight, std=0.02)
@@ -185,6 +211,10 @@ class Backbone(nn.Module):
             nn.init.trunc_normal_(m.weight, std=0.5)
             nn.init.trunc_normal_(m.bias, std=0.2)
         nn.init.trunc_normal_(self.cam_emb.weight, std=0.05)
+        if mimic:
+            self.pos_embed.data.mul_(2)  # neighbours are told apart by position first, by what they show second
+            for block in self.blocks:
+                attend_to_neighbours(block.attn)
 
     def leading(self):
         """(18, D): the tokens that do not depend on the picture."""
@@ -193,8 +223,8 @@ class Backbone(nn.Module):
             return torch.cat([pose, self.shape_emb(self.init_betas), self.cam_emb(self.init_cam)])
 
     def forward(self, image):
-        """uint8 (B, 256, 192, 3) RGB -> the 22 wanted tokens after last_norm, float32 (B, 22, D), and in training how likely each
-        patch holds each keypoint, as logits (B, 192, 21)."""
+        """uint8 (B, 256, 192, 3) RGB -> the 22 wanted tokens after last_norm, float32 (B, 22, D), and in training what the patches
+        say before the last block: how likely each holds each keypoint, as logits (B, 192, 21), and their mean (B, D)."""
         kind = image.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
         x = ((image.float() - self.mean) * self.inv_std).to(dtype)
@@ -202,16 +232,24 @@ class Backbone(nn.Module):
         x = torch.cat([self.leading()[None].expand(len(x), -1, -1), x], 1).to(self.residual)
         for block in self.blocks[:-1]:
             x = block(x)
-        where = self.where(self.where_norm(x[:, LEAD:])).float() if self.training else None
+        where = crowd = None
+        if self.training:
+            patches = self.where_norm(x[:, LEAD:])
+            where, crowd = self.where(patches).float(), patches.float().mean(1)
         x = self.blocks[-1](x, self.wanted)
         with torch.autocast(kind, enabled=False):
-            return self.last_norm(x.float()), where
+            return self.last_norm(x.float()), where, crowd
 
     def read_out(self, tokens):
         """6D (B, 96), betas (B, 10), camera (B, 3) from the wanted tokens."""
         n = len(tokens)
         pose = self.decpose(tokens[:, :16]).reshape(n, 96) + self.init_hand_pose
         return pose, self.decshape(tokens[:, 16]) + self.init_betas, self.deccam(tokens[:, 17]) + self.init_cam
+
+    def read_crowd(self, mean):
+        """The same of the patches' mean (B, D)."""
+        y = self.crowd(mean)
+        return y[:, :96] + self.init_hand_pose, y[:, 96:106] + self.init_betas, y[:, 106:] + self.init_cam
 
 
 class FixedNorm(nn.BatchNorm2d):
@@ -283,12 +321,12 @@ class RefineNet(nn.Module):
 class NanoWiLoR(nn.Module):
     """image uint8 (B, 256, 192, 3) -> two predictions, the backbone's and the refined one."""
 
-    def __init__(self, hand, dim=192, depth=6, heads=3, mlp_ratio=4):
+    def __init__(self, hand, dim=192, depth=6, heads=3, mlp_ratio=4, mimic=False):
         super().__init__()
         if dim % heads or dim % 8:
             raise ValueError(f"dim {dim} must be a multiple of 8 and of heads {heads}")
         self.config = dict(dim=dim, depth=depth, heads=heads, mlp_ratio=mlp_ratio)
-        self.backbone = Backbone(hand, dim, depth, heads, mlp_ratio)
+        self.backbone = Backbone(hand, dim, depth, heads, mlp_ratio, mimic)
         self.refine_net = RefineNet(dim)
         self.hand = [hand]  # in a list: no part of this module's state
 
@@ -298,12 +336,14 @@ class NanoWiLoR(nn.Module):
         return dict(rotmats=rot, betas=betas, cam=cam, verts=verts, keypoints=points)
 
     def forward(self, image):
-        tokens, where = self.backbone(image)
+        tokens, where, crowd = self.backbone(image)
         raw = self.backbone.read_out(tokens)
         first = self.pose(*raw)
         delta = self.refine_net(tokens[:, LEAD:], first["verts"].detach(), raw[2].detach())
         final = self.pose(*(a + b for a, b in zip(raw, delta[:3])))
         final["beyond"], final["where"] = delta[3], where
+        if crowd is not None:
+            final["crowd"] = self.pose(*self.backbone.read_crowd(crowd))
         return first, final
 
 
@@ -313,7 +353,7 @@ def folded_state(model, weights=None):
     out = {k: v.detach().float().cpu().clone() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     for k, v in (weights or {}).items():
         out[k] = v.detach().float().cpu().clone()
-    out = {k: v for k, v in out.items() if not k.startswith("backbone.where")}
+    out = {k: v for k, v in out.items() if not k.startswith(("backbone.where", "backbone.crowd"))}
     for name, m in model.named_modules():
         if isinstance(m, Scaled):
             s = m.scale.cpu()

@@ -16,6 +16,7 @@ def arguments():
     p.add_argument("--depth", type=int, default=6)
     p.add_argument("--heads", type=int, default=3)
     p.add_argument("--mlp-ratio", type=float, default=4)
+    p.add_argument("--mimic", type=int, default=0, help="begin with attention to neighbours (pose_model.attend_to_neighbours)")
     p.add_argument("--residual", choices=("fp32", "bf16"), default="fp32", help="precision of the residual stream")
     p.add_argument("--hand", default=None, help="hand-cc0.npz; default: $WILOR_HAND, or the tests'")
     return p
@@ -29,7 +30,7 @@ class PoseTask:
         torch.manual_seed(args.seed)
         self.hand = Hand(args.hand, self.device)
         self.config = dict(dim=args.dim, depth=args.depth, heads=args.heads, mlp_ratio=args.mlp_ratio)
-        self.model = NanoWiLoR(self.hand, **self.config).to(self.device).train()
+        self.model = NanoWiLoR(self.hand, **self.config, mimic=bool(args.mimic)).to(self.device).train()
         self.model.backbone.residual = torch.bfloat16 if args.residual == "bf16" and args.amp else torch.float32
         self.held_out = None
         if args.compile:
@@ -37,7 +38,7 @@ class PoseTask:
 
     @staticmethod
     def no_decay(name):
-        return "pos_embed" in name or "_emb." in name or "dec_" in name or ".dec" in name
+        return any(part in name for part in ("pos_embed", "_emb.", "dec_", ".dec", "crowd"))
 
     @staticmethod
     def matrices(name):
