@@ -194,7 +194,8 @@ typedef struct wilor_model_options {
      * arithmetic that this processor lacks is ERR_UNSUPPORTED. */
     wilor_dtype dtype;
     /* NULL, "cpu" or "auto": this processor. "cuda" or "cuda:N": an NVIDIA card, by the module libwilor_cuda,
-     * which is loaded then (docs/cuda.md); its dtypes are F32, F16 and BF16, AUTO is F16. ERR_UNSUPPORTED
+     * which is loaded then (docs/cuda.md); "cuda:N,cuda:M,…", 8 at most: the hands of a run shared out over
+     * several (a detector takes the first); its dtypes are F32, F16 and BF16, AUTO is F16. ERR_UNSUPPORTED
      * when module, driver or card are missing or do not fit; packed is not used. */
     const char *device;
 } wilor_model_options;
@@ -240,7 +241,7 @@ typedef struct wilor_model_info {
     const char *licence; /* of the weights, "CC0-1.0"; "" unknown */
     double
         rescale; /* the crop that it was trained for, as in wilor_predict_options; 0: unknown */
-    const char *device; /* "cpu", "cuda:0"; lives as long as the model */
+    const char *device; /* "cpu", "cuda:0", "cuda:0,cuda:1"; lives as long as the model */
 } wilor_model_info;
 
 /* Fills *info; never fails on a live model. size is sizeof(wilor_model_info) as the caller

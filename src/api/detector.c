@@ -50,8 +50,8 @@ wilor_status wilor_detector_open(wilor_detector **out, const wilor_detector_opti
     d = wilor_heap_alloc(1, sizeof *d);
     if (!d || !(d->path = wilor_heap_string(o.detector)))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
-    if (device.cuda)
-        WILOR_TRY(wilor_yolo_load_card(&d->yolo, index, wilor_cuda_detector(), device.number,
+    if (device.cards) /* the first of them: a picture is one */
+        WILOR_TRY(wilor_yolo_load_card(&d->yolo, index, wilor_cuda_detector(), device.card[0],
                                        o.dtype, &o.callbacks, err));
     else
         WILOR_TRY(

@@ -15,7 +15,7 @@ struct wilor_model {
     wilor_model_info info;
     char *weights; /* path */
     char *label, *name, *licence;
-    char device[16];       /* "cpu", "cuda:0" */
+    char device[72];       /* "cpu", "cuda:0", "cuda:0,cuda:1" */
     char key[65];          /* of the packed weights: what they were made from, and for what */
     wilor_file_map packed; /* in use, or empty */
 };
@@ -71,10 +71,13 @@ wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture
 /* Its max_hands; 0 when it can find none by itself. */
 int wilor_pipeline_most(const wilor_pipeline *p);
 
-/* A device's name. ERR_ARG: there is none of that name. */
+/* "cpu", "auto" (both: no card), "cuda", "cuda:N", "cuda:N,cuda:M,…": different numbers up to 255.
+ *   errors  ERR_ARG (none of these) */
+enum { WILOR_MOST_CARDS = 8 };
+
 typedef struct wilor_device {
-    bool cuda;
-    int number;
+    int cards; /* 0: the processor */
+    int card[WILOR_MOST_CARDS];
 } wilor_device;
 
 wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_error *err);

@@ -21,7 +21,8 @@ typedef struct wilor_backend_load {
     const void *packed;
     size_t packed_bytes;
     wilor_threads *pool; /* to load with */
-    int device;          /* number of the card; 0 */
+    const int *cards; /* which ones, of a back end that has several; NULL: there is no choice */
+    int card_count;
     const wilor_callbacks *callbacks;
 } wilor_backend_load;
 

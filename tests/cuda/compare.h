@@ -31,6 +31,7 @@ void compare_need(wilor_status st, const wilor_error *err, const char *what);
 void *compare_alloc(size_t bytes);
 
 void compare_network(const compare_options *o);
+void compare_cards(const compare_options *o);
 void compare_wide(const compare_options *o);
 void compare_route(const compare_options *o);
 void compare_detector(const compare_options *o);

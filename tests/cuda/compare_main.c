@@ -1,11 +1,12 @@
 /* cuda_compare WHAT [options]: a card against the processor's float32, stage by stage.
  *
  *   network   tokens after every stage of every block, then the hands
+ *   cards     hands on several cards, in every number up to --hands
  *   wide      hands whose points need more than the corner's patches
  *   route     crops and hands from a picture
  *   detector  all anchors of an input
  *   times     milliseconds of hands, detector, and the whole route
- *   options   --weights W --mano M --detector D --device cuda:0 --dtype f32|f16|bf16 --hands N
+ *   options   --weights W --mano M --detector D --device cuda:0[,cuda:1…] --dtype f32|f16|bf16 --hands N
  *             --size WxH --scale X --full-path
  * Every line is printed; the exit status is 1 when one of them was above its tolerance. */
 #include "compare.h"
@@ -129,11 +130,9 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(const compare_options *);
-    } checks[] = {{"network", compare_network},
-                  {"wide", compare_wide},
-                  {"route", compare_route},
-                  {"detector", compare_detector},
-                  {"times", compare_times}};
+    } checks[] = {{"network", compare_network},   {"cards", compare_cards},
+                  {"wide", compare_wide},         {"route", compare_route},
+                  {"detector", compare_detector}, {"times", compare_times}};
 
     compare_options o = {.weights = "random:tiny",
                          .detector = "random:micro",
@@ -158,6 +157,6 @@ int main(int argc, char **argv) {
             checks[i].run(&o);
             return g_compare_failed ? 1 : 0;
         }
-    printf("usage: cuda_compare network|wide|route|detector|times [options]\n");
+    printf("usage: cuda_compare network|cards|wide|route|detector|times [options]\n");
     return 2;
 }

@@ -177,6 +177,27 @@ void compare_wide(const compare_options *o) {
     free(rgb);
 }
 
+/* Every number of hands up to --hands, however they are shared out over the cards of --device. */
+void compare_cards(const compare_options *o) {
+    wilor_error err;
+    const wilor_hands *want, *got;
+    side cpu, card;
+    float *rgb = compare_alloc((size_t)o->hands * CROP_FLOATS * sizeof *rgb);
+    compare_fill_crops(rgb, o->hands);
+    open_side(&cpu, o, "cpu", WILOR_DTYPE_F32);
+    open_side(&card, o, o->device, o->dtype);
+    tolerances t = allowed(o, cpu.model->info.depth);
+    for (int n = 1; n <= o->hands; n++) {
+        printf("-- %d hands on %s\n", n, card.model->info.device);
+        compare_need(wilor_run(cpu.session, rgb, n, &want, &err), &err, "the processor");
+        compare_need(wilor_run(card.session, rgb, n, &got, &err), &err, "the cards");
+        compare_hands(got, want, &t);
+    }
+    close_side(&cpu);
+    close_side(&card);
+    free(rgb);
+}
+
 void compare_network(const compare_options *o) {
     wilor_error err;
     const wilor_hands *want, *got;
@@ -212,6 +233,7 @@ void compare_network(const compare_options *o) {
 
 /* ---------------------------------------------------------------- from a picture */
 
+/* Of the first card, if there are several: n of them. */
 static void check_crops(side *cpu, side *card, int n) {
     wilor_cuda_error e = {{0}};
     const wilor_cuda_table *table;
@@ -251,6 +273,7 @@ void compare_route(const compare_options *o) {
     five.hands = BOXES;
     open_side(&cpu, &five, "cpu", WILOR_DTYPE_F32);
     open_side(&card, &five, o->device, o->dtype);
+    const int first = strchr(card.model->info.device, ',') ? 1 : BOXES;
     tolerances t = allowed(o, cpu.model->info.depth);
     for (int warp = 0; warp < 2; warp++) {
         wilor_predict_options po;
@@ -261,7 +284,7 @@ void compare_route(const compare_options *o) {
                      &err, "the processor");
         compare_need(wilor_predict_boxes(card.session, &picture, boxes, BOXES, &po, &got, &err),
                      &err, "the card");
-        check_crops(&cpu, &card, BOXES);
+        check_crops(&cpu, &card, first);
         compare_hands(got, want, &t);
     }
     close_side(&cpu);

@@ -120,6 +120,43 @@ static void test_open_errors(void **state) {
     wilor_session_free(NULL);
 }
 
+/* No module or no such card here: what is a device's name is told from what is none. */
+static void test_devices(void **state) {
+    static const struct {
+        const char *device;
+        wilor_status status;
+    } rows[] = {
+        {"cuda:", WILOR_ERR_ARG},
+        {"cuda:-1", WILOR_ERR_ARG},
+        {"cuda:256", WILOR_ERR_ARG},
+        {"cuda:99999999999999999999", WILOR_ERR_ARG},
+        {"cuda:0x", WILOR_ERR_ARG},
+        {"cudas", WILOR_ERR_ARG},
+        {"", WILOR_ERR_ARG},
+        {",", WILOR_ERR_ARG},
+        {"cuda:250,", WILOR_ERR_ARG},
+        {"cuda,cuda:0", WILOR_ERR_ARG}, /* the same twice */
+        {"cuda:251,cuda:252,cuda:251", WILOR_ERR_ARG},
+        {"cpu,cuda:250", WILOR_ERR_ARG},
+        {"cuda:1,cuda:2,cuda:3,cuda:4,cuda:5,cuda:6,cuda:7,cuda:8,cuda:9", WILOR_ERR_ARG},
+        {"cuda:250", WILOR_ERR_UNSUPPORTED},
+        {"cuda:255,cuda:254", WILOR_ERR_UNSUPPORTED}};
+
+    (void)state;
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        wilor_error err;
+        wilor_model *model = NULL;
+        wilor_model_options o;
+        wilor_model_options_init(&o, sizeof o);
+        o.weights = "random:tiny";
+        o.mano = MANO;
+        o.device = rows[i].device;
+        assert_int_equal(wilor_model_open(&model, &o, &err), rows[i].status);
+        assert_null(model);
+        assert_non_null(strstr(err.text, "device "));
+    }
+}
+
 /* The crop's side by preset: the longer side, or (WiLoR's demo) of the box made 4/3 as high as wide. */
 static void test_crop_presets(void **state) {
     (void)state;
@@ -451,6 +488,7 @@ int main(void) {
     fill_picture();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_option_sizes),
                                        cmocka_unit_test(test_open_errors),
+                                       cmocka_unit_test(test_devices),
                                        cmocka_unit_test(test_crop_presets),
                                        cmocka_unit_test(test_cancel),
                                        cmocka_unit_test(test_session_limits),

@@ -138,7 +138,8 @@ static const wilor_cli_option g_options[] = {
      WILOR_CLI_PICTURES, NULL},
     {"--resume", NULL, "go on with an interrupted run: FILE of -o grows as FILE.part",
      ID_RESUME, WILOR_CLI_PICTURES, NULL},
-    {"--device", "auto|cpu|cuda|cuda:N", "where to compute; auto is cpu", ID_DEVICE, 0, NULL},
+    {"--device", "auto|cpu|cuda[:N][,...]", "where to compute; auto is cpu", ID_DEVICE, 0,
+     NULL},
     {"--dtype", WILOR_CLI_DTYPES, "the arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
     {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES,
@@ -308,14 +309,15 @@ static wilor_status take_detection(wilor_cli_predict_options *p, const wilor_cli
     }
 }
 
-/* Which number, and whether there is such a card, the library says. */
+/* Which numbers, and whether there are such cards, the library says. */
 static wilor_status take_device(wilor_cli_predict_options *p, const wilor_cli_option *o,
                                 const char *value, wilor_error *err) {
     p->device = value;
-    if (!strcmp(value, "auto") || !strcmp(value, "cpu") || !strcmp(value, "cuda") ||
-        (!strncmp(value, "cuda:", 5) && value[5] >= '0' && value[5] <= '9'))
+    if (!strcmp(value, "auto") || !strcmp(value, "cpu"))
         return WILOR_OK;
-    return bad(o, value, "auto, cpu, cuda or cuda:N", err);
+    if (!strncmp(value, "cuda", 4) && (!value[4] || value[4] == ',' || value[4] == ':'))
+        return WILOR_OK;
+    return bad(o, value, "auto, cpu, cuda, cuda:N or several as cuda:N,cuda:M", err);
 }
 
 static void take_flag(wilor_cli_predict_options *p, int id) {

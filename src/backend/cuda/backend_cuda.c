@@ -9,20 +9,24 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { MOST_CARDS = 8 };
+
 typedef struct cuda_model {
     const wilor_cuda_table *table;
-    void *model;
-    int device;
+    int cards;
+    int card[MOST_CARDS];
+    void *model[MOST_CARDS]; /* the same weights on each */
     wilor_cuda_shape shape;
     wilor_dtype dtype;
     wilor_isa isa;
     uint64_t parameters;
+    int vertices;
     char kernels[24];
 } cuda_model;
 
 typedef struct cuda_session {
     const cuda_model *m;
-    void *session;
+    void *session[MOST_CARDS];
     wilor_cuda_crop crops[256];
     wilor_span span;
 } cuda_session;
@@ -53,17 +57,21 @@ static wilor_status choose_number(wilor_cuda_number *out, wilor_dtype *dtype,
 static wilor_status put_tensor(void *user, int tensor, int block, const float *data,
                                wilor_error *err) {
     cuda_model *m = user;
+    wilor_status st = WILOR_OK;
     wilor_cuda_error e = {{0}};
-    return wilor_cuda_status(m->table->model_put(m->model, tensor, block, data, &e), m->device,
-                             &e, err);
+    for (int i = 0; i < m->cards && st == WILOR_OK; i++)
+        st = wilor_cuda_status(m->table->model_put(m->model[i], tensor, block, data, &e),
+                               m->card[i], &e, err);
+    return st;
 }
 
 static void cuda_unload(void *model) {
     cuda_model *m = model;
     if (!m)
         return;
-    if (m->model)
-        m->table->model_free(m->model);
+    for (int i = 0; i < m->cards; i++)
+        if (m->model[i])
+            m->table->model_free(m->model[i]);
     wilor_heap_free(m);
 }
 
@@ -76,7 +84,8 @@ static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_err
     *out = NULL;
     if (!m)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to load the model");
-    m->device = o->device;
+    m->cards = o->card_count < MOST_CARDS ? o->card_count : MOST_CARDS;
+    memcpy(m->card, o->cards, (size_t)m->cards * sizeof m->card[0]);
     m->dtype = o->dtype;
     m->isa = wilor_kernels_best(o->max_isa)->isa;
     WILOR_TRY(choose_number(&m->shape.number, &m->dtype, err));
@@ -86,11 +95,13 @@ static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_err
     m->shape.heads = dims.heads;
     m->shape.mlp = dims.mlp;
     WILOR_TRY(wilor_cuda_module_open(&m->table, err));
-    WILOR_TRY(
-        wilor_cuda_status(m->table->model_create(&m->model, m->device, &m->shape, &mano, &e),
-                          m->device, &e, err));
+    for (int i = 0; i < m->cards; i++)
+        WILOR_TRY(wilor_cuda_status(
+            m->table->model_create(&m->model[i], m->card[i], &m->shape, &mano, &e), m->card[i],
+            &e, err));
     wilor_cuda_sink sink = {m, put_tensor};
     WILOR_TRY(wilor_cuda_weights_read(o, &m->shape, &sink, err));
+    m->vertices = wilor_mano_vertices(o->mano);
     m->parameters = wilor_backend_count_parameters(o->source);
     snprintf(m->kernels, sizeof m->kernels, "%s cuda", wilor_dtype_name(m->dtype));
     *out = m;
@@ -107,7 +118,7 @@ static void cuda_info(const void *model, wilor_model_info *info) {
     info->heads = m->shape.heads;
     info->mlp = m->shape.mlp;
     info->parameters = m->parameters;
-    info->packed_bytes = m->table->model_bytes(m->model);
+    info->packed_bytes = m->table->model_bytes(m->model[0]);
     info->isa = m->isa;
     info->dtype = m->dtype;
     info->kernels = m->kernels;
@@ -122,30 +133,36 @@ static const void *cuda_packed(const void *model, size_t *bytes) {
 
 /* ---------------------------------------------------------------- session */
 
-static wilor_cuda_session_options options_of(const wilor_backend_session *o) {
-    return (wilor_cuda_session_options){o->batch, o->full_path};
+/* Hands of a run are shared out in runs of neighbours, as evenly as they go; few hands use few cards. */
+static int share(int n, int cards) { return (n + cards - 1) / cards; }
+
+static wilor_cuda_session_options options_of(const cuda_model *m,
+                                             const wilor_backend_session *o) {
+    return (wilor_cuda_session_options){share(o->batch, m->cards), o->full_path};
 }
 
 static size_t cuda_memory(const void *model, const wilor_backend_session *o, int threads) {
     const cuda_model *m = model;
-    wilor_cuda_session_options own = options_of(o);
+    wilor_cuda_session_options own = options_of(m, o);
     (void)threads;
-    return m->table->session_bytes(m->model, &own);
+    return m->table->session_bytes(m->model[0], &own) * (size_t)m->cards;
 }
 
 static void cuda_close(void *session) {
     cuda_session *s = session;
     if (!s)
         return;
-    if (s->session)
-        s->m->table->session_close(s->session);
+    for (int i = 0; i < s->m->cards; i++)
+        if (s->session[i])
+            s->m->table->session_close(s->session[i]);
     wilor_heap_free(s);
 }
 
 static wilor_status cuda_open(void **out, const void *model, const wilor_backend_session *o,
                               wilor_threads *pool, wilor_error *err) {
     wilor_status st = WILOR_OK;
-    wilor_cuda_session_options own = options_of(o);
+    const cuda_model *m = model;
+    wilor_cuda_session_options own = options_of(m, o);
     wilor_cuda_error e = {{0}};
     cuda_session *s = NULL;
     *out = NULL;
@@ -155,9 +172,11 @@ static wilor_status cuda_open(void **out, const void *model, const wilor_backend
     s = wilor_heap_alloc(1, sizeof *s);
     if (!s)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a session");
-    s->m = model;
-    WILOR_TRY(wilor_cuda_status(s->m->table->session_open(&s->session, s->m->model, &own, &e),
-                                s->m->device, &e, err));
+    s->m = m;
+    for (int i = 0; i < m->cards; i++)
+        WILOR_TRY(
+            wilor_cuda_status(m->table->session_open(&s->session[i], m->model[i], &own, &e),
+                              m->card[i], &e, err));
     *out = s;
     s = NULL;
 done:
@@ -169,8 +188,8 @@ void wilor_cuda_session_inside(void *session, const wilor_cuda_table **table, vo
                                void **model) {
     cuda_session *s = session;
     *table = s->m->table;
-    *inside = s->session;
-    *model = s->m->model;
+    *inside = s->session[0];
+    *model = s->m->model[0];
 }
 
 /* ---------------------------------------------------------------- run */
@@ -178,6 +197,7 @@ void wilor_cuda_session_inside(void *session, const wilor_cuda_table **table, vo
 static wilor_status cuda_frame(void *session, const wilor_crop_source *source,
                                wilor_error *err) {
     cuda_session *s = session;
+    wilor_status st = WILOR_OK;
     const wilor_picture *p = source->picture;
     wilor_cuda_error e = {{0}};
     wilor_cuda_frame f = {
@@ -187,28 +207,57 @@ static wilor_status cuda_frame(void *session, const wilor_crop_source *source,
         .pixel = source->pixel,
         .channel = {source->channel[0], source->channel[1], source->channel[2]},
         .stride = p->stride};
-    return wilor_cuda_status(s->m->table->session_frame(s->session, &f, &e), s->m->device, &e,
-                             err);
+    for (int i = 0; i < s->m->cards && st == WILOR_OK; i++)
+        st = wilor_cuda_status(s->m->table->session_frame(s->session[i], &f, &e), s->m->card[i],
+                               &e, err);
+    return st;
+}
+
+/* The hands from `first` on. */
+static wilor_cuda_output output_from(const cuda_session *s, const wilor_backend_result *out,
+                                     int first) {
+    const size_t i = (size_t)first;
+    return (wilor_cuda_output){out->rotation + i * 16 * 9,
+                               out->betas + i * 10,
+                               out->cam + i * 3,
+                               out->verts + i * (size_t)s->m->vertices * 3,
+                               out->keypoints + i * 21 * 3,
+                               0};
 }
 
 static wilor_status cuda_run(void *session, const float *rgb, const wilor_backend_crop *crops,
                              int n, const float *fixed_betas, wilor_backend_result *out,
                              wilor_error *err) {
+    enum { CROP = 256 * 256 * 3 };
+
     cuda_session *s = session;
-    uint64_t start = wilor_clock_ns();
+    const cuda_model *m = s->m;
+    const uint64_t start = wilor_clock_ns();
+    const int part = share(n, m->cards);
+    wilor_status st = WILOR_OK, one;
     wilor_cuda_error e = {{0}};
-    wilor_cuda_output o = {out->rotation, out->betas, out->cam, out->verts, out->keypoints, 0};
+    int started = 0;
     for (int i = 0; crops && i < n; i++) {
         s->crops[i].on_card = crops[i].by_backend;
         s->crops[i].mirrored = crops[i].mirrored;
         s->crops[i].cv4 = crops[i].grid == WILOR_WARP_CV4;
         memcpy(s->crops[i].inverse, crops[i].inverse, sizeof s->crops[i].inverse);
     }
-    wilor_cuda_result r = s->m->table->session_run(s->session, rgb, crops ? s->crops : NULL, n,
-                                                   fixed_betas, &o, &e);
+    for (int first = 0; first < n && st == WILOR_OK; first += part, started++)
+        st = wilor_cuda_status(m->table->session_start(
+                                   s->session[started], rgb ? rgb + (size_t)first * CROP : NULL,
+                                   crops ? s->crops + first : NULL,
+                                   n - first < part ? n - first : part, fixed_betas, &e),
+                               m->card[started], &e, err);
+    for (int i = 0; i < started; i++) {
+        wilor_cuda_output o = output_from(s, out, i * part);
+        one = wilor_cuda_status(m->table->session_finish(s->session[i], &o, &e), m->card[i], &e,
+                                st == WILOR_OK ? err : NULL);
+        st = st == WILOR_OK ? one : st;
+    }
     out->network_ns = wilor_clock_ns() - start;
     s->span = (wilor_span){out->network_ns, 0};
-    return wilor_cuda_status(r, s->m->device, &e, err);
+    return st;
 }
 
 static void cuda_profile(void *session, bool on) {

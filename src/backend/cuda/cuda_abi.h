@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-enum { WILOR_CUDA_ABI = 1, WILOR_CUDA_TEXT = 256 };
+enum { WILOR_CUDA_ABI = 2, WILOR_CUDA_TEXT = 256 };
 
 /* What went wrong; the core has a status of its own for each. */
 typedef enum wilor_cuda_result {
@@ -282,12 +282,16 @@ typedef struct wilor_cuda_table {
     /* The frame of the crops to come; its memory on the card grows with it, never in a run. */
     wilor_cuda_result (*session_frame)(void *session, const wilor_cuda_frame *frame,
                                        wilor_cuda_error *err);
-    /* rgb: n × 256 × 256 × 3, 0 … 255; read where crops is NULL or crops[i].on_card is 0.
-     * fixed_betas: NULL, or 10 numbers that replace the shape in the result. No allocation. */
-    wilor_cuda_result (*session_run)(void *session, const float *rgb,
-                                     const wilor_cuda_crop *crops, int n,
-                                     const float *fixed_betas, wilor_cuda_output *out,
-                                     wilor_cuda_error *err);
+    /* Sets a run going and returns, so that one thread can do so on several cards; session_finish
+     * waits for it and gives its hands. A run that was started, whatever start said, is finished
+     * before the session's next call. No allocation in either.
+     * rgb: n × 256 × 256 × 3, 0 … 255; read where crops is NULL or crops[i].on_card is 0, until start returns.
+     * fixed_betas: NULL, or 10 numbers that replace the shape in the result. */
+    wilor_cuda_result (*session_start)(void *session, const float *rgb,
+                                       const wilor_cuda_crop *crops, int n,
+                                       const float *fixed_betas, wilor_cuda_error *err);
+    wilor_cuda_result (*session_finish)(void *session, wilor_cuda_output *out,
+                                        wilor_cuda_error *err);
     /* For tests: the next runs tell every stage, slowly; NULL: no more. */
     void (*session_trace)(void *session, wilor_cuda_trace trace, void *context);
     /* For tests: the crops of the last run, n × 256 × 256 × 3. */

@@ -285,12 +285,12 @@ static void give_result(const session *s, const size_plan *p, int n, wilor_cuda_
     memcpy(out->verts, r.verts, h * v * sizeof(float));
 }
 
-wilor_cuda_result session_run(void *session_, const float *rgb, const wilor_cuda_crop *crops,
-                              int n, const float *fixed_betas, wilor_cuda_output *out,
-                              wilor_cuda_error *err) {
+wilor_cuda_result session_start(void *session_, const float *rgb, const wilor_cuda_crop *crops,
+                                int n, const float *fixed_betas, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     session *s = static_cast<session *>(session_);
     size_plan *p = size_for(s, n);
+    s->running = 0;
     CUDA_CALL(cudaSetDevice(s->m->device), "choosing the card", err);
     give_orders(s, crops, n, fixed_betas);
     CUDA_CALL(cudaEventRecord(s->begin, s->stream), "an event", err);
@@ -300,10 +300,24 @@ wilor_cuda_result session_run(void *session_, const float *rgb, const wilor_cuda
     else
         CUDA_CALL(cudaGraphLaunch(p->graph, s->stream), "a graph", err);
     CUDA_CALL(cudaEventRecord(s->end, s->stream), "an event", err);
+    s->running = n;
+done:
+    return st;
+}
+
+wilor_cuda_result session_finish(void *session_, wilor_cuda_output *out,
+                                 wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    session *s = static_cast<session *>(session_);
+    int n = s->running;
+    s->running = 0;
+    CUDA_CALL(cudaSetDevice(s->m->device), "choosing the card", err);
     CUDA_CALL(cudaStreamSynchronize(s->stream), "the run", err);
+    if (n == 0) /* what start could not set going */
+        return WILOR_CUDA_OK;
     CUDA_CALL(cudaEventElapsedTime(&out->device_ms, s->begin, s->end), "an event", err);
-    CUDA_TRY(run_wide_hands(s, p, n, err));
-    give_result(s, p, n, out);
+    CUDA_TRY(run_wide_hands(s, size_for(s, n), n, err));
+    give_result(s, size_for(s, n), n, out);
 done:
     return st;
 }

@@ -69,6 +69,7 @@ struct session {
     frame_view frame;
     uint8_t *frame_card, *frame_pinned;
     size_t frame_room;
+    int running; /* hands of the run that was started and not finished; 0: none */
     wilor_cuda_trace trace;
     void *trace_context;
 };
