@@ -164,4 +164,31 @@ typedef struct wilor_net_mano {
     const int *joint_map; /* 21 of 16 joints, then 5 tips */
 } wilor_net_mano;
 
+/* ---------------------------------------------------------------- the detector */
+
+typedef struct wilor_net_slice {
+    int map, channel; /* map < 0: nothing */
+} wilor_net_slice;
+
+typedef struct wilor_net_map {
+    int shift, channels; /* the input's sides over 2^shift */
+} wilor_net_map;
+
+typedef struct wilor_net_step {
+    int pool; /* 1: three 5 × 5 maxima, each of the one before, side by side; else a convolution */
+    wilor_net_slice in, out, added, twice;
+    int inputs, outputs, size, stride, silu;
+    const float *weights; /* outputs × size × size × inputs, factors folded in */
+    const float *bias;
+    int channels; /* of a pool's maximum */
+} wilor_net_step;
+
+/* The detector's network: steps over maps, in their order. */
+typedef struct wilor_net_program {
+    int map_count, step_count, input;
+    int head[3]; /* maps of 129 channels, which stay float32 */
+    const wilor_net_map *maps;
+    const wilor_net_step *steps;
+} wilor_net_program;
+
 #endif

@@ -96,29 +96,9 @@ typedef void (*wilor_cuda_trace)(void *context, const char *stage, int block, co
 
 /* ---------------------------------------------------------------- the detector */
 
-typedef struct wilor_cuda_slice {
-    int map, channel; /* map < 0: nothing */
-} wilor_cuda_slice;
-
-typedef struct wilor_cuda_map {
-    int shift, channels; /* the input's sides over 2^shift */
-} wilor_cuda_map;
-
-typedef struct wilor_cuda_step {
-    int pool; /* 1: three 5 × 5 maxima, each of the one before, side by side; else a convolution */
-    wilor_cuda_slice in, out, added, twice;
-    int inputs, outputs, size, stride, silu;
-    const float *weights; /* outputs × size × size × inputs, factors folded in */
-    const float *bias;
-    int channels; /* of a pool's maximum */
-} wilor_cuda_step;
-
 typedef struct wilor_cuda_net {
-    int map_count, step_count, input;
-    int head[3]; /* maps of 129 channels, which stay float32 */
-    const wilor_cuda_map *maps;
-    const wilor_cuda_step *steps;
-    wilor_cuda_number number;
+    wilor_net_program program;
+    wilor_cuda_number number; /* of all maps but the heads' */
 } wilor_cuda_net;
 
 /* ---------------------------------------------------------------- the table */

@@ -274,8 +274,8 @@ static wilor_cuda_result run_tail(session *s, const half_plans *p, const result_
                  on->chosen, d, first, each, cols);
     CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, err));
     wilor_launch(norm_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->chosen,
-                 tensor<float>(m, WILOR_NET_LAST_GAMMA),
-                 tensor<float>(m, WILOR_NET_LAST_BETA), on->tokens, d);
+                 tensor<float>(m, WILOR_NET_LAST_GAMMA), tensor<float>(m, WILOR_NET_LAST_BETA),
+                 on->tokens, d);
     tell(s, "tokens_out", m->shape.depth - 1, on->tokens, rows, d);
     {
         read_out_args a = {on->tokens,
@@ -359,8 +359,8 @@ static void refine(session *s, const result_view *r, int first, int hands, int e
                  REFINE_THREADS, 0, s->stream, c);
     upsample(s, on->map[2], rows, cols, d / 2, on->map[1], rows2, cols2, d / 4,
              WILOR_NET_MIDDLE_W, hands);
-    upsample(s, on->map[2], rows, cols, d / 2, on->half, rows2, cols2, d / 4,
-             WILOR_NET_FINE0_W, hands);
+    upsample(s, on->map[2], rows, cols, d / 2, on->half, rows2, cols2, d / 4, WILOR_NET_FINE0_W,
+             hands);
     upsample(s, on->half, rows2, cols2, d / 4, on->map[0], rows4, cols4, d / 8,
              WILOR_NET_FINE1_W, hands);
     sample_args a = {{on->map[0], on->map[1], on->map[2]},
