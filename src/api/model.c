@@ -2,12 +2,12 @@
 #include "model_impl.h"
 
 #include "backend_cuda.h"
+#include "backend_mlx.h"
 #include "clock.h"
 #include "model_notes.h"
 #include "random_weights.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The files of one opening. */
@@ -114,24 +114,10 @@ static wilor_status fill_info(wilor_model *m, const files *f, const char *path, 
     return WILOR_OK;
 }
 
-wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_error *err) {
-    wilor_quoted q;
-    char *end;
-    *out = (wilor_device){false, 0};
-    if (!text || !strcmp(text, "cpu") || !strcmp(text, "auto"))
-        return WILOR_OK;
-    if (!strncmp(text, "cuda", 4) && (!text[4] || text[4] == ':')) {
-        out->cuda = true;
-        if (!text[4])
-            return WILOR_OK;
-        long n = strtol(text + 5, &end, 10);
-        if (text[5] >= '0' && text[5] <= '9' && !*end && n < 256) {
-            out->number = (int)n;
-            return WILOR_OK;
-        }
-    }
-    return wilor_error_set(err, WILOR_ERR_ARG, "device %s is none: cpu, cuda or cuda:N",
-                           wilor_quote(&q, text));
+static const wilor_backend *backend_of(const wilor_device *device) {
+    return device->kind == WILOR_DEVICE_CUDA  ? wilor_backend_cuda()
+           : device->kind == WILOR_DEVICE_MLX ? wilor_backend_mlx()
+                                              : wilor_backend_cpu();
 }
 
 static int threads_or_default(int threads) {
@@ -157,16 +143,16 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_model_options: dtype %d is none", (int)o.dtype);
     if (!o.weights)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_model_options: weights is not set");
-    WILOR_TRY(wilor_device_parse(&device, o.device, err));
+    WILOR_TRY(wilor_device_parse(&device, o.device, o.dtype, err));
     WILOR_TRY(open_files(&f, &o, err));
     WILOR_TRY(wilor_threads_create(&pool, threads_or_default(o.threads), err));
     m = wilor_heap_alloc(1, sizeof *m);
     if (!m)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the model");
-    snprintf(m->device, sizeof m->device, device.cuda ? "cuda:%d" : "cpu", device.number);
+    wilor_device_name(m->device, sizeof m->device, &device);
+    m->backend = backend_of(&device);
     wilor_tensor_source source = {f.weights, f.mano, f.mean};
     m->packed.fd = -1;
-    m->backend = device.cuda ? wilor_backend_cuda() : wilor_backend_cpu();
     WILOR_TRY(wilor_mano_create_from(&m->mano, &source, err));
     wilor_backend_load load = {.source = &source,
                                .mano = m->mano,
@@ -177,7 +163,7 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
                                .device = device.number,
                                .callbacks = &o.callbacks};
     wilor_packed_key(m->key, &source, o.heads, o.max_isa, o.dtype);
-    if (o.packed && !device.cuda)
+    if (o.packed && device.kind == WILOR_DEVICE_CPU)
         load.packed =
             wilor_packed_open(&m->packed, o.packed, m->key, &load.packed_bytes, &o.callbacks);
     WILOR_TRY(m->backend->load(&m->network, &load, err));

@@ -15,7 +15,7 @@ struct wilor_model {
     wilor_model_info info;
     char *weights; /* path */
     char *label, *name, *licence;
-    char device[16];       /* "cpu", "cuda:0" */
+    char device[16];       /* "cpu", "cuda:0", "mlx" */
     char key[65];          /* of the packed weights: what they were made from, and for what */
     wilor_file_map packed; /* in use, or empty */
 };
@@ -52,6 +52,7 @@ struct wilor_detector {
     wilor_yolo *yolo;
     wilor_detector_info info;
     char *path;
+    char device[16];
 };
 
 /* An NV12 picture as RGB in `buffer`, which grows; others as they are. chroma and its stride: as in
@@ -71,13 +72,23 @@ wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture
 /* Its max_hands; 0 when it can find none by itself. */
 int wilor_pipeline_most(const wilor_pipeline *p);
 
-/* A device's name. ERR_ARG: there is none of that name. */
+/* What a device's name means here. ERR_ARG: there is none of that name. NULL and "auto": on a Mac MLX where its module
+ * is and has the dtype, else the processor. */
+typedef enum wilor_device_kind {
+    WILOR_DEVICE_CPU,
+    WILOR_DEVICE_CUDA,
+    WILOR_DEVICE_MLX
+} wilor_device_kind;
+
 typedef struct wilor_device {
-    bool cuda;
-    int number;
+    wilor_device_kind kind;
+    int number; /* of a card */
 } wilor_device;
 
-wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_error *err);
+/* Its full name: "cpu", "mlx", "cuda:0". */
+void wilor_device_name(char *out, size_t size, const wilor_device *device);
+wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_dtype dtype,
+                                wilor_error *err);
 
 /* The caller's options (NULL is fine) with every default filled in, checked. */
 wilor_status wilor_session_options_fill(wilor_session_options *own,
