@@ -193,10 +193,13 @@ typedef struct wilor_model_options {
     /* Weights of a file in 4 bits stay so with every dtype; others are kept as the dtype has them. An
      * arithmetic that this processor lacks is ERR_UNSUPPORTED. */
     wilor_dtype dtype;
-    /* NULL, "cpu" or "auto": this processor. "cuda" or "cuda:N": an NVIDIA card, by the module libwilor_cuda,
-     * which is loaded then (docs/cuda.md); "cuda:N,cuda:M,…", 8 at most: the hands of a run shared out over
-     * several (a detector takes the first); its dtypes are F32, F16 and BF16, AUTO is F16. ERR_UNSUPPORTED
-     * when module, driver or card are missing or do not fit; packed is not used. */
+    /* "cpu": this processor. "mlx": a Mac's graphics processor, by the module libwilor_mlx (docs/mlx.md); its dtypes
+     * are F32, F16, BF16, INT8 and INT4, AUTO is F16. "cuda" or "cuda:N": an NVIDIA card, by the module
+     * libwilor_cuda (docs/cuda.md); its dtypes are F32, F16 and BF16, AUTO is F16; "cuda:N,cuda:M,…", 8 at most: the
+     * hands of a run shared out over several (a detector takes the first). "gpu": mlx on a Mac, cuda
+     * elsewhere. NULL or "auto": mlx on a Mac where its module is there and has the dtype, else the processor.
+     * Modules are loaded when they are needed. ERR_UNSUPPORTED when module, driver or card are missing or do not
+     * fit; packed is not used on a device. A run on mlx allocates, inside MLX. */
     const char *device;
 } wilor_model_options;
 
@@ -235,13 +238,13 @@ typedef struct wilor_model_info {
     const char *label;     /* what the file says of itself: "" mostly, else "synthetic …" */
     int from_packed;       /* 1: the weights are used in place in the file of options.packed */
     wilor_dtype dtype;     /* what computes: never AUTO */
-    const char *kernels; /* "f32 avx2", "bf16 amx", "f16 cuda" …; lives as long as the model */
+    const char *kernels; /* "f32 avx2", "bf16 amx", "f16 mlx" …; lives as long as the model */
     /* What the file says of itself; the texts live as long as the model. */
     const char *name; /* "nano"; "" for files that give themselves no name, WiLoR's own too */
     const char *licence; /* of the weights, "CC0-1.0"; "" unknown */
     double
         rescale; /* the crop that it was trained for, as in wilor_predict_options; 0: unknown */
-    const char *device; /* "cpu", "cuda:0", "cuda:0,cuda:1"; lives as long as the model */
+    const char *device; /* "cpu", "mlx", "cuda:0", "cuda:0,cuda:1"; lives as long as the model */
 } wilor_model_info;
 
 /* Fills *info; never fails on a live model. size is sizeof(wilor_model_info) as the caller
@@ -467,7 +470,7 @@ typedef struct wilor_detector_options {
     /* WILOR_DTYPE_F32; BF16: maps and weights in bfloat16, sums in float32, on AMX and in plain C (tier c,
      * slow); AUTO: BF16 with AMX, else F32. Others, and BF16 on other tiers, are ERR_UNSUPPORTED. */
     wilor_dtype dtype;
-    /* As wilor_model_options.device; on a card F32 is slow and for checking, AUTO is F16. */
+    /* As wilor_model_options.device, with F32, F16 and BF16; AUTO is F16. On a card F32 is slow and for checking. */
     const char *device;
 } wilor_detector_options;
 
@@ -492,7 +495,8 @@ typedef struct wilor_detector_info {
     double load_seconds;   /* wall time of wilor_detector_open */
     wilor_isa isa;         /* the kernel tier it is packed for */
     const char *detector;  /* the path it came from; lives as long as the detector */
-    wilor_dtype dtype;     /* what computes: F32, BF16, or F16 on a card */
+    wilor_dtype dtype;     /* what computes: F32, BF16, or F16 on a device */
+    const char *device;    /* as in wilor_model_info; lives as long as the detector */
 } wilor_detector_info;
 
 /* Fills *info; never fails on a live detector. size is sizeof(wilor_detector_info) as the caller

@@ -103,6 +103,7 @@ class DetectorInfo(c.Structure):
         ("isa", c.c_int),
         ("detector", c.c_char_p),
         ("dtype", c.c_int),
+        ("device", c.c_char_p),
     ]
 
 

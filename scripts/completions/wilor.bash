@@ -13,7 +13,7 @@ _wilor() {
     --compat) words="mini wilor mlx" ;;
     --detector-profile) words="8.1.34 8.4.190" ;;
     --warp) words="cv5 cv4" ;;
-    --device) words="auto cpu cuda" ;;
+    --device) words="auto cpu gpu mlx cuda" ;;
     --dtype) words="auto f32 f32x f16 bf16 int8 int4"; [ "$command" = convert ] && words="f32 f16 bf16 int8 int4" ;;
     --to) words="safetensors mlx packed" ;;
     --group-size) words="32 64 128" ;;

@@ -12,7 +12,7 @@ _wilor() {
     --compat) compadd mini wilor mlx; return ;;
     --detector-profile) compadd 8.1.34 8.4.190; return ;;
     --warp) compadd cv5 cv4; return ;;
-    --device) compadd auto cpu cuda; return ;;
+    --device) compadd auto cpu gpu mlx cuda; return ;;
     --dtype) [[ $words[2] == convert ]] && compadd f32 f16 bf16 int8 int4 || compadd auto f32 f32x f16 bf16 int8 int4; return ;;
     --to) compadd safetensors mlx packed; return ;;
     --group-size) compadd 32 64 128; return ;;

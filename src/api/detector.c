@@ -2,6 +2,7 @@
 #include "model_impl.h"
 
 #include "backend_cuda.h"
+#include "backend_mlx.h"
 #include "clock.h"
 #include "random_detector.h"
 #include "random_weights.h"
@@ -43,20 +44,23 @@ wilor_status wilor_detector_open(wilor_detector **out, const wilor_detector_opti
     if (o.dtype < WILOR_DTYPE_F32 || o.dtype > WILOR_DTYPE_FP8)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_detector_options: dtype %d is none",
                    (int)o.dtype);
-    WILOR_TRY(wilor_device_parse(&device, o.device, err));
+    WILOR_TRY(wilor_device_parse(&device, o.device, o.dtype, err));
     WILOR_TRY(open_index(&index, o.detector, err));
     WILOR_TRY(
         wilor_threads_create(&pool, o.threads > 0 ? o.threads : wilor_threads_default(), err));
     d = wilor_heap_alloc(1, sizeof *d);
     if (!d || !(d->path = wilor_heap_string(o.detector)))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
-    if (device.cards) /* the first of them: a picture is one */
-        WILOR_TRY(wilor_yolo_load_card(&d->yolo, index, wilor_cuda_detector(), device.card[0],
-                                       o.dtype, &o.callbacks, err));
+    if (device.kind != WILOR_DEVICE_CPU) /* the first card: a picture is one */
+        WILOR_TRY(wilor_yolo_load_card(&d->yolo, index,
+                                       device.kind == WILOR_DEVICE_CUDA ? wilor_cuda_detector()
+                                                                        : wilor_mlx_detector(),
+                                       device.card[0], o.dtype, &o.callbacks, err));
     else
         WILOR_TRY(
             wilor_yolo_load(&d->yolo, index, o.max_isa, o.dtype, pool, &o.callbacks, err));
     WILOR_TRY(wilor_index_check(index, err));
+    wilor_device_name(d->device, sizeof d->device, &device);
     const wilor_yolo_plan *plan = wilor_yolo_get_plan(d->yolo);
     d->info = (wilor_detector_info){.imgsz = plan->imgsz,
                                     .parameters = plan->parameters,
@@ -64,7 +68,8 @@ wilor_status wilor_detector_open(wilor_detector **out, const wilor_detector_opti
                                     .load_seconds = (double)(wilor_clock_ns() - start) * 1e-9,
                                     .isa = wilor_yolo_isa(d->yolo),
                                     .detector = d->path,
-                                    .dtype = wilor_yolo_dtype(d->yolo)};
+                                    .dtype = wilor_yolo_dtype(d->yolo),
+                                    .device = d->device};
     *out = d;
     d = NULL;
 done:

@@ -2,12 +2,12 @@
 #include "model_impl.h"
 
 #include "backend_cuda.h"
+#include "backend_mlx.h"
 #include "clock.h"
 #include "model_notes.h"
 #include "random_weights.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* The files of one opening. */
@@ -114,51 +114,10 @@ static wilor_status fill_info(wilor_model *m, const files *f, const char *path, 
     return WILOR_OK;
 }
 
-/* "cuda" or "cuda:N" and what lies behind it; false: it is neither. */
-static bool take_card(wilor_device *d, const char **text) {
-    const char *p = *text;
-    long n = 0;
-    if (strncmp(p, "cuda", 4))
-        return false;
-    p += 4;
-    if (*p == ':') {
-        char *end;
-        if (p[1] < '0' || p[1] > '9' || (n = strtol(p + 1, &end, 10)) > 255)
-            return false;
-        p = end;
-    }
-    for (int i = 0; i < d->cards; i++)
-        if (d->card[i] == (int)n)
-            return false;
-    if (d->cards == WILOR_MOST_CARDS)
-        return false;
-    d->card[d->cards++] = (int)n;
-    *text = p;
-    return true;
-}
-
-wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_error *err) {
-    wilor_quoted q;
-    const char *rest = text;
-    *out = (wilor_device){0, {0}};
-    if (!text || !strcmp(text, "cpu") || !strcmp(text, "auto"))
-        return WILOR_OK;
-    while (take_card(out, &rest) && *rest == ',')
-        rest++;
-    if (out->cards && !*rest && rest[-1] != ',')
-        return WILOR_OK;
-    return wilor_error_set(
-        err, WILOR_ERR_ARG,
-        "device %s is none: cpu, cuda, cuda:N, or up to %d different cards as "
-        "cuda:N,cuda:M",
-        wilor_quote(&q, text), WILOR_MOST_CARDS);
-}
-
-/* As text: the processor's name, or its cards' with a comma between. */
-static void device_text(char *out, size_t size, const wilor_device *d) {
-    size_t at = (size_t)snprintf(out, size, "%s", d->cards ? "" : "cpu");
-    for (int i = 0; i < d->cards && at < size; i++)
-        at += (size_t)snprintf(out + at, size - at, "%scuda:%d", i ? "," : "", d->card[i]);
+static const wilor_backend *backend_of(const wilor_device *device) {
+    return device->kind == WILOR_DEVICE_CUDA  ? wilor_backend_cuda()
+           : device->kind == WILOR_DEVICE_MLX ? wilor_backend_mlx()
+                                              : wilor_backend_cpu();
 }
 
 static int threads_or_default(int threads) {
@@ -184,16 +143,16 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_model_options: dtype %d is none", (int)o.dtype);
     if (!o.weights)
         WILOR_FAIL(err, WILOR_ERR_ARG, "wilor_model_options: weights is not set");
-    WILOR_TRY(wilor_device_parse(&device, o.device, err));
+    WILOR_TRY(wilor_device_parse(&device, o.device, o.dtype, err));
     WILOR_TRY(open_files(&f, &o, err));
     WILOR_TRY(wilor_threads_create(&pool, threads_or_default(o.threads), err));
     m = wilor_heap_alloc(1, sizeof *m);
     if (!m)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the model");
-    device_text(m->device, sizeof m->device, &device);
+    wilor_device_name(m->device, sizeof m->device, &device);
+    m->backend = backend_of(&device);
     wilor_tensor_source source = {f.weights, f.mano, f.mean};
     m->packed.fd = -1;
-    m->backend = device.cards ? wilor_backend_cuda() : wilor_backend_cpu();
     WILOR_TRY(wilor_mano_create_from(&m->mano, &source, err));
     wilor_backend_load load = {.source = &source,
                                .mano = m->mano,
@@ -205,7 +164,7 @@ wilor_status wilor_model_open(wilor_model **out, const wilor_model_options *opti
                                .card_count = device.cards,
                                .callbacks = &o.callbacks};
     wilor_packed_key(m->key, &source, o.heads, o.max_isa, o.dtype);
-    if (o.packed && !device.cards)
+    if (o.packed && device.kind == WILOR_DEVICE_CPU)
         load.packed =
             wilor_packed_open(&m->packed, o.packed, m->key, &load.packed_bytes, &o.callbacks);
     WILOR_TRY(m->backend->load(&m->network, &load, err));

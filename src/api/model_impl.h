@@ -15,7 +15,7 @@ struct wilor_model {
     wilor_model_info info;
     char *weights; /* path */
     char *label, *name, *licence;
-    char device[72];       /* "cpu", "cuda:0", "cuda:0,cuda:1" */
+    char device[72];       /* "cpu", "cuda:0", "cuda:0,cuda:1", "mlx" */
     char key[65];          /* of the packed weights: what they were made from, and for what */
     wilor_file_map packed; /* in use, or empty */
 };
@@ -52,6 +52,7 @@ struct wilor_detector {
     wilor_yolo *yolo;
     wilor_detector_info info;
     char *path;
+    char device[16];
 };
 
 /* An NV12 picture as RGB in `buffer`, which grows; others as they are. chroma and its stride: as in
@@ -71,16 +72,27 @@ wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture
 /* Its max_hands; 0 when it can find none by itself. */
 int wilor_pipeline_most(const wilor_pipeline *p);
 
-/* "cpu", "auto" (both: no card), "cuda", "cuda:N", "cuda:N,cuda:M,…": different numbers up to 255.
- *   errors  ERR_ARG (none of these) */
+/* What a device's name means here. NULL and "auto": on a Mac MLX where its module is and has the dtype, else the
+ * processor. "cuda", "cuda:N", "cuda:N,cuda:M,…": different numbers up to 255.
+ *   errors  ERR_ARG (there is none of that name) */
+typedef enum wilor_device_kind {
+    WILOR_DEVICE_CPU,
+    WILOR_DEVICE_CUDA,
+    WILOR_DEVICE_MLX
+} wilor_device_kind;
+
 enum { WILOR_MOST_CARDS = 8 };
 
 typedef struct wilor_device {
-    int cards; /* 0: the processor */
+    wilor_device_kind kind;
+    int cards; /* of CUDA's; else 0 */
     int card[WILOR_MOST_CARDS];
 } wilor_device;
 
-wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_error *err);
+/* Its full name: "cpu", "mlx", "cuda:0". */
+void wilor_device_name(char *out, size_t size, const wilor_device *device);
+wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_dtype dtype,
+                                wilor_error *err);
 
 /* The caller's options (NULL is fine) with every default filled in, checked. */
 wilor_status wilor_session_options_fill(wilor_session_options *own,

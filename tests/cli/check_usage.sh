@@ -75,7 +75,7 @@ usage_error "--threads '2.5'" "${p[@]}" "${box[@]}" --threads 2.5
 usage_error "--heads '0'" "${p[@]}" "${box[@]}" --heads 0
 usage_error "--max-pixels '12q'" "${p[@]}" "${box[@]}" --max-pixels 12q
 usage_error "--max-pixels '99999999999G'" "${p[@]}" "${box[@]}" --max-pixels 99999999999G
-usage_error "--device 'tpu': it should be auto, cpu, cuda, cuda:N or several as cuda:N,cuda:M" "${p[@]}" "${box[@]}" --device tpu
+usage_error "--device 'tpu': it should be auto, cpu, gpu, mlx, cuda, cuda:N or several as cuda:N,cuda:M" "${p[@]}" "${box[@]}" --device tpu
 usage_error "--dtype 'half': it should be one of auto|f32|f32x|f16|bf16|int8|int4" "${p[@]}" "${box[@]}" --dtype half
 usage_error "--compat 'hamer': it should be mini, wilor or mlx" "${p[@]}" "${box[@]}" --compat hamer
 usage_error "of --compat only mlx has a meaning with --crops" "${p[@]}" --crops --compat wilor

@@ -146,7 +146,7 @@ static void shift_cameras(side *cpu, side *card, float by) {
     float *cam = (float *)(uintptr_t)m->vit.init_cam;
     cam[1] += by;
     wilor_cuda_session_inside(card->session->work, &table, &inside, &model);
-    if (table->model_put(model, WILOR_CUDA_INIT_CAM, 0, cam, &e) != WILOR_CUDA_OK) {
+    if (table->model_put(model, WILOR_NET_INIT_CAM, 0, cam, &e) != WILOR_CUDA_OK) {
         printf("FAIL the camera: %s\n", e.text);
         exit(2);
     }

@@ -16,6 +16,7 @@ enum {
     ID_RUNS,
     ID_PACKED,
     ID_COLD,
+    ID_DEVICE,
     ID_DTYPE,
     ID_JSON,
     ID_HELP,
@@ -40,6 +41,8 @@ static const wilor_cli_option g_options[] = {
     {"--packed", "FILE", "map the model as wilor convert --to packed wrote it", ID_PACKED, 0,
      NULL},
     {"--cold", NULL, "load: let the system forget the files before each run", ID_COLD, 0, NULL},
+    {"--device", "auto|cpu|gpu|mlx|cuda|cuda:N",
+     "where to compute; auto: mlx on a Mac, else cpu", ID_DEVICE, 0, NULL},
     {"--dtype", WILOR_CLI_DTYPES, "the arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--json", NULL, "one JSON object", ID_JSON, 0, NULL},
     {"--help", NULL, "this text", ID_HELP, 0, NULL},
@@ -117,6 +120,9 @@ static wilor_status take_option(void *user, const wilor_cli_option *o, const cha
         break;
     case ID_PACKED:
         b->packed = value;
+        break;
+    case ID_DEVICE:
+        b->device = value;
         break;
     case ID_COLD:
         b->cold = true;

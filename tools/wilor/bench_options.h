@@ -22,6 +22,7 @@ typedef struct wilor_cli_bench_options {
     int heads, hands, threads, runs, imgsz; /* threads, imgsz: 0 for the default */
     int width, height;
     const char *packed; /* convert --to packed */
+    const char *device; /* NULL: auto */
     wilor_dtype dtype;
     bool cold, json, help;
 } wilor_cli_bench_options;

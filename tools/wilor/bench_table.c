@@ -93,7 +93,7 @@ static void print_times(const json_t *one) {
     print_row(text(one, "what"), 0, one);
     json_object_foreach(json_object_get(one, "stages"), name, stage) print_stage(name, stage);
     print_split(one);
-    printf("  %s, ", text(one, "dtype"));
+    printf("  %s on %s, ", text(one, "dtype"), text(one, "device"));
     if (json_object_get(one, "hands"))
         printf("%d hand%s, ", (int)value(one, "hands"), plural(value(one, "hands")));
     if (json_object_get(one, "p99_ms"))

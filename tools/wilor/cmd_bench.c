@@ -175,6 +175,7 @@ static wilor_status open_model(bench *b, wilor_error *err) {
     mo.mano = b->o.mano;
     mo.heads = b->o.heads;
     mo.dtype = b->o.dtype;
+    mo.device = b->o.device;
     mo.threads = b->threads;
     mo.packed = b->o.packed;
     mo.callbacks =
@@ -197,6 +198,7 @@ static wilor_status open_detector(bench *b, wilor_error *err) {
     wilor_detector_options o;
     wilor_detector_options_init(&o, sizeof o);
     o.detector = b->o.detector;
+    o.device = b->o.device;
     o.threads = b->threads;
     return wilor_cli_open_detector(&b->detector, &o, b->o.dtype, err);
 }
@@ -387,6 +389,20 @@ static const char *dtype_of(const bench *b, const subject *s) {
     return wilor_dtype_name(m.dtype);
 }
 
+/* "cpu", or another, of which no peak is known here. */
+static const char *device_of(const bench *b) {
+    wilor_model_info m;
+    wilor_detector_info d;
+    if (b->model) {
+        wilor_model_get_info(b->model, &m, sizeof m);
+        return m.device;
+    }
+    if (!b->detector)
+        return "cpu";
+    wilor_detector_get_info(b->detector, &d, sizeof d);
+    return d.device;
+}
+
 /* Arithmetic of a subject and its peaks: the model's, the detector's. */
 enum { MODEL, DETECTOR, KINDS };
 
@@ -398,6 +414,8 @@ typedef struct work {
 
 static work work_of(const bench *b, const subject *s) {
     work w = {.dtype = {dtype_of(b, s), detector_dtype(b)}};
+    if (strcmp(device_of(b), "cpu") != 0)
+        return w;
     if (s->bit & (WILOR_CLI_BENCH_MODEL | WILOR_CLI_BENCH_ROUTE))
         w.gflop[MODEL] = model_gflop(b->model) * b->o.hands;
     if (s->bit & (WILOR_CLI_BENCH_DETECTOR | WILOR_CLI_BENCH_ROUTE))
@@ -442,6 +460,7 @@ static json_t *result(const bench *b, const subject *s, const wilor_cli_bench_ru
     json_t *object = json_object();
     json_object_set_new(object, "what", json_string(s->what));
     json_object_set_new(object, "dtype", json_string(dtype_of(b, s)));
+    json_object_set_new(object, "device", json_string(device_of(b)));
     if (s->hands)
         json_object_set_new(object, "hands", json_integer(b->o.hands));
     json_object_set_new(object, "n", json_integer(n));

@@ -43,7 +43,11 @@ static wilor_pipeline_options pipeline_options(const wilor_cli_predict_options *
  * but their memory should not pass a quarter of the machine's. */
 static int choose_lanes(run *r, int threads, wilor_pipeline_options po) {
     size_t todo = r->sources.count - r->resumed.done;
-    size_t lanes = r->o.lanes ? (size_t)r->o.lanes : (size_t)threads;
+    wilor_model_info info;
+    wilor_model_get_info(r->opened.model, &info, sizeof info);
+    /* A device does one at a time; another one is decoded meanwhile. */
+    size_t most = strcmp(info.device, "cpu") ? 2 : (size_t)threads;
+    size_t lanes = r->o.lanes ? (size_t)r->o.lanes : most;
     lanes = lanes < todo ? lanes : todo;
     if (r->o.lanes || lanes < 2)
         return lanes ? (int)lanes : 1;

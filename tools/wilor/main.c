@@ -11,6 +11,9 @@
 
 #include <errno.h>
 #include <stdio.h>
+#ifdef __APPLE__
+#include <stdlib.h>
+#endif
 #include <string.h>
 
 typedef struct command {
@@ -80,6 +83,10 @@ static int unknown(const char *name) {
 }
 
 int main(int argc, char **argv) {
+#ifdef __APPLE__
+    /* MLX takes TF32 for float32 on some chips; the environment may say otherwise. */
+    setenv("MLX_ENABLE_TF32", "0", 0);
+#endif
     wilor_cli_interrupt_catch();
     if (argc < 2) {
         usage(stderr);

@@ -77,6 +77,14 @@ static void keep_packed(wilor_cli_opened *m, const wilor_cli_predict_options *o,
     wilor_cli_quoted q;
     wilor_error err;
     wilor_model_get_info(m->model, &info, sizeof info);
+    if (strcmp(info.device, "cpu") != 0) { /* it has no such files */
+        wilor_cli_packed_end(&m->packed);
+        if (o->packed)
+            wilor_cli_report_note(report,
+                                  "--packed %s is not used: device %s has no packed weights",
+                                  wilor_cli_quote(&q, o->packed), info.device);
+        return;
+    }
     if (*path && info.from_packed)
         wilor_cli_packed_touch(&m->packed);
     else

@@ -138,8 +138,8 @@ static const wilor_cli_option g_options[] = {
      WILOR_CLI_PICTURES, NULL},
     {"--resume", NULL, "go on with an interrupted run: FILE of -o grows as FILE.part",
      ID_RESUME, WILOR_CLI_PICTURES, NULL},
-    {"--device", "auto|cpu|cuda[:N][,...]", "where to compute; auto is cpu", ID_DEVICE, 0,
-     NULL},
+    {"--device", "auto|cpu|gpu|mlx|cuda[:N][,...]",
+     "where to compute; auto: mlx on a Mac, else cpu", ID_DEVICE, 0, NULL},
     {"--dtype", WILOR_CLI_DTYPES, "the arithmetic; f32", ID_DTYPE, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
     {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES,
@@ -313,11 +313,12 @@ static wilor_status take_detection(wilor_cli_predict_options *p, const wilor_cli
 static wilor_status take_device(wilor_cli_predict_options *p, const wilor_cli_option *o,
                                 const char *value, wilor_error *err) {
     p->device = value;
-    if (!strcmp(value, "auto") || !strcmp(value, "cpu"))
+    if (!strcmp(value, "auto") || !strcmp(value, "cpu") || !strcmp(value, "gpu") ||
+        !strcmp(value, "mlx"))
         return WILOR_OK;
     if (!strncmp(value, "cuda", 4) && (!value[4] || value[4] == ',' || value[4] == ':'))
         return WILOR_OK;
-    return bad(o, value, "auto, cpu, cuda, cuda:N or several as cuda:N,cuda:M", err);
+    return bad(o, value, "auto, cpu, gpu, mlx, cuda, cuda:N or several as cuda:N,cuda:M", err);
 }
 
 static void take_flag(wilor_cli_predict_options *p, int id) {

@@ -3,6 +3,7 @@
 #include "backend_cuda.h"
 
 #include "clock.h"
+#include "device_module.h"
 #include "heap.h"
 #include "vit.h"
 
@@ -30,6 +31,35 @@ typedef struct cuda_session {
     wilor_cuda_crop crops[256];
     wilor_span span;
 } cuda_session;
+
+/* ---------------------------------------------------------------- the module */
+
+wilor_status wilor_cuda_module_open(const wilor_cuda_table **out, wilor_error *err) {
+    static const wilor_device_module module = {.device = "cuda",
+                                               .drives = "NVIDIA cards",
+                                               .file = "libwilor_cuda.so.0",
+                                               .variable = "WILOR_CUDA_MODULE",
+                                               .entry = WILOR_CUDA_ENTRY,
+                                               .abi = WILOR_CUDA_ABI};
+    const wilor_module_head *head;
+    wilor_status st = wilor_device_module_open(&head, &module, sizeof **out, err);
+    *out = (const wilor_cuda_table *)head; /* its first member */
+    return st;
+}
+
+wilor_status wilor_cuda_status(wilor_cuda_result r, int device, const wilor_cuda_error *e,
+                               wilor_error *err) {
+    static const wilor_status status[] = {[WILOR_CUDA_OK] = WILOR_OK,
+                                          [WILOR_CUDA_NO_DRIVER] = WILOR_ERR_UNSUPPORTED,
+                                          [WILOR_CUDA_NO_DEVICE] = WILOR_ERR_UNSUPPORTED,
+                                          [WILOR_CUDA_NO_CODE] = WILOR_ERR_UNSUPPORTED,
+                                          [WILOR_CUDA_NO_MEMORY] = WILOR_ERR_NOMEM,
+                                          [WILOR_CUDA_UNSUPPORTED] = WILOR_ERR_UNSUPPORTED,
+                                          [WILOR_CUDA_FAILED] = WILOR_ERR_INTERNAL};
+    if (r == WILOR_CUDA_OK)
+        return WILOR_OK;
+    return wilor_error_set(err, status[r], "device cuda:%d: %s", device, e->text);
+}
 
 /* ---------------------------------------------------------------- model */
 
@@ -79,7 +109,7 @@ static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_err
     wilor_status st = WILOR_OK;
     wilor_vit_dims dims;
     wilor_cuda_error e = {{0}};
-    wilor_cuda_mano mano = wilor_cuda_mano_view(o->mano);
+    wilor_net_mano mano = wilor_net_mano_view(o->mano);
     cuda_model *m = wilor_heap_alloc(1, sizeof *m);
     *out = NULL;
     if (!m)
@@ -99,8 +129,8 @@ static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_err
         WILOR_TRY(wilor_cuda_status(
             m->table->model_create(&m->model[i], m->card[i], &m->shape, &mano, &e), m->card[i],
             &e, err));
-    wilor_cuda_sink sink = {m, put_tensor};
-    WILOR_TRY(wilor_cuda_weights_read(o, &m->shape, &sink, err));
+    wilor_net_sink sink = {.user = m, .put = put_tensor};
+    WILOR_TRY(wilor_net_weights_read(o, &dims, &sink, err));
     m->vertices = wilor_mano_vertices(o->mano);
     m->parameters = wilor_backend_count_parameters(o->source);
     snprintf(m->kernels, sizeof m->kernels, "%s cuda", wilor_dtype_name(m->dtype));

@@ -4,29 +4,16 @@
 
 #include "backend.h"
 #include "cuda_abi.h"
+#include "net_weights.h"
 #include "yolo.h"
 
-#define WILOR_CUDA_MODULE "libwilor_cuda.so.0"
-
-/* The module's table: from the file that the environment variable WILOR_CUDA_MODULE names, else from beside
- * this library, else by the system's search. It stays loaded.
+/* The module's table (device_module.h).
  *   errors  ERR_UNSUPPORTED (there is none, or it is another version's) */
 wilor_status wilor_cuda_module_open(const wilor_cuda_table **out, wilor_error *err);
 
 /* A module's result as our status, its text behind "device cuda:N: ". */
 wilor_status wilor_cuda_status(wilor_cuda_result r, int device, const wilor_cuda_error *e,
                                wilor_error *err);
-
-/* Every tensor of a network for model_put, read by all threads. put: the module's, or a test's. */
-typedef struct wilor_cuda_sink {
-    void *user;
-    wilor_status (*put)(void *user, int tensor, int block, const float *data, wilor_error *err);
-} wilor_cuda_sink;
-
-wilor_status wilor_cuda_weights_read(const wilor_backend_load *o, const wilor_cuda_shape *shape,
-                                     const wilor_cuda_sink *sink, wilor_error *err);
-
-wilor_cuda_mano wilor_cuda_mano_view(const wilor_mano *mano);
 
 const wilor_backend *wilor_backend_cuda(void);
 

@@ -6,6 +6,8 @@
 #ifndef WILOR_CUDA_ABI_H
 #define WILOR_CUDA_ABI_H
 
+#include "net_tensors.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -44,78 +46,7 @@ typedef struct wilor_cuda_device_info {
     size_t memory; /* bytes */
 } wilor_cuda_device_info;
 
-/* ---------------------------------------------------------------- the hand model */
-
-/* mano_data.h's arrays; read while model_create runs. */
-typedef struct wilor_cuda_mano {
-    int vertices;
-    size_t stride;                /* floats of a row, at least 3 · vertices */
-    const float *template_;       /* stride */
-    const float *rows;            /* 145 × stride */
-    const double *joints;         /* 16 × 3 */
-    const double *joints_by_beta; /* 10 × 16 × 3 */
-    const int *parents;           /* 16 */
-    const int32_t *skin_start;    /* vertices + 1 */
-    const float *skin_weight;
-    const uint8_t *skin_joint;
-    const int32_t *tips;  /* 5 vertices */
-    const int *joint_map; /* 21 of 16 joints, then 5 tips */
-} wilor_cuda_mano;
-
 /* ---------------------------------------------------------------- weights */
-
-/* Matrices are outputs × inputs, row-major. Transposed convolutions come as four matrices, one a parity of
- * the output pixel, outputs × (4 taps × inputs): refine_load.c's order. */
-typedef enum wilor_cuda_tensor {
-    WILOR_CUDA_PATCH_W, /* D × 768: channel, row, column of a patch */
-    WILOR_CUDA_PATCH_B,
-    WILOR_CUDA_POSITION, /* 192 × D, both terms */
-    WILOR_CUDA_LEAD,     /* 18 × D */
-    WILOR_CUDA_LAST_GAMMA,
-    WILOR_CUDA_LAST_BETA,
-    WILOR_CUDA_DECPOSE_W, /* 6 × D */
-    WILOR_CUDA_DECPOSE_B,
-    WILOR_CUDA_DECSHAPE_W, /* 10 × D */
-    WILOR_CUDA_DECSHAPE_B,
-    WILOR_CUDA_DECCAM_W, /* 3 × D */
-    WILOR_CUDA_DECCAM_B,
-    WILOR_CUDA_INIT_POSE, /* 96 */
-    WILOR_CUDA_INIT_BETAS,
-    WILOR_CUDA_INIT_CAM,
-    WILOR_CUDA_COARSE_W, /* D/2 × D */
-    WILOR_CUDA_COARSE_B,
-    WILOR_CUDA_MIDDLE_W, /* 4 parities × D/4 × (4 · D/2) */
-    WILOR_CUDA_MIDDLE_SCALE,
-    WILOR_CUDA_MIDDLE_SHIFT,
-    WILOR_CUDA_FINE0_W,
-    WILOR_CUDA_FINE0_SCALE,
-    WILOR_CUDA_FINE0_SHIFT,
-    WILOR_CUDA_FINE1_W, /* 4 × D/8 × (4 · D/4) */
-    WILOR_CUDA_FINE1_SCALE,
-    WILOR_CUDA_FINE1_SHIFT,
-    WILOR_CUDA_REFINE_POSE_W, /* 96 × (D/8 + D/4 + D/2) */
-    WILOR_CUDA_REFINE_POSE_B,
-    WILOR_CUDA_REFINE_SHAPE_W,
-    WILOR_CUDA_REFINE_SHAPE_B,
-    WILOR_CUDA_REFINE_CAM_W,
-    WILOR_CUDA_REFINE_CAM_B,
-    WILOR_CUDA_PLAIN_TENSORS,
-
-    /* One of each block, at model_put's `block`. */
-    WILOR_CUDA_NORM1_GAMMA = WILOR_CUDA_PLAIN_TENSORS,
-    WILOR_CUDA_NORM1_BETA,
-    WILOR_CUDA_QKV_W, /* 3D × D: queries, keys, values, each head by head */
-    WILOR_CUDA_QKV_B,
-    WILOR_CUDA_PROJ_W,
-    WILOR_CUDA_PROJ_B,
-    WILOR_CUDA_NORM2_GAMMA,
-    WILOR_CUDA_NORM2_BETA,
-    WILOR_CUDA_FC1_W,
-    WILOR_CUDA_FC1_B,
-    WILOR_CUDA_FC2_W,
-    WILOR_CUDA_FC2_B,
-    WILOR_CUDA_TENSORS
-} wilor_cuda_tensor;
 
 typedef struct wilor_cuda_shape {
     int width, depth, heads, mlp;
@@ -124,71 +55,7 @@ typedef struct wilor_cuda_shape {
 
 /* How many numbers tensor `t` of a model of this shape has. */
 static inline size_t wilor_cuda_tensor_count(const wilor_cuda_shape *shape, int t) {
-    const size_t d = (size_t)shape->width, m = (size_t)shape->mlp,
-                 features = d / 8 + d / 4 + d / 2;
-    switch (t) {
-    case WILOR_CUDA_PATCH_W:
-        return d * 768;
-    case WILOR_CUDA_POSITION:
-        return 192 * d;
-    case WILOR_CUDA_LEAD:
-        return 18 * d;
-    case WILOR_CUDA_DECPOSE_W:
-        return 6 * d;
-    case WILOR_CUDA_DECPOSE_B:
-        return 6;
-    case WILOR_CUDA_DECSHAPE_W:
-        return 10 * d;
-    case WILOR_CUDA_DECCAM_W:
-        return 3 * d;
-    case WILOR_CUDA_INIT_POSE:
-    case WILOR_CUDA_REFINE_POSE_B:
-        return 96;
-    case WILOR_CUDA_DECSHAPE_B:
-    case WILOR_CUDA_INIT_BETAS:
-    case WILOR_CUDA_REFINE_SHAPE_B:
-        return 10;
-    case WILOR_CUDA_DECCAM_B:
-    case WILOR_CUDA_INIT_CAM:
-    case WILOR_CUDA_REFINE_CAM_B:
-        return 3;
-    case WILOR_CUDA_COARSE_W:
-        return d / 2 * d;
-    case WILOR_CUDA_COARSE_B:
-        return d / 2;
-    case WILOR_CUDA_MIDDLE_W:
-    case WILOR_CUDA_FINE0_W:
-        return 4 * (d / 4) * 4 * (d / 2);
-    case WILOR_CUDA_FINE1_W:
-        return 4 * (d / 8) * 4 * (d / 4);
-    case WILOR_CUDA_MIDDLE_SCALE:
-    case WILOR_CUDA_MIDDLE_SHIFT:
-    case WILOR_CUDA_FINE0_SCALE:
-    case WILOR_CUDA_FINE0_SHIFT:
-        return d / 4;
-    case WILOR_CUDA_FINE1_SCALE:
-    case WILOR_CUDA_FINE1_SHIFT:
-        return d / 8;
-    case WILOR_CUDA_REFINE_POSE_W:
-        return 96 * features;
-    case WILOR_CUDA_REFINE_SHAPE_W:
-        return 10 * features;
-    case WILOR_CUDA_REFINE_CAM_W:
-        return 3 * features;
-    case WILOR_CUDA_QKV_W:
-        return 3 * d * d;
-    case WILOR_CUDA_QKV_B:
-        return 3 * d;
-    case WILOR_CUDA_PROJ_W:
-        return d * d;
-    case WILOR_CUDA_FC1_W:
-    case WILOR_CUDA_FC2_W:
-        return m * d;
-    case WILOR_CUDA_FC1_B:
-        return m;
-    default: /* biases, norms */
-        return d;
-    }
+    return wilor_net_tensor_count(shape->width, shape->mlp, t);
 }
 
 /* ---------------------------------------------------------------- runs */
@@ -229,37 +96,16 @@ typedef void (*wilor_cuda_trace)(void *context, const char *stage, int block, co
 
 /* ---------------------------------------------------------------- the detector */
 
-typedef struct wilor_cuda_slice {
-    int map, channel; /* map < 0: nothing */
-} wilor_cuda_slice;
-
-typedef struct wilor_cuda_map {
-    int shift, channels; /* the input's sides over 2^shift */
-} wilor_cuda_map;
-
-typedef struct wilor_cuda_step {
-    int pool; /* 1: three 5 × 5 maxima, each of the one before, side by side; else a convolution */
-    wilor_cuda_slice in, out, added, twice;
-    int inputs, outputs, size, stride, silu;
-    const float *weights; /* outputs × size × size × inputs, factors folded in */
-    const float *bias;
-    int channels; /* of a pool's maximum */
-} wilor_cuda_step;
-
 typedef struct wilor_cuda_net {
-    int map_count, step_count, input;
-    int head[3]; /* maps of 129 channels, which stay float32 */
-    const wilor_cuda_map *maps;
-    const wilor_cuda_step *steps;
-    wilor_cuda_number number;
+    wilor_net_program program;
+    wilor_cuda_number number; /* of all maps but the heads' */
 } wilor_cuda_net;
 
 /* ---------------------------------------------------------------- the table */
 
 typedef struct wilor_cuda_table {
-    uint32_t abi;     /* WILOR_CUDA_ABI */
-    uint32_t size;    /* of this struct */
-    const char *name; /* "cuda", with the toolkit's version */
+    wilor_module_head head; /* WILOR_CUDA_ABI */
+    const char *name;       /* "cuda", with the toolkit's version */
 
     wilor_cuda_result (*device_info)(int device, wilor_cuda_device_info *out,
                                      wilor_cuda_error *err);
@@ -267,7 +113,7 @@ typedef struct wilor_cuda_table {
     /* A model is created, gets every tensor once in any order (block 0 for those without), and is
      * then read-only: sessions of it may run at the same time. */
     wilor_cuda_result (*model_create)(void **model, int device, const wilor_cuda_shape *shape,
-                                      const wilor_cuda_mano *mano, wilor_cuda_error *err);
+                                      const wilor_net_mano *mano, wilor_cuda_error *err);
     wilor_cuda_result (*model_put)(void *model, int tensor, int block, const float *data,
                                    wilor_cuda_error *err);
     size_t (*model_bytes)(const void *model); /* on the card */
@@ -312,9 +158,8 @@ typedef struct wilor_cuda_table {
     const float *(*net_run_head)(const void *run, int level);
 } wilor_cuda_table;
 
-/* The module's only symbol. */
+/* The module's only symbol: a function that returns its table's head. */
 #define WILOR_CUDA_ENTRY "wilor_cuda_get_table"
-typedef const wilor_cuda_table *(*wilor_cuda_entry)(void);
 
 #ifdef __cplusplus
 }

@@ -2,9 +2,7 @@
 #include "backend_cuda.h"
 
 #include "heap.h"
-#include "yolo_program.h"
-
-#include <string.h>
+#include "net_detector.h"
 
 typedef struct card_net {
     const wilor_cuda_table *table;
@@ -39,31 +37,6 @@ static wilor_status choose_number(wilor_cuda_number *out, wilor_dtype *dtype,
     return WILOR_OK;
 }
 
-static wilor_cuda_slice slice(wilor_yolo_slice s) {
-    return (wilor_cuda_slice){s.map, s.channel};
-}
-
-static wilor_cuda_step describe(const wilor_yolo_program *p, const wilor_yolo_step *s,
-                                const wilor_yolo_folded *convs) {
-    wilor_cuda_step to = {.pool = s->op == WILOR_YOLO_POOL,
-                          .in = slice(s->in),
-                          .out = slice(s->out),
-                          .added = slice(s->added),
-                          .twice = slice(s->twice),
-                          .channels = s->channels};
-    if (to.pool)
-        return to;
-    const wilor_yolo_conv *c = &p->convs[s->conv];
-    to.inputs = c->in;
-    to.outputs = c->out;
-    to.size = c->size;
-    to.stride = s->stride;
-    to.silu = convs[s->conv].silu;
-    to.weights = convs[s->conv].weight;
-    to.bias = convs[s->conv].bias;
-    return to;
-}
-
 static void net_free(void *net) {
     card_net *n = net;
     if (!n)
@@ -78,30 +51,21 @@ static wilor_status net_create(void **out, const struct wilor_yolo_program *p,
                                wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_cuda_error e = {{0}};
-    wilor_cuda_map maps[WILOR_YOLO_MAPS];
-    wilor_cuda_step *steps = wilor_heap_alloc(WILOR_YOLO_STEPS, sizeof *steps);
+    wilor_cuda_net o;
+    wilor_net_described *d = wilor_net_describe(p, convs);
     card_net *n = wilor_heap_alloc(1, sizeof *n);
-    wilor_cuda_net o = {.map_count = p->map_count,
-                        .step_count = p->step_count,
-                        .input = p->input,
-                        .maps = maps,
-                        .steps = steps};
     *out = NULL;
-    if (!n || !steps)
+    if (!n || !d)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
     n->device = device;
     WILOR_TRY(choose_number(&o.number, dtype, err));
     WILOR_TRY(wilor_cuda_module_open(&n->table, err));
-    memcpy(o.head, p->head, sizeof o.head);
-    for (int i = 0; i < p->map_count; i++)
-        maps[i] = (wilor_cuda_map){p->maps[i].shift, p->maps[i].channels};
-    for (int i = 0; i < p->step_count; i++)
-        steps[i] = describe(p, &p->steps[i], convs);
+    o.program = d->program;
     WILOR_TRY(status_of(n, n->table->net_create(&n->net, device, &o, &e), &e, err));
     *out = n;
     n = NULL;
 done:
-    wilor_heap_free(steps);
+    wilor_heap_free(d);
     net_free(n);
     return st;
 }

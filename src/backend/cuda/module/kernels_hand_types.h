@@ -13,7 +13,7 @@ struct layer {
     const float *w, *b;
 };
 
-/* wilor_cuda_mano on the card. */
+/* wilor_net_mano on the card. */
 struct mano_arrays {
     int vertices;
     int stride;

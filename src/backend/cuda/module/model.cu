@@ -41,13 +41,13 @@ done:
 /* Matrices of the blocks, and what is added to them in their own number. */
 static wilor_cuda_number kept_as(const model *m, int t) {
     switch (t) {
-    case WILOR_CUDA_PATCH_W:
+    case WILOR_NET_PATCH_W:
         return m->patch;
-    case WILOR_CUDA_QKV_W:
-    case WILOR_CUDA_QKV_B:
-    case WILOR_CUDA_PROJ_W:
-    case WILOR_CUDA_FC1_W:
-    case WILOR_CUDA_FC2_W:
+    case WILOR_NET_QKV_W:
+    case WILOR_NET_QKV_B:
+    case WILOR_NET_PROJ_W:
+    case WILOR_NET_FC1_W:
+    case WILOR_NET_FC2_W:
         return m->shape.number;
     default:
         return WILOR_CUDA_F32;
@@ -57,16 +57,16 @@ static wilor_cuda_number kept_as(const model *m, int t) {
 static void *push_bytes(device_arena *a, size_t bytes) { return a->push<char>(bytes); }
 
 static void push_tensors(model *m, device_arena *a) {
-    for (int t = 0; t < WILOR_CUDA_TENSORS; t++) {
+    for (int t = 0; t < WILOR_NET_TENSORS; t++) {
         size_t bytes = wilor_cuda_tensor_count(&m->shape, t) * number_bytes(kept_as(m, t));
-        int blocks = t < WILOR_CUDA_PLAIN_TENSORS ? 1 : m->shape.depth;
+        int blocks = t < WILOR_NET_PLAIN_TENSORS ? 1 : m->shape.depth;
         for (int b = 0; b < blocks; b++) {
             void *at = push_bytes(a, bytes);
             if (a->base)
-                m->tensor[t < WILOR_CUDA_PLAIN_TENSORS
+                m->tensor[t < WILOR_NET_PLAIN_TENSORS
                               ? t
-                              : WILOR_CUDA_PLAIN_TENSORS + b * BLOCK_TENSORS +
-                                    (t - WILOR_CUDA_PLAIN_TENSORS)] = at;
+                              : WILOR_NET_PLAIN_TENSORS + b * BLOCK_TENSORS +
+                                    (t - WILOR_NET_PLAIN_TENSORS)] = at;
         }
     }
 }
@@ -79,7 +79,7 @@ static const T *push_array(device_arena *a, const T *from, size_t count, cudaErr
     return to;
 }
 
-static cudaError_t push_mano(model *m, const wilor_cuda_mano *h, device_arena *a) {
+static cudaError_t push_mano(model *m, const wilor_net_mano *h, device_arena *a) {
     cudaError_t e = cudaSuccess;
     size_t v = (size_t)h->vertices, weights = (size_t)h->skin_start[v];
     m->mano.vertices = h->vertices;
@@ -99,7 +99,7 @@ static cudaError_t push_mano(model *m, const wilor_cuda_mano *h, device_arena *a
 
 static size_t largest_tensor(const wilor_cuda_shape *s) {
     size_t most = 0;
-    for (int t = 0; t < WILOR_CUDA_TENSORS; t++) {
+    for (int t = 0; t < WILOR_NET_TENSORS; t++) {
         size_t n = wilor_cuda_tensor_count(s, t);
         most = n > most ? n : most;
     }
@@ -121,7 +121,7 @@ static wilor_cuda_result check_card(const model *m, wilor_cuda_error *err) {
 }
 
 wilor_cuda_result model_create(void **out, int device, const wilor_cuda_shape *shape,
-                               const wilor_cuda_mano *mano, wilor_cuda_error *err) {
+                               const wilor_net_mano *mano, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     wilor_cuda_device_info card;
     device_arena a = {nullptr, 0};
@@ -134,7 +134,7 @@ wilor_cuda_result model_create(void **out, int device, const wilor_cuda_shape *s
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
     CUDA_CALL(cudaGetDeviceProperties(&m->card, device), "the card", err);
     CUDA_TRY(check_card(m, err));
-    m->slots = (size_t)(WILOR_CUDA_PLAIN_TENSORS + shape->depth * BLOCK_TENSORS);
+    m->slots = (size_t)(WILOR_NET_PLAIN_TENSORS + shape->depth * BLOCK_TENSORS);
     m->tensor = static_cast<void **>(calloc(m->slots, sizeof *m->tensor));
     push_tensors(m, &a);
     push_mano(m, mano, &a);

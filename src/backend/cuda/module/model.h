@@ -9,7 +9,7 @@
 namespace wilor_cuda {
 
 /* The blocks' tensors behind those that there is one of. */
-enum { BLOCK_TENSORS = WILOR_CUDA_TENSORS - WILOR_CUDA_PLAIN_TENSORS };
+enum { BLOCK_TENSORS = WILOR_NET_TENSORS - WILOR_NET_PLAIN_TENSORS };
 
 struct model {
     int device;
@@ -26,10 +26,10 @@ struct model {
 
 /* Where tensor t of a block lies. */
 template <class T> const T *tensor(const model *m, int t, int block = 0) {
-    size_t at = t < WILOR_CUDA_PLAIN_TENSORS
+    size_t at = t < WILOR_NET_PLAIN_TENSORS
                     ? (size_t)t
-                    : (size_t)(WILOR_CUDA_PLAIN_TENSORS + block * BLOCK_TENSORS +
-                               (t - WILOR_CUDA_PLAIN_TENSORS));
+                    : (size_t)(WILOR_NET_PLAIN_TENSORS + block * BLOCK_TENSORS +
+                               (t - WILOR_NET_PLAIN_TENSORS));
     return static_cast<const T *>(m->tensor[at]);
 }
 
@@ -53,7 +53,7 @@ template <class F> auto by_number(wilor_cuda_number n, F f) {
 
 wilor_cuda_result device_info(int device, wilor_cuda_device_info *out, wilor_cuda_error *err);
 wilor_cuda_result model_create(void **out, int device, const wilor_cuda_shape *shape,
-                               const wilor_cuda_mano *mano, wilor_cuda_error *err);
+                               const wilor_net_mano *mano, wilor_cuda_error *err);
 wilor_cuda_result model_put(void *model, int t, int block, const float *data,
                             wilor_cuda_error *err);
 size_t model_bytes(const void *model);

@@ -12,8 +12,8 @@ namespace wilor_cuda {
 struct net {
     int device;
     wilor_cuda_number number;
-    std::vector<wilor_cuda_map> maps;
-    std::vector<wilor_cuda_step> steps; /* weights, bias: on the card */
+    std::vector<wilor_net_map> maps;
+    std::vector<wilor_net_step> steps; /* weights, bias: on the card */
     int input, head[3];
     char *block;
     size_t bytes;
@@ -35,12 +35,12 @@ struct net_run {
 
 /* ---------------------------------------------------------------- weights */
 
-static size_t conv_numbers(const wilor_cuda_step *s) {
+static size_t conv_numbers(const wilor_net_step *s) {
     return (size_t)s->outputs * (size_t)(s->size * s->size) * (size_t)s->inputs;
 }
 
-static void push_weights(net *n, std::vector<wilor_cuda_step> *to, device_arena *a) {
-    for (wilor_cuda_step &s : *to) {
+static void push_weights(net *n, std::vector<wilor_net_step> *to, device_arena *a) {
+    for (wilor_net_step &s : *to) {
         if (s.pool)
             continue;
         const void *w = a->push<char>(conv_numbers(&s) * number_bytes(n->number));
@@ -51,8 +51,8 @@ static void push_weights(net *n, std::vector<wilor_cuda_step> *to, device_arena 
 }
 
 /* One step's, through staging; `by` is what the input map's numbers are short of. */
-static wilor_cuda_result put_weights(const net *n, const wilor_cuda_step *from,
-                                     const wilor_cuda_step *to, float by, float *staging,
+static wilor_cuda_result put_weights(const net *n, const wilor_net_step *from,
+                                     const wilor_net_step *to, float by, float *staging,
                                      wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     size_t count = conv_numbers(from);
@@ -87,10 +87,10 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
     *out = nullptr;
     n->device = device;
     n->number = o->number;
-    n->input = o->input;
-    memcpy(n->head, o->head, sizeof n->head);
-    n->maps.assign(o->maps, o->maps + o->map_count);
-    n->steps.assign(o->steps, o->steps + o->step_count);
+    n->input = o->program.input;
+    memcpy(n->head, o->program.head, sizeof n->head);
+    n->maps.assign(o->program.maps, o->program.maps + o->program.map_count);
+    n->steps.assign(o->program.steps, o->program.steps + o->program.step_count);
     CUDA_TRY(device_info(device, &card, err));
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
     if (card.major * 10 + card.minor < 75 || (card.major < 8 && o->number == WILOR_CUDA_BF16)) {
@@ -101,16 +101,17 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
     }
     push_weights(n, &n->steps, &a);
     n->bytes = a.used;
-    for (const wilor_cuda_step &s : n->steps)
+    for (const wilor_net_step &s : n->steps)
         most = !s.pool && conv_numbers(&s) > most ? conv_numbers(&s) : most;
     CUDA_CALL(cudaMalloc(&n->block, n->bytes), "the detector's weights", err);
     CUDA_CALL(cudaMalloc(&staging, most * sizeof(float)), "the detector's weights", err);
     a = {n->block, 0};
     push_weights(n, &n->steps, &a);
-    for (int i = 0; i < o->step_count; i++) {
-        bool first = o->steps[i].in.map == o->input && o->number != WILOR_CUDA_F32;
-        if (!o->steps[i].pool)
-            CUDA_TRY(put_weights(n, &o->steps[i], &n->steps[(size_t)i],
+    for (int i = 0; i < o->program.step_count; i++) {
+        bool first =
+            o->program.steps[i].in.map == o->program.input && o->number != WILOR_CUDA_F32;
+        if (!o->program.steps[i].pool)
+            CUDA_TRY(put_weights(n, &o->program.steps[i], &n->steps[(size_t)i],
                                  first ? 256.0f / 255.0f : 1.0f, staging, err));
     }
     *out = n;
@@ -174,7 +175,7 @@ static bool is_head(const net *n, int map) {
 }
 
 static size_t map_numbers(const net_run *r, size_t i) {
-    const wilor_cuda_map *m = &r->n->maps[i];
+    const wilor_net_map *m = &r->n->maps[i];
     return (size_t)(r->width >> m->shift) * (size_t)(r->height >> m->shift) *
            (size_t)m->channels;
 }
@@ -196,16 +197,16 @@ static void push_maps(net_run *r, device_arena *card, device_arena *host) {
 
 /* ---------------------------------------------------------------- steps */
 
-template <class T> static T *slice_at(const net_run *r, wilor_cuda_slice s) {
+template <class T> static T *slice_at(const net_run *r, wilor_net_slice s) {
     return s.map < 0 ? nullptr
                      : reinterpret_cast<T *>(r->maps[(size_t)s.map]) + (size_t)s.channel;
 }
 
-static int channels_of(const net_run *r, wilor_cuda_slice s) {
+static int channels_of(const net_run *r, wilor_net_slice s) {
     return s.map < 0 ? 0 : r->n->maps[(size_t)s.map].channels;
 }
 
-template <class T> static conv_args<T> describe(const net_run *r, const wilor_cuda_step *s) {
+template <class T> static conv_args<T> describe(const net_run *r, const wilor_net_step *s) {
     const net *n = r->n;
     int in_shift = n->maps[(size_t)s->in.map].shift, shift = n->maps[(size_t)s->out.map].shift;
     conv_args<T> a = {};
@@ -237,21 +238,21 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_cu
     return a;
 }
 
-template <class T> static void convolve(net_run *r, const wilor_cuda_step *s) {
+template <class T> static void convolve(net_run *r, const wilor_net_step *s) {
     conv_args<T> a = describe<T>(r, s);
     dim3 grid(parts((size_t)(a.width * a.height), CONV_TILE),
               parts((size_t)a.outputs, CONV_TILE));
     wilor_launch(tensor_conv<T>, grid, CONV_THREADS, 0, r->stream, a);
 }
 
-template <> void convolve<float>(net_run *r, const wilor_cuda_step *s) {
+template <> void convolve<float>(net_run *r, const wilor_net_step *s) {
     conv_args<float> a = describe<float>(r, s);
     dim3 grid(parts((size_t)(a.width * a.height), PLAIN_TILE),
               parts((size_t)a.outputs, PLAIN_TILE));
     wilor_launch(plain_conv<float>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, r->stream, a);
 }
 
-template <class T> static void pool(net_run *r, const wilor_cuda_step *s) {
+template <class T> static void pool(net_run *r, const wilor_net_step *s) {
     int shift = r->n->maps[(size_t)s->out.map].shift;
     int width = r->width >> shift, height = r->height >> shift;
     size_t count = (size_t)(width * height) * (size_t)s->channels;
@@ -275,7 +276,7 @@ static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
         typedef decltype(zero) T;
         wilor_launch(input_kernel<T>, parts(bytes, NET_THREADS), NET_THREADS, 0, r->stream,
                      r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]), bytes);
-        for (const wilor_cuda_step &s : n->steps)
+        for (const wilor_net_step &s : n->steps)
             if (s.pool)
                 pool<T>(r, &s);
             else

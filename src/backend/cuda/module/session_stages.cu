@@ -55,11 +55,11 @@ static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, wilor_cu
     int d = m->shape.width, mlp = m->shape.mlp;
     wilor_cuda_number t = m->shape.number;
     CUDA_TRY(plan(s, &p->proj, rows, d, d, t, WILOR_CUDA_F32, true, true,
-                  tensor<void>(m, WILOR_CUDA_PROJ_W), on->attended, on->sums, err));
+                  tensor<void>(m, WILOR_NET_PROJ_W), on->attended, on->sums, err));
     CUDA_TRY(plan(s, &p->fc1, rows, mlp, d, t, WILOR_CUDA_F32, false, false,
-                  tensor<void>(m, WILOR_CUDA_FC1_W), on->normed, on->sums, err));
+                  tensor<void>(m, WILOR_NET_FC1_W), on->normed, on->sums, err));
     CUDA_TRY(plan(s, &p->fc2, rows, d, mlp, t, WILOR_CUDA_F32, true, true,
-                  tensor<void>(m, WILOR_CUDA_FC2_W), on->hidden, on->sums, err));
+                  tensor<void>(m, WILOR_NET_FC2_W), on->hidden, on->sums, err));
 done:
     return st;
 }
@@ -70,10 +70,10 @@ wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
     const session_memory *on = &s->on;
     int d = m->shape.width, rows = p->hands * TOKENS;
     CUDA_TRY(plan(s, &p->patch, p->hands * PATCHES, d, PATCH_INPUTS, m->patch, WILOR_CUDA_F32,
-                  false, false, tensor<void>(m, WILOR_CUDA_PATCH_W), on->patches, on->sums,
+                  false, false, tensor<void>(m, WILOR_NET_PATCH_W), on->patches, on->sums,
                   err));
     CUDA_TRY(plan(s, &p->qkv, rows, 3 * d, d, m->shape.number, m->shape.number, true, false,
-                  tensor<void>(m, WILOR_CUDA_QKV_W), on->normed, on->qkv, err));
+                  tensor<void>(m, WILOR_NET_QKV_W), on->normed, on->qkv, err));
     CUDA_TRY(plan_half(s, &p->whole, rows, err));
     CUDA_TRY(plan_half(s, &p->lean, p->hands * LEAN_ROWS, err));
 done:
@@ -186,7 +186,7 @@ static void gelu_rows(session *s, int block, int rows) {
     by_number(m->shape.number, [&](auto zero) {
         typedef decltype(zero) T;
         wilor_launch(gelu_kernel<T>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, s->stream,
-                     s->on.sums, tensor<float>(m, WILOR_CUDA_FC1_B, block),
+                     s->on.sums, tensor<float>(m, WILOR_NET_FC1_B, block),
                      static_cast<T *>(s->on.hidden), m->shape.mlp, count);
     });
 }
@@ -198,16 +198,16 @@ static wilor_cuda_result finish_block(session *s, const half_plans *p, int block
     const model *m = s->m;
     const session_memory *on = &s->on;
     tell_number(s, "attn_out", block, on->attended, rows, m->shape.width);
-    CUDA_TRY(gemm_run(p->proj, tensor<void>(m, WILOR_CUDA_PROJ_W, block), on->attended,
-                      tensor<void>(m, WILOR_CUDA_PROJ_B, block), x, err));
-    norm(s, x, WILOR_CUDA_NORM2_GAMMA, block, on->normed, rows);
+    CUDA_TRY(gemm_run(p->proj, tensor<void>(m, WILOR_NET_PROJ_W, block), on->attended,
+                      tensor<void>(m, WILOR_NET_PROJ_B, block), x, err));
+    norm(s, x, WILOR_NET_NORM2_GAMMA, block, on->normed, rows);
     tell_number(s, "norm2", block, on->normed, rows, m->shape.width);
-    CUDA_TRY(gemm_run(p->fc1, tensor<void>(m, WILOR_CUDA_FC1_W, block), on->normed, nullptr,
+    CUDA_TRY(gemm_run(p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed, nullptr,
                       on->sums, err));
     gelu_rows(s, block, rows);
     tell_number(s, "gelu", block, on->hidden, rows, m->shape.mlp);
-    CUDA_TRY(gemm_run(p->fc2, tensor<void>(m, WILOR_CUDA_FC2_W, block), on->hidden,
-                      tensor<void>(m, WILOR_CUDA_FC2_B, block), x, err));
+    CUDA_TRY(gemm_run(p->fc2, tensor<void>(m, WILOR_NET_FC2_W, block), on->hidden,
+                      tensor<void>(m, WILOR_NET_FC2_B, block), x, err));
     tell(s, "block", block, x, rows, m->shape.width);
 done:
     return st;
@@ -227,11 +227,11 @@ static wilor_cuda_result embed(session *s, const size_plan *p, wilor_cuda_error 
     else
         wilor_launch(patches_kernel<f16>, n * PATCHES, FLAT_THREADS, 0, s->stream, on->crops,
                      static_cast<f16 *>(on->patches));
-    CUDA_TRY(gemm_run(p->patch, tensor<void>(m, WILOR_CUDA_PATCH_W), on->patches, nullptr,
+    CUDA_TRY(gemm_run(p->patch, tensor<void>(m, WILOR_NET_PATCH_W), on->patches, nullptr,
                       on->sums, err));
     wilor_launch(tokens_kernel<float>, n * TOKENS, ROW_THREADS, 0, s->stream, on->sums,
-                 tensor<float>(m, WILOR_CUDA_PATCH_B), tensor<float>(m, WILOR_CUDA_POSITION),
-                 tensor<float>(m, WILOR_CUDA_LEAD), on->x, m->shape.width);
+                 tensor<float>(m, WILOR_NET_PATCH_B), tensor<float>(m, WILOR_NET_POSITION),
+                 tensor<float>(m, WILOR_NET_LEAD), on->x, m->shape.width);
     tell(s, "tokens_in", 0, on->x, p->hands * TOKENS, m->shape.width);
 done:
     return st;
@@ -244,10 +244,10 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
     int rows = p->hands * TOKENS;
     CUDA_TRY(embed(s, p, err));
     for (int i = 0; i < m->shape.depth; i++) {
-        norm(s, on->x, WILOR_CUDA_NORM1_GAMMA, i, on->normed, rows);
+        norm(s, on->x, WILOR_NET_NORM1_GAMMA, i, on->normed, rows);
         tell_number(s, "norm1", i, on->normed, rows, m->shape.width);
-        CUDA_TRY(gemm_run(p->qkv, tensor<void>(m, WILOR_CUDA_QKV_W, i), on->normed,
-                          tensor<void>(m, WILOR_CUDA_QKV_B, i), on->qkv, err));
+        CUDA_TRY(gemm_run(p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
+                          tensor<void>(m, WILOR_NET_QKV_B, i), on->qkv, err));
         tell_number(s, "qkv", i, on->qkv, rows, 3 * m->shape.width);
         if (i + 1 == m->shape.depth)
             break; /* its chosen rows are another function's */
@@ -274,19 +274,19 @@ static wilor_cuda_result run_tail(session *s, const half_plans *p, const result_
                  on->chosen, d, first, each, cols);
     CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, err));
     wilor_launch(norm_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->chosen,
-                 tensor<float>(m, WILOR_CUDA_LAST_GAMMA),
-                 tensor<float>(m, WILOR_CUDA_LAST_BETA), on->tokens, d);
+                 tensor<float>(m, WILOR_NET_LAST_GAMMA), tensor<float>(m, WILOR_NET_LAST_BETA),
+                 on->tokens, d);
     tell(s, "tokens_out", m->shape.depth - 1, on->tokens, rows, d);
     {
         read_out_args a = {on->tokens,
                            d,
                            each,
-                           layer_of(m, WILOR_CUDA_DECPOSE_W),
-                           layer_of(m, WILOR_CUDA_DECSHAPE_W),
-                           layer_of(m, WILOR_CUDA_DECCAM_W),
-                           tensor<float>(m, WILOR_CUDA_INIT_POSE),
-                           tensor<float>(m, WILOR_CUDA_INIT_BETAS),
-                           tensor<float>(m, WILOR_CUDA_INIT_CAM),
+                           layer_of(m, WILOR_NET_DECPOSE_W),
+                           layer_of(m, WILOR_NET_DECSHAPE_W),
+                           layer_of(m, WILOR_NET_DECCAM_W),
+                           tensor<float>(m, WILOR_NET_INIT_POSE),
+                           tensor<float>(m, WILOR_NET_INIT_BETAS),
+                           tensor<float>(m, WILOR_NET_INIT_CAM),
                            on->pose6d + first * POSE_NUMBERS,
                            r->betas + first * BETAS,
                            r->cam + first * CAM};
@@ -351,18 +351,18 @@ static void refine(session *s, const result_view *r, int first, int hands, int e
     bool whole = cols == GRID_COLS;
     int rows2 = whole ? 2 * rows : 2 * rows - 1, cols2 = whole ? 2 * cols : 2 * cols - 1;
     int rows4 = whole ? 2 * rows2 : 2 * rows2 - 1, cols4 = whole ? 2 * cols2 : 2 * cols2 - 1;
-    coarse_args c = {on->tokens, d, each, rows * cols, hands, layer_of(m, WILOR_CUDA_COARSE_W),
+    coarse_args c = {on->tokens, d, each, rows * cols, hands, layer_of(m, WILOR_NET_COARSE_W),
                      on->map[2]};
     wilor_launch(coarse_kernel,
                  dim3(parts((size_t)d / 2, REFINE_THREADS / 32),
                       parts((size_t)(hands * rows * cols), PIXELS_A_WARP)),
                  REFINE_THREADS, 0, s->stream, c);
     upsample(s, on->map[2], rows, cols, d / 2, on->map[1], rows2, cols2, d / 4,
-             WILOR_CUDA_MIDDLE_W, hands);
-    upsample(s, on->map[2], rows, cols, d / 2, on->half, rows2, cols2, d / 4,
-             WILOR_CUDA_FINE0_W, hands);
+             WILOR_NET_MIDDLE_W, hands);
+    upsample(s, on->map[2], rows, cols, d / 2, on->half, rows2, cols2, d / 4, WILOR_NET_FINE0_W,
+             hands);
     upsample(s, on->half, rows2, cols2, d / 4, on->map[0], rows4, cols4, d / 8,
-             WILOR_CUDA_FINE1_W, hands);
+             WILOR_NET_FINE1_W, hands);
     sample_args a = {{on->map[0], on->map[1], on->map[2]},
                      {rows4, rows2, rows},
                      {cols4, cols2, cols},
@@ -378,9 +378,9 @@ static void refine(session *s, const result_view *r, int first, int hands, int e
                       k,
                       hands,
                       first,
-                      layer_of(m, WILOR_CUDA_REFINE_POSE_W),
-                      layer_of(m, WILOR_CUDA_REFINE_SHAPE_W),
-                      layer_of(m, WILOR_CUDA_REFINE_CAM_W),
+                      layer_of(m, WILOR_NET_REFINE_POSE_W),
+                      layer_of(m, WILOR_NET_REFINE_SHAPE_W),
+                      layer_of(m, WILOR_NET_REFINE_CAM_W),
                       on->pose6d,
                       r->betas,
                       r->cam};

@@ -2,8 +2,7 @@
 #include "model.h"
 
 static const wilor_cuda_table table = {
-    WILOR_CUDA_ABI,
-    sizeof(wilor_cuda_table),
+    {WILOR_CUDA_ABI, sizeof(wilor_cuda_table)},
 #ifdef CUDART_VERSION
     "cuda",
 #else
@@ -33,7 +32,7 @@ static const wilor_cuda_table table = {
     wilor_cuda::net_run_head,
 };
 
-extern "C" __attribute__((visibility("default"))) const wilor_cuda_table *
+extern "C" __attribute__((visibility("default"))) const wilor_module_head *
 wilor_cuda_get_table() {
-    return &table;
+    return &table.head;
 }

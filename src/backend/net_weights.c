@@ -1,11 +1,10 @@
-/* A network's tensors as the module wants them: float32, whole matrices, positions and lead tokens as
- * vit_load.c folds them, deconvolutions regrouped as refine_load.c does. */
-#include "backend_cuda.h"
+/* A network's tensors as devices get them: float32, whole matrices, positions and lead tokens as vit_load.c
+ * folds them, deconvolutions regrouped as refine_load.c does. */
+#include "net_weights.h"
 
 #include "heap.h"
 #include "mano_data.h"
 #include "refine.h"
-#include "vit.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -15,14 +14,20 @@ enum { ROWS_A_UNIT = 64 };
 
 typedef struct reader {
     const wilor_backend_load *o;
-    const wilor_cuda_shape *shape;
-    const wilor_cuda_sink *sink;
+    const wilor_vit_dims *shape;
+    const wilor_net_sink *sink;
     float *room;    /* the largest tensor */
     wilor_loader l; /* its errors, progress, cancelling */
 } reader;
 
 static wilor_status give(reader *r, int tensor, int block, const float *data) {
     return r->sink->put(r->sink->user, tensor, block, data, r->l.err);
+}
+
+/* Where a tensor's numbers are read to: the sink's own memory where it has some, else the room. */
+static float *place(const reader *r, int tensor, int block) {
+    float *own = r->sink->place ? r->sink->place(r->sink->user, tensor, block) : NULL;
+    return own ? own : r->room;
 }
 
 /* ---------------------------------------------------------------- matrices and vectors */
@@ -50,7 +55,8 @@ static void rows_unit(void *context, int unit, int thread) {
 }
 
 /* PREFIX.weight, rows × k, whatever form the file has it in. */
-static wilor_status read_matrix(reader *r, const char *prefix, int rows, int k, float *dst) {
+static wilor_status put_matrix(reader *r, const char *prefix, int rows, int k, int tensor,
+                               int block) {
     wilor_status st = WILOR_OK;
     char name[128];
     const wilor_tensor *t;
@@ -60,13 +66,19 @@ static wilor_status read_matrix(reader *r, const char *prefix, int rows, int k, 
     if (!index)
         WILOR_FAIL(r->l.err, WILOR_ERR_MODEL, "the tensor '%s' is missing", name);
     WILOR_TRY(wilor_linear_check(&r->l, index, t, prefix, rows, k));
-    rows_job j = {.r = r, .tensor = t, .rows = rows, .k = k, .dst = dst};
+    rows_job j = {.r = r, .tensor = t, .rows = rows, .k = k};
     if (t->dtype == WILOR_U32 || t->dtype == WILOR_I8) {
         WILOR_TRY(wilor_matrix_find(&view, index, prefix, k, r->l.err));
         j.matrix = &view;
     }
-    wilor_threads_run(r->o->pool, rows_unit, &j, (rows + ROWS_A_UNIT - 1) / ROWS_A_UNIT);
-    WILOR_TRY(j.failure.st);
+    if (j.matrix && r->sink->keeps && r->sink->keeps(r->sink->user, tensor, j.matrix)) {
+        WILOR_TRY(r->sink->put_stored(r->sink->user, tensor, block, j.matrix, r->l.err));
+    } else {
+        j.dst = place(r, tensor, block);
+        wilor_threads_run(r->o->pool, rows_unit, &j, (rows + ROWS_A_UNIT - 1) / ROWS_A_UNIT);
+        WILOR_TRY(j.failure.st);
+        WILOR_TRY(give(r, tensor, block, j.dst));
+    }
     WILOR_TRY(wilor_loader_done(&r->l, t));
 done:
     return st;
@@ -85,8 +97,9 @@ done:
 
 static wilor_status put_vector(reader *r, const char *name, int count, int tensor, int block) {
     wilor_status st = WILOR_OK;
-    WILOR_TRY(read_vector(r, name, count, r->room));
-    WILOR_TRY(give(r, tensor, block, r->room));
+    float *dst = place(r, tensor, block);
+    WILOR_TRY(read_vector(r, name, count, dst));
+    WILOR_TRY(give(r, tensor, block, dst));
 done:
     return st;
 }
@@ -96,8 +109,7 @@ static wilor_status put_linear(reader *r, const char *prefix, int n, int k, int 
                                int block) {
     wilor_status st = WILOR_OK;
     char name[128];
-    WILOR_TRY(read_matrix(r, prefix, n, k, r->room));
-    WILOR_TRY(give(r, tensor, block, r->room));
+    WILOR_TRY(put_matrix(r, prefix, n, k, tensor, block));
     snprintf(name, sizeof name, "%s.bias", prefix);
     WILOR_TRY(put_vector(r, name, n, tensor + 1, block));
 done:
@@ -122,12 +134,12 @@ static wilor_status put_block(reader *r, int i) {
     char name[96];
     int d = r->shape->width, m = r->shape->mlp;
 #define NAMED(part) (snprintf(name, sizeof name, "backbone.blocks.%d." part, i), name)
-    WILOR_TRY(put_norm(r, NAMED("norm1"), WILOR_CUDA_NORM1_GAMMA, i));
-    WILOR_TRY(put_linear(r, NAMED("attn.qkv"), 3 * d, d, WILOR_CUDA_QKV_W, i));
-    WILOR_TRY(put_linear(r, NAMED("attn.proj"), d, d, WILOR_CUDA_PROJ_W, i));
-    WILOR_TRY(put_norm(r, NAMED("norm2"), WILOR_CUDA_NORM2_GAMMA, i));
-    WILOR_TRY(put_linear(r, NAMED("mlp.fc1"), m, d, WILOR_CUDA_FC1_W, i));
-    WILOR_TRY(put_linear(r, NAMED("mlp.fc2"), d, m, WILOR_CUDA_FC2_W, i));
+    WILOR_TRY(put_norm(r, NAMED("norm1"), WILOR_NET_NORM1_GAMMA, i));
+    WILOR_TRY(put_linear(r, NAMED("attn.qkv"), 3 * d, d, WILOR_NET_QKV_W, i));
+    WILOR_TRY(put_linear(r, NAMED("attn.proj"), d, d, WILOR_NET_PROJ_W, i));
+    WILOR_TRY(put_norm(r, NAMED("norm2"), WILOR_NET_NORM2_GAMMA, i));
+    WILOR_TRY(put_linear(r, NAMED("mlp.fc1"), m, d, WILOR_NET_FC1_W, i));
+    WILOR_TRY(put_linear(r, NAMED("mlp.fc2"), d, m, WILOR_NET_FC2_W, i));
 #undef NAMED
 done:
     return st;
@@ -147,8 +159,8 @@ static wilor_status put_input(reader *r) {
         WILOR_FAIL(l.err, WILOR_ERR_NOMEM, "no memory for the positions");
     wilor_arena_begin(&arena, pages.data, pages.bytes);
     WILOR_TRY(wilor_vit_load_input(&v, &l));
-    WILOR_TRY(give(r, WILOR_CUDA_POSITION, 0, v.position));
-    WILOR_TRY(give(r, WILOR_CUDA_LEAD, 0, v.lead));
+    WILOR_TRY(give(r, WILOR_NET_POSITION, 0, v.position));
+    WILOR_TRY(give(r, WILOR_NET_LEAD, 0, v.lead));
 done:
     if (pages.data)
         wilor_arena_end(&arena);
@@ -161,26 +173,27 @@ static wilor_status put_backbone(reader *r) {
     int d = r->shape->width;
     WILOR_TRY(put_input(r));
     WILOR_TRY(put_linear(r, "backbone.patch_embed.proj", d, WILOR_PATCH_INPUTS,
-                         WILOR_CUDA_PATCH_W, 0));
+                         WILOR_NET_PATCH_W, 0));
     for (int i = 0; i < r->shape->depth; i++)
         WILOR_TRY(put_block(r, i));
-    WILOR_TRY(put_norm(r, "backbone.last_norm", WILOR_CUDA_LAST_GAMMA, 0));
-    WILOR_TRY(put_linear(r, "backbone.decpose", 6, d, WILOR_CUDA_DECPOSE_W, 0));
-    WILOR_TRY(put_linear(r, "backbone.decshape", WILOR_BETAS, d, WILOR_CUDA_DECSHAPE_W, 0));
-    WILOR_TRY(put_linear(r, "backbone.deccam", WILOR_CAM, d, WILOR_CUDA_DECCAM_W, 0));
+    WILOR_TRY(put_norm(r, "backbone.last_norm", WILOR_NET_LAST_GAMMA, 0));
+    WILOR_TRY(put_linear(r, "backbone.decpose", 6, d, WILOR_NET_DECPOSE_W, 0));
+    WILOR_TRY(put_linear(r, "backbone.decshape", WILOR_BETAS, d, WILOR_NET_DECSHAPE_W, 0));
+    WILOR_TRY(put_linear(r, "backbone.deccam", WILOR_CAM, d, WILOR_NET_DECCAM_W, 0));
     WILOR_TRY(
-        put_vector(r, "backbone.init_hand_pose", WILOR_POSE_NUMBERS, WILOR_CUDA_INIT_POSE, 0));
-    WILOR_TRY(put_vector(r, "backbone.init_betas", WILOR_BETAS, WILOR_CUDA_INIT_BETAS, 0));
-    WILOR_TRY(put_vector(r, "backbone.init_cam", WILOR_CAM, WILOR_CUDA_INIT_CAM, 0));
+        put_vector(r, "backbone.init_hand_pose", WILOR_POSE_NUMBERS, WILOR_NET_INIT_POSE, 0));
+    WILOR_TRY(put_vector(r, "backbone.init_betas", WILOR_BETAS, WILOR_NET_INIT_BETAS, 0));
+    WILOR_TRY(put_vector(r, "backbone.init_cam", WILOR_CAM, WILOR_NET_INIT_CAM, 0));
 done:
     return st;
 }
 
 /* ---------------------------------------------------------------- RefineNet */
 
-/* A deconvolution as four matrices; batch norm as a scale and a shift. tensor: of the matrices. */
+/* A deconvolution as four matrices; batch norm as a scale and a shift. tensor: of the matrices; learned: of
+ * what the norm learned, for sinks that want that, too. */
 static wilor_status put_upsample(reader *r, const char *conv, const char *norm, int inputs,
-                                 int outputs, int tensor) {
+                                 int outputs, int tensor, int learned) {
     static const char *const parts[4] = {"weight", "bias", "running_mean", "running_var"};
     wilor_status st = WILOR_OK;
     char name[96];
@@ -211,6 +224,10 @@ static wilor_status put_upsample(reader *r, const char *conv, const char *norm, 
     }
     WILOR_TRY(give(r, tensor + 1, 0, r->room));
     WILOR_TRY(give(r, tensor + 2, 0, r->room + n));
+    if (r->sink->learned_norms) {
+        WILOR_TRY(give(r, learned, 0, bn));
+        WILOR_TRY(give(r, learned + 1, 0, bn + n));
+    }
 done:
     wilor_heap_free(stored);
     return st;
@@ -219,16 +236,18 @@ done:
 static wilor_status put_refine(reader *r) {
     wilor_status st = WILOR_OK;
     int d = r->shape->width, k = d / 8 + d / 4 + d / 2;
+    WILOR_TRY(put_linear(r, "refine_net.deconv.first_conv.0", d / 2, d, WILOR_NET_COARSE_W, 0));
+    WILOR_TRY(put_upsample(r, "0.0", "0.1", d / 2, d / 4, WILOR_NET_MIDDLE_W,
+                           WILOR_NET_MIDDLE_GAMMA));
     WILOR_TRY(
-        put_linear(r, "refine_net.deconv.first_conv.0", d / 2, d, WILOR_CUDA_COARSE_W, 0));
-    WILOR_TRY(put_upsample(r, "0.0", "0.1", d / 2, d / 4, WILOR_CUDA_MIDDLE_W));
-    WILOR_TRY(put_upsample(r, "1.0", "1.1", d / 2, d / 4, WILOR_CUDA_FINE0_W));
-    WILOR_TRY(put_upsample(r, "1.3", "1.4", d / 4, d / 8, WILOR_CUDA_FINE1_W));
+        put_upsample(r, "1.0", "1.1", d / 2, d / 4, WILOR_NET_FINE0_W, WILOR_NET_FINE0_GAMMA));
+    WILOR_TRY(
+        put_upsample(r, "1.3", "1.4", d / 4, d / 8, WILOR_NET_FINE1_W, WILOR_NET_FINE1_GAMMA));
     WILOR_TRY(put_linear(r, "refine_net.dec_pose", WILOR_POSE_NUMBERS, k,
-                         WILOR_CUDA_REFINE_POSE_W, 0));
+                         WILOR_NET_REFINE_POSE_W, 0));
     WILOR_TRY(
-        put_linear(r, "refine_net.dec_shape", WILOR_BETAS, k, WILOR_CUDA_REFINE_SHAPE_W, 0));
-    WILOR_TRY(put_linear(r, "refine_net.dec_cam", WILOR_CAM, k, WILOR_CUDA_REFINE_CAM_W, 0));
+        put_linear(r, "refine_net.dec_shape", WILOR_BETAS, k, WILOR_NET_REFINE_SHAPE_W, 0));
+    WILOR_TRY(put_linear(r, "refine_net.dec_cam", WILOR_CAM, k, WILOR_NET_REFINE_CAM_W, 0));
 done:
     return st;
 }
@@ -246,8 +265,8 @@ static void expect_all(reader *r) {
     }
 }
 
-wilor_status wilor_cuda_weights_read(const wilor_backend_load *o, const wilor_cuda_shape *shape,
-                                     const wilor_cuda_sink *sink, wilor_error *err) {
+wilor_status wilor_net_weights_read(const wilor_backend_load *o, const wilor_vit_dims *shape,
+                                    const wilor_net_sink *sink, wilor_error *err) {
     wilor_status st = WILOR_OK;
     size_t most = 0;
     wilor_pages room = {0};
@@ -259,8 +278,8 @@ wilor_status wilor_cuda_weights_read(const wilor_backend_load *o, const wilor_cu
                       .pool = o->pool,
                       .callbacks = o->callbacks,
                       .err = err}};
-    for (int t = 0; t < WILOR_CUDA_TENSORS; t++) {
-        size_t n = wilor_cuda_tensor_count(shape, t);
+    for (int t = 0; t < WILOR_NET_TENSORS; t++) {
+        size_t n = wilor_net_tensor_count(shape->width, shape->mlp, t);
         most = n > most ? n : most;
     }
     if (!wilor_pages_alloc(&room, most * sizeof(float)))
@@ -274,17 +293,17 @@ done:
     return st;
 }
 
-wilor_cuda_mano wilor_cuda_mano_view(const wilor_mano *m) {
-    return (wilor_cuda_mano){.vertices = m->vertices,
-                             .stride = m->stride,
-                             .template_ = m->template_,
-                             .rows = m->rows,
-                             .joints = &m->joints[0][0],
-                             .joints_by_beta = &m->joints_by_beta[0][0][0],
-                             .parents = m->parents,
-                             .skin_start = m->skin_start,
-                             .skin_weight = m->skin_weight,
-                             .skin_joint = m->skin_joint,
-                             .tips = m->tips,
-                             .joint_map = m->joint_map};
+wilor_net_mano wilor_net_mano_view(const wilor_mano *m) {
+    return (wilor_net_mano){.vertices = m->vertices,
+                            .stride = m->stride,
+                            .template_ = m->template_,
+                            .rows = m->rows,
+                            .joints = &m->joints[0][0],
+                            .joints_by_beta = &m->joints_by_beta[0][0][0],
+                            .parents = m->parents,
+                            .skin_start = m->skin_start,
+                            .skin_weight = m->skin_weight,
+                            .skin_joint = m->skin_joint,
+                            .tips = m->tips,
+                            .joint_map = m->joint_map};
 }
