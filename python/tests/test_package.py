@@ -95,6 +95,21 @@ def test_results_stay(pipeline, picture):
     assert np.allclose(hands[0].rotation @ hands[0].rotation.transpose(0, 2, 1), np.eye(3), atol=1e-5)
 
 
+def test_one_after_the_other(pipeline, detector, model, picture):
+    """Calls with other numbers of hands on one session: each as on a session of its own."""
+    for n in (3, 1, 0, 2, 3, 1):
+        boxes = [[60 + 9 * i, 40, 160, 140 - 9 * i] for i in range(n)]
+        sides = ["left", "right", "left"][:n]
+        got = pipeline(picture, boxes=boxes, sides=sides, include_vertices=True)
+        fresh = wilor.HandPosePipeline(detector, model)
+        assert got == fresh(picture, boxes=np.array(boxes), sides=sides, include_vertices=True)
+        assert [h.hand_side for h in got] == sides and len(got) == n
+        for hand in got:
+            assert hand.keypoints_3d == hand.points.tolist() and hand.confidence == 1.0
+            assert hand.keypoints_2d == hand.keypoints_2d_projected.tolist()
+            assert hand.vertices == hand.mesh(camera=False)[0].tolist()
+
+
 def test_plain_fields(pipeline, picture):
     hand = run(pipeline, picture)[0]
     said = json.loads(json.dumps(asdict(hand)))

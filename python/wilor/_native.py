@@ -12,7 +12,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from . import _abi, _library
+from . import _abi, _library, _results
 from .errors import ArgumentError, UnsupportedError, check
 
 logger = logging.getLogger("wilor")
@@ -123,6 +123,9 @@ def save_packed(model: Handle, path: str | os.PathLike[str]) -> None:
             os.unlink(temporary)
 
 
+_hands_pointer = c.POINTER(_abi.Hands)
+
+
 class Pipeline(Handle):
     """A wilor_pipeline: scratch memory and threads over a shared model and detector."""
 
@@ -154,6 +157,16 @@ class Pipeline(Handle):
         check(status, error)
         super().__init__(out, lib.wilor_pipeline_free, detector, model)
         self.session = lib.wilor_pipeline_session(out) if model else None
+        self._out, self._error = _hands_pointer(), _abi.Error()
+        self.answer = (c.byref(self._out), c.byref(self._error))
+        """The last two arguments of a call that gives hands."""
+        self._sources: _results.Sources = {}
+
+    def take(self, status: int) -> _results.HandArrays:
+        """What the call before with `answer` gave, or its error."""
+        if status != _abi.OK:
+            check(status, self._error)
+        return _results.take(self._out.contents, self._sources)
 
 
 class Store:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes as c
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -33,7 +34,9 @@ class Detections:
         return len(self.boxes)
 
 
+@functools.lru_cache(maxsize=16)
 def detect_options(conf: float, iou: float, imgsz: int, max_hands: int) -> _abi.DetectOptions:
+    """Made once for the same numbers; the library only reads it."""
     o = _abi.DetectOptions()
     _library.load().wilor_detect_options_init(c.byref(o), c.sizeof(o))
     o.conf, o.iou, o.imgsz, o.max_hands = conf, iou, imgsz, max_hands
@@ -113,20 +116,43 @@ class HandDetector:
             columns = [_raw(pipeline, picture) for picture in x]
         return np.stack(columns) if columns else np.empty((0, 69, 0), np.float32)
 
+    @overload
     def detect(
         self,
-        images: Any,
+        images: _picture.Image,
         *,
         conf_threshold: float = 0.3,
         iou_threshold: float = 0.0,
         imgsz: int = 0,
         max_hands: int = 0,
-    ) -> Any:
+    ) -> Detections: ...
+
+    @overload
+    def detect(
+        self,
+        images: list[Any] | tuple[Any, ...],
+        *,
+        conf_threshold: float = 0.3,
+        iou_threshold: float = 0.0,
+        imgsz: int = 0,
+        max_hands: int = 0,
+    ) -> list[Detections]: ...
+
+    def detect(
+        self,
+        images: _picture.Image | Sequence[_picture.Image],
+        *,
+        conf_threshold: float = 0.3,
+        iou_threshold: float = 0.0,
+        imgsz: int = 0,
+        max_hands: int = 0,
+    ) -> Detections | list[Detections]:
         """Detections of a picture, or a list of them for a list of pictures, which are then looked at
         together as ultralytics does. 0 means the defaults of wilor_detect_options."""
         self._loaded()
-        single = not isinstance(images, Sequence) or isinstance(images, (str, bytes))
-        arrays = [_picture.as_array(i) for i in ([images] if single else images)]
+        single = not isinstance(images, Sequence) or isinstance(images, str)
+        given = cast("Sequence[_picture.Image]", [images] if single else images)
+        arrays = [_picture.as_array(i) for i in given]
         if not arrays:
             return []
         with self._store.pipeline() as pipeline:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _abi, _library, _native, _picture, _results, _weights
-from .errors import ArgumentError, check
+from .errors import ArgumentError
 
 # Crops at once in one call of the library; it works them off in batches.
 _MOST = 64
@@ -184,14 +184,11 @@ def _info(handle: _native.Handle) -> _abi.ModelInfo:
 
 def _run(pipeline: _native.Pipeline, x: np.ndarray) -> _results.HandArrays:
     """One call of the library on crops."""
-    lib, out, error = _library.load(), c.POINTER(_abi.Hands)(), _abi.Error()
+    lib = _library.load()
     if x.dtype == np.uint8:
         views = [_picture.view(crop) for crop in x]
         pictures = (_abi.Picture * len(views))(*(v[0] for v in views))
-        status = lib.wilor_predict_crops(
-            pipeline.session, pictures, None, len(x), c.byref(out), c.byref(error)
-        )
+        status = lib.wilor_predict_crops(pipeline.session, pictures, None, len(x), *pipeline.answer)
     else:
-        status = lib.wilor_run(pipeline.session, x.ctypes.data, len(x), c.byref(out), c.byref(error))
-    check(status, error)
-    return _results.take(out.contents)
+        status = lib.wilor_run(pipeline.session, x.ctypes.data, len(x), *pipeline.answer)
+    return pipeline.take(status)
