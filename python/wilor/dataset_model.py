@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import _weights
-from .dataset_rows import hand_columns, labelled
+from .dataset_rows import Box, Row, hand_columns, labelled
 
 CHUNK = 1 << 22
 
@@ -107,17 +107,17 @@ class Labeller:
         self.call, self.include_vertices = call, include_vertices
         self.provenance = {**hashes, "dtype": model.info["dtype"]}
 
-    def __call__(self, picture: np.ndarray, boxes: list[tuple] | None) -> list[dict[str, Any]]:
+    def __call__(self, picture: np.ndarray, boxes: list[Box] | None) -> list[Row]:
         return labelled(self.pipeline, picture, boxes, self.call, self.include_vertices)
 
-    def follow(self, tracker: dict[str, Any]) -> Callable[[np.ndarray, float], list[dict[str, Any]]]:
+    def follow(self, tracker: dict[str, Any]) -> Callable[[np.ndarray, float], list[Row]]:
         """look(picture, seconds) for the frames of one video in turn, with ids; tracker: wilor.Tracker's
         options."""
         from .tracker import Tracker
 
         track = Tracker(self.pipeline, **tracker)
 
-        def look(picture: np.ndarray, seconds: float) -> list[dict[str, Any]]:
+        def look(picture: np.ndarray, seconds: float) -> list[Row]:
             found = track(picture, seconds, include_vertices=self.include_vertices, **self.call)
             return [{**hand_columns(hand, self.include_vertices), "id": hand.id} for hand in found.hands]
 
