@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import wilor
-from wilor import _hands, _picture, _weights, overlay
+from wilor import _hands, _native, _picture, _weights, overlay
 
 BOX = [[60, 40, 160, 140]]
 
@@ -210,6 +210,8 @@ def test_errors_name_the_file(tmp_path, data):
         wilor.WiLoR.from_pretrained("random:hd80", data / "hand-cc0.npz", dtype="f16")
     with pytest.raises(wilor.UnsupportedError, match="cuda"):
         wilor.WiLoR.from_pretrained("random:hd80", data / "hand-cc0.npz", device="cuda:0")
+    with pytest.raises(wilor.ArgumentError, match="mps"):
+        wilor.HandDetector.from_pretrained(data / "detector/micro.pt", device="mps")
     with pytest.raises(ValueError, match="f64"):
         wilor.WiLoR.from_pretrained("random:hd80", data / "hand-cc0.npz", dtype="f64")
 
@@ -428,6 +430,28 @@ def test_tracker(pipeline, picture):
     assert set(tracker(picture, 0.0, conf_threshold=0.05).lost) <= ids
     with pytest.raises(wilor.ArgumentError):
         tracker(picture, -1.0)
+
+
+def test_card(data, picture):
+    """On a card, or the emulated one, in float32: $WILOR_CUDA_MODULE names the module."""
+    if not os.environ.get("WILOR_CUDA_MODULE"):
+        pytest.skip("no card's module: set WILOR_CUDA_MODULE")
+    meshes = []
+    for device in ("cpu", "cuda:0"):
+        model = wilor.WiLoR.from_pretrained("random:tiny", data / "hand-cc0.npz", device=device)
+        assert model.info["device"] == device
+        hands = wilor.HandPosePipeline(None, model)(picture, boxes=BOX)
+        meshes.append(hands.arrays.vertices_3d)
+    assert np.abs(meshes[0] - meshes[1]).max() < 1e-6
+
+
+def test_device_words():
+    class Device:  # as torch writes its own
+        def __str__(self):
+            return "cuda:1"
+
+    said = {"cpu": None, "cpu:0": None, None: None, "auto": b"auto", "cuda": b"cuda", Device(): b"cuda:1"}
+    assert [_native._device(device) for device in said] == list(said.values())
 
 
 def test_aligned(pipeline, picture):

@@ -87,7 +87,7 @@ class Labeller:
     def __init__(
         self, options: dict[str, Any], hashes: dict[str, str], call: dict[str, Any], include_vertices: bool
     ):
-        from .detector import HandDetector
+        from .detector import HandDetector, dtype_beside
         from .model import WiLoR
         from .pipeline import HandPosePipeline
 
@@ -101,8 +101,7 @@ class Labeller:
             model = WiLoR.from_pretrained(**options, dtype=dtype, packed=packed)
         detector = None
         if detector_path:
-            finest = "auto" if dtype in ("auto", "bf16") else "f32"
-            detector = HandDetector.from_pretrained(detector_path, dtype=finest, **shared)
+            detector = HandDetector.from_pretrained(detector_path, dtype=dtype_beside(dtype), **shared)
         self.pipeline = HandPosePipeline(detector, model, **of_pipeline)
         self.call, self.include_vertices = call, include_vertices
         self.provenance = {**hashes, "dtype": model.info["dtype"]}

@@ -81,19 +81,18 @@ class HandDetector:
     def from_pretrained(
         weights_path: Path | None = None,
         *,
-        device: Any = None,
+        device: object = None,
         dtype: str = "f32",
         threads: int = 0,
         compat: str = "mini",
     ) -> HandDetector:
         """weights_path: detector.pt, hand-detector.safetensors, "mini", "mlx", or None: $WILOR_DETECTOR,
-        then as WiLoR.from_pretrained; dtype: "f32", "bf16" or "auto"."""
-        _native.check_device(device)
+        then as WiLoR.from_pretrained, as is device; dtype: "f32", "bf16" or "auto"."""
         path = _weights.find_detector(weights_path, "mlx" if compat == "mlx" else "mini")
         out = HandDetector()
         out._compat = _native.choice("compat", compat, _abi.COMPAT)
         out._threads = threads
-        handle = out._handle = _native.open_detector(path, threads, dtype)
+        handle = out._handle = _native.open_detector(path, threads, dtype, device)
         options: dict[str, Any] = dict(compat=out._compat, threads=threads)
         out._store = _native.Store(lambda: _native.Pipeline(handle, None, **options))
         return out
@@ -162,6 +161,11 @@ class HandDetector:
                 detect_options(conf_threshold, iou_threshold, imgsz, max_hands),
             )
         return out[0] if single else out
+
+
+def dtype_beside(dtype: str) -> str:
+    """The detector's arithmetic beside a model of this dtype: float32 is as quick but on AMX and cards."""
+    return "auto" if dtype in ("auto", "bf16", "f16") else "f32"
 
 
 def _raw(pipeline: _native.Pipeline, array: np.ndarray) -> np.ndarray:

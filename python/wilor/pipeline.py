@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from . import _abi, _hands, _library, _native, _picture, _results
 from ._hands import HandPose, Hands
-from .detector import HandDetector, detect_options
+from .detector import HandDetector, detect_options, dtype_beside
 from .detector import run as run_detector
 from .errors import ArgumentError
 from .model import WiLoR
@@ -163,7 +163,7 @@ class HandPosePipeline:
         weights_path: Path | None = None,
         mano_path: Path | None = None,
         detector_path: Path | None = None,
-        device: Any = None,
+        device: object = None,
         dtype: str = "f32",
         threads: int = 0,
         compat: str = "mini",
@@ -173,13 +173,13 @@ class HandPosePipeline:
         heads: int = 0,
     ) -> HandPosePipeline:
         """Detector and model as HandDetector.from_pretrained and WiLoR.from_pretrained find them. The
-        detector computes in float32 whatever dtype is, but for "auto" and "bf16" on processors with AMX."""
+        detector computes in float32 whatever dtype is, but for "auto" and "bf16" on processors with AMX, and
+        for these and "f16" on cards."""
         shared: dict[str, Any] = dict(device=device, threads=threads, compat=compat)
         pose_model = WiLoR.from_pretrained(
             weights_path, mano_path, dtype=dtype, packed=packed, heads=heads, **shared
         )
-        finest = "auto" if dtype in ("auto", "bf16") else "f32"
-        detector = HandDetector.from_pretrained(detector_path, dtype=finest, **shared)
+        detector = HandDetector.from_pretrained(detector_path, dtype=dtype_beside(dtype), **shared)
         return HandPosePipeline(detector, pose_model, batch=batch, max_hands=max_hands)
 
     @inspected(image="np.ndarray", **{"return": "list[HandPose]"})
