@@ -1,5 +1,6 @@
 """WiLoR-mini's class: a script of its kind with one import line changed, and its dictionaries."""
 
+import pathlib
 import subprocess
 import sys
 
@@ -10,31 +11,7 @@ from test_golden import METRES, OUTPUTS, near
 from wilor.compat import WiLorHandPose3dEstimationPipeline
 
 # As upstream's README and tests call it. Only the import line is to be another.
-SCRIPT = """
-import cv2
-import numpy as np
-import sys
-import torch
-from wilor_mini.pipelines.wilor_hand_pose3d_estimation_pipeline import WiLorHandPose3dEstimationPipeline
-
-device = torch.device("cuda") if torch.cuda.is_available() else torch.device("cpu")
-dtype = torch.float16
-options = dict(verbose=False, wilor_pretrained_dir=sys.argv[1])
-pipe = WiLorHandPose3dEstimationPipeline(device=device, dtype=dtype, **options)
-faces = pipe.wilor_model.mano.faces
-image = cv2.imread(sys.argv[2])
-outputs = pipe.predict(image, hand_conf=0.05)
-rows = {"faces": faces, "count": len(outputs)}
-for i, out in enumerate(outputs):
-    preds = out["wilor_preds"]
-    rows[f"{i}.hand_bbox"] = out["hand_bbox"]
-    rows[f"{i}.is_right"] = out["is_right"]
-    rows[f"{i}.mesh"] = preds["pred_vertices"][0] + preds["pred_cam_t_full"][0]
-    rows[f"{i}.focal"] = preds["scaled_focal_length"]
-    for key, value in preds.items():
-        rows[f"{i}.{key}"] = value
-np.savez(sys.argv[3], **rows)
-"""
+SCRIPT = pathlib.Path(__file__).with_name("mini_script.py").read_text()
 # Stand-ins for what such scripts import beside: only names that they use.
 TORCH = """
 class device:
@@ -72,6 +49,7 @@ def weights(data, tmp_path, monkeypatch):
 
 def test_script(weights, data, tmp_path):
     pytest.importorskip("PIL.Image", reason="pillow is not installed")
+    assert SCRIPT.count(LINE) == 1
     (tmp_path / "script.py").write_text(SCRIPT.replace(LINE, "from wilor.compat import"))
     for name, text in (("torch", TORCH), ("cv2", CV2)):
         try:
@@ -80,12 +58,11 @@ def test_script(weights, data, tmp_path):
             (tmp_path / f"{name}.py").write_text(text)
     want = np.load(data / "detector/route_micro.npz")
     names = [bytes(row).rstrip(b"\0").decode() for row in want["names"]]
-    for number, name in enumerate(names):
-        picture = data / "detector" / name
-        picture = picture if picture.exists() else data / "detector/frames" / name
-        command = [sys.executable, tmp_path / "script.py", weights, picture, tmp_path / "out.npz"]
-        subprocess.check_call(command)
-        got = np.load(tmp_path / "out.npz")
+    pictures = [data / "detector" / name for name in names]
+    pictures = [p if p.exists() else data / "detector/frames" / p.name for p in pictures]
+    subprocess.check_call([sys.executable, tmp_path / "script.py", weights, "float16", tmp_path, *pictures])
+    for number in range(len(names)):
+        got = np.load(tmp_path / f"{number}.npz")
         rows = np.flatnonzero(want["picture"] == number)
         assert got["count"] == len(rows)
         assert got["faces"].shape == (1538, 3)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import wilor
-from wilor import _hands, _picture, _weights, overlay
+from wilor import _hands, _native, _picture, _weights, overlay
 
 BOX = [[60, 40, 160, 140]]
 
@@ -93,6 +93,21 @@ def test_results_stay(pipeline, picture):
     assert np.shares_memory(hands[0].mesh(camera=False)[0], a.buffer)
     assert hands[0].rotation.shape == (16, 3, 3) and hands[0].hand_pose.shape == (15, 3)
     assert np.allclose(hands[0].rotation @ hands[0].rotation.transpose(0, 2, 1), np.eye(3), atol=1e-5)
+
+
+def test_one_after_the_other(pipeline, detector, model, picture):
+    """Calls with other numbers of hands on one session: each as on a session of its own."""
+    for n in (3, 1, 0, 2, 3, 1):
+        boxes = [[60 + 9 * i, 40, 160, 140 - 9 * i] for i in range(n)]
+        sides = ["left", "right", "left"][:n]
+        got = pipeline(picture, boxes=boxes, sides=sides, include_vertices=True)
+        fresh = wilor.HandPosePipeline(detector, model)
+        assert got == fresh(picture, boxes=np.array(boxes), sides=sides, include_vertices=True)
+        assert [h.hand_side for h in got] == sides and len(got) == n
+        for hand in got:
+            assert hand.keypoints_3d == hand.points.tolist() and hand.confidence == 1.0
+            assert hand.keypoints_2d == hand.keypoints_2d_projected.tolist()
+            assert hand.vertices == hand.mesh(camera=False)[0].tolist()
 
 
 def test_plain_fields(pipeline, picture):
@@ -195,6 +210,8 @@ def test_errors_name_the_file(tmp_path, data):
         wilor.WiLoR.from_pretrained("random:hd80", data / "hand-cc0.npz", dtype="f16")
     with pytest.raises(wilor.UnsupportedError, match="cuda"):
         wilor.WiLoR.from_pretrained("random:hd80", data / "hand-cc0.npz", device="cuda:0")
+    with pytest.raises(wilor.ArgumentError, match="mps"):
+        wilor.HandDetector.from_pretrained(data / "detector/micro.pt", device="mps")
     with pytest.raises(ValueError, match="f64"):
         wilor.WiLoR.from_pretrained("random:hd80", data / "hand-cc0.npz", dtype="f64")
 
@@ -413,6 +430,28 @@ def test_tracker(pipeline, picture):
     assert set(tracker(picture, 0.0, conf_threshold=0.05).lost) <= ids
     with pytest.raises(wilor.ArgumentError):
         tracker(picture, -1.0)
+
+
+def test_card(data, picture):
+    """On a card, or the emulated one, in float32: $WILOR_CUDA_MODULE names the module."""
+    if not os.environ.get("WILOR_CUDA_MODULE"):
+        pytest.skip("no card's module: set WILOR_CUDA_MODULE")
+    meshes = []
+    for device in ("cpu", "cuda:0"):
+        model = wilor.WiLoR.from_pretrained("random:tiny", data / "hand-cc0.npz", device=device)
+        assert model.info["device"] == device
+        hands = wilor.HandPosePipeline(None, model)(picture, boxes=BOX)
+        meshes.append(hands.arrays.vertices_3d)
+    assert np.abs(meshes[0] - meshes[1]).max() < 1e-6
+
+
+def test_device_words():
+    class Device:  # as torch writes its own
+        def __str__(self):
+            return "cuda:1"
+
+    said = {"cpu": None, "cpu:0": None, None: None, "auto": b"auto", "cuda": b"cuda", Device(): b"cuda:1"}
+    assert [_native._device(device) for device in said] == list(said.values())
 
 
 def test_aligned(pipeline, picture):

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from ._picture import as_array
+from ._picture import Image, as_array
 from ._results import HandArrays
 from .overlay import draw, png
 
@@ -41,13 +41,18 @@ class HandPose:
         self.index = 0
         self._faces: tuple[np.ndarray, np.ndarray] | None = None
 
-    def _array(self, name: str) -> Any:
+    def _all(self, name: str) -> np.ndarray:
         if self.arrays is None:
             raise AttributeError(f"{name}: this hand was only detected (include_3d=False)")
         try:
-            return getattr(self.arrays, name)[self.index]
+            every: np.ndarray = getattr(self.arrays, name)
         except AttributeError:
             raise AttributeError(f"{name}: only a tracker's hands have it") from None
+        return every
+
+    def _array(self, name: str) -> np.ndarray:
+        own: np.ndarray = self._all(name)[self.index]
+        return own
 
     @property
     def failed(self) -> bool:
@@ -62,7 +67,8 @@ class HandPose:
     @property
     def keypoint_scores(self) -> np.ndarray:
         """(21,): visibility 0 … 1, as the detector says; zeros without it."""
-        return self._array("detected_keypoints")[:, 2]
+        scores: np.ndarray = self._array("detected_keypoints")[:, 2]
+        return scores
 
     @property
     def points(self) -> np.ndarray:
@@ -122,17 +128,17 @@ class HandPose:
     @property
     def id(self) -> int:
         """A tracker's number for this hand, from 1 on."""
-        return int(self._array("id"))
+        return int(self._all("id")[self.index])
 
     @property
     def state(self) -> str:
         """ "detected", "tracked" or "predicted" (not seen in this picture)."""
-        return STATES[int(self._array("state"))]
+        return STATES[int(self._all("state")[self.index])]
 
     @property
     def age(self) -> float:
         """Seconds since the id began."""
-        return float(self._array("age_ns")) * 1e-9
+        return float(self._all("age_ns")[self.index]) * 1e-9
 
     @property
     def velocity(self) -> np.ndarray:
@@ -187,27 +193,30 @@ def build(
     include_vertices: bool,
 ) -> list[HandPose]:
     """A HandPose for each hand of a result."""
-    sides, scores, boxes = arrays.side.tolist(), arrays.score.tolist(), arrays.box.tolist()
-    failed = arrays.failed.tolist()
-    seen = arrays.detected_keypoints[:, :, :2].tolist()
-    if not arrays.detected.all():
-        projected = arrays.keypoints_2d.tolist()
-        seen = [s if d else p for s, p, d in zip(seen, projected, arrays.detected.tolist())]
-    points = arrays.keypoints_3d.tolist() if include_3d else None
+    n = arrays.n
+    numbers, flags = arrays.plain()
     meshes = arrays.vertices_3d.tolist() if include_vertices else None
+    boxes, points, projected, seen = n, 5 * n, 68 * n, 110 * n
     out = []
-    for i in range(arrays.n):
+    for i in range(n):
+        failed, detected = flags[n + i], flags[2 * n + i]
+        first, step = (seen + 63 * i, 3) if detected else (projected + 42 * i, 2)
         hand = HandPose(
-            hand_side="right" if sides[i] else "left",
-            confidence=scores[i],
-            bbox=boxes[i],
-            keypoints_2d=seen[i],
-            keypoints_3d=None if points is None or failed[i] else points[i],
-            vertices=None if meshes is None or failed[i] else meshes[i],
+            hand_side="right" if flags[i] else "left",
+            confidence=numbers[i],
+            bbox=numbers[boxes + 4 * i : boxes + 4 * i + 4],
+            keypoints_2d=[numbers[k : k + 2] for k in range(first, first + 21 * step, step)],
+            keypoints_3d=_rows(numbers, points + 63 * i) if include_3d and not failed else None,
+            vertices=None if meshes is None or failed else meshes[i],
         )
         hand.arrays, hand.index, hand._faces = arrays, i, faces
         out.append(hand)
     return out
+
+
+def _rows(numbers: list[float], first: int) -> list[list[float]]:
+    """21 × 3 of them from `first` on."""
+    return [numbers[k : k + 3] for k in range(first, first + 63, 3)]
 
 
 class Hands(list[HandPose]):
@@ -219,7 +228,7 @@ class Hands(list[HandPose]):
         hands: Iterable[HandPose] = (),
         arrays: HandArrays | None = None,
         size: tuple[int, int] = (0, 0),
-        source: Any = None,
+        source: Image | None = None,
     ):
         super().__init__(hands)
         self.arrays = arrays
@@ -227,7 +236,7 @@ class Hands(list[HandPose]):
         """Width and height of the picture."""
         self._source = weakref.ref(source) if isinstance(source, np.ndarray) else source
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[Any, ...]:
         path = self._source if isinstance(self._source, (str, os.PathLike)) else None
         return Hands, (list(self), self.arrays, self.size, path)
 
@@ -238,7 +247,7 @@ class Hands(list[HandPose]):
             return np.zeros((self.size[1], self.size[0], 3), np.uint8)
         return as_array(source)
 
-    def draw(self, image: np.ndarray | None = None) -> np.ndarray:
+    def draw(self, image: Image | None = None) -> np.ndarray:
         """A picture (None: the one that was given, while it lives) with the hands drawn over it, RGB."""
         return draw(self._picture() if image is None else image, self)
 

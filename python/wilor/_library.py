@@ -50,6 +50,8 @@ def _declare(library: ctypes.CDLL, path: str) -> None:
 
 def load() -> ctypes.CDLL:
     global _loaded
+    if _loaded is not None:
+        return _loaded
     with _lock:
         if _loaded is None:
             paths = _candidates()

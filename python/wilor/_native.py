@@ -12,8 +12,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any
 
-from . import _abi, _library
-from .errors import ArgumentError, UnsupportedError, check
+from . import _abi, _library, _results
+from .errors import ArgumentError, check
 
 logger = logging.getLogger("wilor")
 
@@ -35,11 +35,10 @@ def choice(name: str, value: str, table: dict[str, int]) -> int:
     return table[value]
 
 
-def check_device(device: Any) -> None:
-    """None, "cpu" or "auto", also as torch writes it."""
-    name = str(device).split(":")[0]
-    if device is not None and name not in ("cpu", "auto"):
-        raise UnsupportedError(f"device {device}: this build computes on the processor ('cpu') only")
+def _device(device: object) -> bytes | None:
+    """The library's word for a device, which may be torch's: "cpu", "auto", "cuda", "cuda:0"; None: "cpu"."""
+    name = "cpu" if device is None else str(device)
+    return None if name.split(":")[0] == "cpu" else name.encode("utf-8", "replace")
 
 
 def _free(free: Callable[[Any], None], handle: c.c_void_p, pid: int, _needs: Any) -> None:
@@ -70,12 +69,14 @@ def open_model(
     threads: int,
     packed: str | os.PathLike[str] | None,
     heads: int,
+    device: object,
 ) -> Handle:
     lib = _library.load()
     o, out, error = _abi.ModelOptions(), c.c_void_p(), _abi.Error()
     lib.wilor_model_options_init(c.byref(o), c.sizeof(o))
     o.weights, o.mano, o.mean = _encode(weights), _encode(mano), _encode(mean)
     o.packed = _encode(packed)
+    o.device = _device(device)
     o.dtype = choice("dtype", dtype, _abi.DTYPES)
     o.threads, o.heads = threads, heads
     o.callbacks.log = _log
@@ -83,11 +84,12 @@ def open_model(
     return Handle(out, lib.wilor_model_free)
 
 
-def open_detector(path: str, threads: int, dtype: str) -> Handle:
+def open_detector(path: str, threads: int, dtype: str, device: object) -> Handle:
     lib = _library.load()
     o, out, error = _abi.DetectorOptions(), c.c_void_p(), _abi.Error()
     lib.wilor_detector_options_init(c.byref(o), c.sizeof(o))
     o.detector = _encode(path)
+    o.device = _device(device)
     o.dtype = choice("dtype", dtype, _abi.DTYPES)
     o.threads = threads
     o.callbacks.log = _log
@@ -123,6 +125,9 @@ def save_packed(model: Handle, path: str | os.PathLike[str]) -> None:
             os.unlink(temporary)
 
 
+_hands_pointer = c.POINTER(_abi.Hands)
+
+
 class Pipeline(Handle):
     """A wilor_pipeline: scratch memory and threads over a shared model and detector."""
 
@@ -154,6 +159,16 @@ class Pipeline(Handle):
         check(status, error)
         super().__init__(out, lib.wilor_pipeline_free, detector, model)
         self.session = lib.wilor_pipeline_session(out) if model else None
+        self._out, self._error = _hands_pointer(), _abi.Error()
+        self.answer = (c.byref(self._out), c.byref(self._error))
+        """The last two arguments of a call that gives hands."""
+        self._sources: _results.Sources = {}
+
+    def take(self, status: int) -> _results.HandArrays:
+        """What the call before with `answer` gave, or its error."""
+        if status != _abi.OK:
+            check(status, self._error)
+        return _results.take(self._out.contents, self._sources)
 
 
 class Store:

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import importlib
 import os
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from . import _abi
 from .errors import FormatError
 
-Image = Any
+
+class PilImage(Protocol):
+    """What is asked of an image of Pillow's."""
+
+    @property
+    def mode(self) -> str: ...
+
+    def convert(self, mode: str) -> Any: ...
+
+
+Image = np.ndarray | str | os.PathLike[str] | PilImage
 """uint8 array (H, W, 3) RGB, (H, W, 4) RGBA or (H, W) grey; a PIL image; a path."""
 
 
@@ -33,7 +43,8 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
         bgr = cv2.imread(path, cv2.IMREAD_COLOR)
         if bgr is None:
             raise FormatError(f"{path}: not a picture that OpenCV reads")
-        return bgr[:, :, ::-1]
+        rgb: np.ndarray = bgr[:, :, ::-1]
+        return rgb
     pil = optional("PIL.Image")
     if pil is None:
         raise ImportError(
@@ -47,13 +58,17 @@ def read(path: str | os.PathLike[str]) -> np.ndarray:
         raise FormatError(f"{path}: not a picture that Pillow reads") from e
 
 
-def as_array(image: Image) -> np.ndarray:
-    """(H, W), (H, W, 3) or (H, W, 4) uint8, without a copy where there is an array already."""
+def _other(image: Any) -> np.ndarray:
     if isinstance(image, (str, os.PathLike)):
         return read(image)
     if hasattr(image, "mode") and hasattr(image, "convert") and image.mode not in ("L", "RGB", "RGBA"):
         image = image.convert("RGB")
-    array = image if isinstance(image, np.ndarray) else np.asarray(image)
+    return np.asarray(image)
+
+
+def as_array(image: Image) -> np.ndarray:
+    """(H, W), (H, W, 3) or (H, W, 4) uint8, without a copy where there is an array already."""
+    array = image if isinstance(image, np.ndarray) else _other(image)
     if array.ndim == 3 and array.shape[2] == 1:
         array = array[:, :, 0]
     if array.dtype != np.uint8 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (3, 4))):
@@ -64,6 +79,11 @@ def as_array(image: Image) -> np.ndarray:
 
 
 _FORMATS = {1: _abi.GRAY8, 3: _abi.RGB8, 4: _abi.RGBA8}
+
+
+def _address(array: np.ndarray) -> int:
+    address: int = array.__array_interface__["data"][0]  # array.ctypes costs three times as much
+    return address
 
 
 def view(array: np.ndarray) -> tuple[_abi.Picture, np.ndarray]:
@@ -78,8 +98,8 @@ def view(array: np.ndarray) -> tuple[_abi.Picture, np.ndarray]:
     byte = 1 if channels == 1 else array.strides[2]
     if pixel == channels and abs(row) >= line:
         if byte == 1:
-            return _abi.Picture(array.ctypes.data, width, height, row, _FORMATS[channels]), array
+            return _abi.Picture(_address(array), width, height, row, _FORMATS[channels]), array
         if byte == -1 and channels == 3:
-            return _abi.Picture(array.ctypes.data - 2, width, height, row, _abi.BGR8), array
+            return _abi.Picture(_address(array) - 2, width, height, row, _abi.BGR8), array
     array = np.array(array, order="C", copy=True)
-    return _abi.Picture(array.ctypes.data, width, height, line, _FORMATS[channels]), array
+    return _abi.Picture(_address(array), width, height, line, _FORMATS[channels]), array

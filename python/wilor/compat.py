@@ -16,17 +16,24 @@ from typing import Any
 import numpy as np
 
 from ._hands import Hands
-from .detector import HandDetector
+from .detector import HandDetector, dtype_beside
+from .errors import ArgumentError, UnsupportedError
 from .model import WiLoR
 from .pipeline import HandPosePipeline
 
 _FILES = ("wilor_final.ckpt", "MANO_RIGHT.pkl", "mano_mean_params.npz", "detector.pt")
 
 
-def _own_dtype(dtype: Any) -> str:
-    """torch's 32- and 16-bit floats all become float32, the more exact; our own names stay."""
+_ON_CARDS = {"float16": "f16", "half": "f16", "bfloat16": "bf16"}
+
+
+def _own_dtype(dtype: Any, card: bool) -> str:
+    """torch's 32- and 16-bit floats become float32, the more exact, on a processor, and stay what they are
+    on a card; our own names stay."""
     name = "float32" if dtype is None else str(dtype).removeprefix("torch.")
-    return "f32" if name in ("float32", "float16", "half", "bfloat16", "float") else name
+    if card and name in _ON_CARDS:
+        return _ON_CARDS[name]
+    return "f32" if name in ("float32", "float", *_ON_CARDS) else name
 
 
 class WiLorHandPose3dEstimationPipeline:
@@ -44,22 +51,33 @@ class WiLorHandPose3dEstimationPipeline:
         self.dtype = kwargs.get("dtype", "float32")
         self.FOCAL_LENGTH = kwargs.get("focal_length", 5000)
         self.IMAGE_SIZE = 256
-        if str(self.device).split(":")[0] not in ("cpu", "auto", "None"):
-            self.logger.warning("device %s: this build computes on the processor", self.device)
+        try:
+            self._open(self.device, kwargs)
+        except (UnsupportedError, ArgumentError) as e:
+            if str(self.device).split(":")[0] in ("cpu", "auto", "None"):
+                raise
+            self.logger.warning("%s; computing on the processor", e)
+            self._open("cpu", kwargs)
+
+    def _open(self, device: Any, kwargs: dict[str, Any]) -> None:
         folder = Path(kwargs.get("wilor_pretrained_dir", os.curdir)) / "pretrained_models"
         weights, mano, mean, detector = (
             str(folder / name) if (folder / name).exists() else None for name in _FILES
         )
         threads = kwargs.get("threads", 0)
+        dtype = _own_dtype(self.dtype, str(device).startswith("cuda"))
         self.wilor_model = WiLoR.from_pretrained(
             weights,
             mano,
             mean_path=mean,
-            dtype=_own_dtype(self.dtype),
+            device=device,
+            dtype=dtype,
             threads=threads,
             heads=kwargs.get("heads", 0),
         )
-        self.hand_detector = HandDetector.from_pretrained(detector, threads=threads)
+        self.hand_detector = HandDetector.from_pretrained(
+            detector, device=device, dtype=dtype_beside(dtype), threads=threads
+        )
         self._pipeline = HandPosePipeline(
             self.hand_detector,
             self.wilor_model,

@@ -13,10 +13,11 @@ Weights are mapped once a host (dataset_model.py). For runs that can be killed a
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 from . import dataset_values as values
-from .dataset_engines import need
+from .dataset_engines import F, need
 
 
 def track_hands(
@@ -49,6 +50,7 @@ def track_hands(
     settled = values.settle(pipeline, factory, boxes is None)
     options = values.ValueOptions(boxes is not None, tracker, every, root)
     dtype = daft.DataType.from_arrow_type(values.struct_type(include_vertices))
+    in_batches: Callable[[F], F] = daft.method.batch(return_dtype=dtype, batch_size=batch_size)
 
     class Hands:
         def __init__(self, model: str, call: str):
@@ -57,7 +59,7 @@ def track_hands(
             self.values = dataset_values
             self.label = dataset_values.open_label(json.loads(model), json.loads(call), include_vertices)
 
-        def results(self, column, boxes) -> Any:
+        def results(self, column: Any, boxes: Any) -> Any:
             import pyarrow
 
             given = [None] * len(column) if boxes is None else boxes.to_pylist()
@@ -68,12 +70,12 @@ def track_hands(
             ]
             return pyarrow.array(found, self.values.struct_type(include_vertices))
 
-        @daft.method.batch(return_dtype=dtype, batch_size=batch_size)
-        def look(self, column):
+        @in_batches
+        def look(self, column: Any) -> Any:
             return self.results(column, None)
 
-        @daft.method.batch(return_dtype=dtype, batch_size=batch_size)
-        def given(self, column, boxes):
+        @in_batches
+        def given(self, column: Any, boxes: Any) -> Any:
             return self.results(column, boxes)
 
     work = daft.cls(Hands, cpus=cpus, gpus=gpus, use_process=True, max_concurrency=workers)

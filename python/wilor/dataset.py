@@ -23,7 +23,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TextIO
 
 from . import dataset_plan as plan_
 from .dataset_engines import ENGINES, WorkerFailed
@@ -95,7 +95,7 @@ def label(
     pipeline = dict(pipeline or {})
     pipeline.setdefault("threads", max(1, cores() // workers))
     pipeline, made_by = settled(pipeline, factory, boxes is None)
-    job = {
+    job: dict[str, Any] = {
         "read": vars(read),
         "limit": limit,
         "include_vertices": include_vertices,
@@ -256,7 +256,8 @@ class Folder:
         if not os.path.exists(path):
             return None
         if part in known:
-            return known[part]
+            done: dict[str, Any] = known[part]
+            return done
         try:
             metadata = need_pyarrow().parquet.read_metadata(path).metadata or {}
         except Exception:  # not Parquet: no part of ours
@@ -266,7 +267,8 @@ class Folder:
             or metadata.get(b"wilor.part") != b"%d" % part
         ):
             return None
-        return json.loads(metadata[b"wilor.result"])
+        result: dict[str, Any] = json.loads(metadata[b"wilor.result"])
+        return result
 
     def sweep(self) -> None:
         """What a killed run was writing."""
@@ -292,7 +294,7 @@ class Folder:
 class Progress:
     """A line on the standard error: rewritten on a terminal, else one every ten seconds."""
 
-    def __init__(self, stream):
+    def __init__(self, stream: TextIO):
         self.stream = stream
         self.terminal = stream.isatty()
         self.begin = self.said = time.monotonic()

@@ -13,14 +13,16 @@ import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import IO, Any, TypeVar
 
 from .dataset_read import said
 
 Job = dict[str, Any]
 Unit = dict[str, Any]
 MOST_DEATHS = 100
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class WorkerFailed(RuntimeError):
@@ -35,7 +37,7 @@ class Process:
 
     def __init__(self, job: Job):
         self.job = job
-        self.process: subprocess.Popen | None = None
+        self.process: subprocess.Popen[str] | None = None
 
     def start(self) -> None:
         path = os.pathsep.join(p or os.getcwd() for p in sys.path)
@@ -50,24 +52,32 @@ class Process:
         self.tell(self.job)
         self.hear()
 
+    def pipes(self) -> tuple[IO[str], IO[str]]:
+        """Its standard input and output; EOFError when it is gone."""
+        if self.process is None or self.process.stdin is None or self.process.stdout is None:
+            raise EOFError
+        return self.process.stdin, self.process.stdout
+
     def tell(self, value: Any) -> None:
+        stdin, _ = self.pipes()
         try:
-            self.process.stdin.write(json.dumps(value) + "\n")
-            self.process.stdin.flush()
+            stdin.write(json.dumps(value) + "\n")
+            stdin.flush()
         except OSError as e:
             raise EOFError from e
 
     def hear(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()
+        line = self.pipes()[1].readline()
         if not line.endswith("\n"):
             raise EOFError
-        answer = json.loads(line)
+        answer: dict[str, Any] = json.loads(line)
         if "fatal" in answer:
             raise WorkerFailed(answer["fatal"])
         return answer
 
     def do(self, unit: Unit) -> dict[str, Any]:
         """The unit's result, also when the process dies of it: see the journal in dataset_work.py."""
+        code: int | None = None
         for _ in range(MOST_DEATHS):
             try:
                 if self.process is None:
@@ -75,11 +85,15 @@ class Process:
                 self.tell(unit)
                 return self.hear()
             except EOFError:
-                code = self.process.wait()
-                self.process = None
+                code = self.buried()
         raise WorkerFailed(
             f"workers died {MOST_DEATHS} times on part {unit['part']}, the last with status {code}"
         )
+
+    def buried(self) -> int | None:
+        """The status with which it ended."""
+        process, self.process = self.process, None
+        return None if process is None else process.wait()
 
     def stop(self) -> None:
         if self.process is not None:
@@ -89,8 +103,8 @@ class Process:
 
 def run_local(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, Any]]:
     """One thread a worker process feeds it."""
-    todo: queue.SimpleQueue = queue.SimpleQueue()
-    done: queue.SimpleQueue = queue.SimpleQueue()
+    todo: queue.SimpleQueue[Unit] = queue.SimpleQueue()
+    done: queue.SimpleQueue[dict[str, Any] | Exception] = queue.SimpleQueue()
     for unit in units:
         todo.put(unit)
     processes = [Process(job) for _ in range(min(workers, len(units)))]
@@ -127,7 +141,8 @@ class Rows:
     def __init__(self, job: Job):
         from .dataset_work import Worker
 
-        self.worker, self.fatal = None, ""
+        self.worker: Worker | None = None
+        self.fatal = ""
         try:
             self.worker = Worker(job)
         except Exception as e:
@@ -175,7 +190,7 @@ def run_ray(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, Any
     ray = need("ray", "ray[data]")
     need("ray.data", "ray[data]")
     if not ray.is_initialized():
-        options = {"log_to_driver": False, "logging_level": "warning"}
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "warning"}
         if not os.environ.get("RAY_ADDRESS"):  # workers on this machine find what this process found
             path = os.pathsep.join(p for p in sys.path if p)
             options["runtime_env"] = {"env_vars": {"PYTHONPATH": path}}
@@ -196,7 +211,7 @@ def run_ray(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, Any
     yield from results(data.iter_rows(), "ray")
 
 
-def processors(ray, wanted: int) -> int:
+def processors(ray: ModuleType, wanted: int) -> int:
     """What an actor asks for: not more than the largest host has, or it would wait for ever."""
     largest = max((int(n["Resources"].get("CPU", 0)) for n in ray.nodes() if n["Alive"]), default=0)
     return min(wanted, largest) if largest else wanted
@@ -205,6 +220,7 @@ def processors(ray, wanted: int) -> int:
 def run_daft(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, Any]]:
     """Daft's class UDF, a process a worker; its runner decides where (DAFT_RUNNER=ray for a cluster)."""
     daft = need("daft", "daft")
+    a_row: Callable[[F], F] = daft.method.batch(return_dtype=daft.DataType.string(), batch_size=1)
 
     class DaftUnits:
         def __init__(self, job: str):
@@ -212,8 +228,8 @@ def run_daft(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, An
 
             self.rows = Rows(json.loads(job))
 
-        @daft.method.batch(return_dtype=daft.DataType.string(), batch_size=1)
-        def run(self, unit):
+        @a_row
+        def run(self, unit: Any) -> list[str]:
             return self.rows(unit.to_pylist())
 
     work = daft.cls(
@@ -228,7 +244,7 @@ def run_daft(job: Job, units: list[Unit], workers: int) -> Iterator[dict[str, An
     yield from results(data.iter_rows(results_buffer_size=1), "daft")
 
 
-def need(module: str, package: str):
+def need(module: str, package: str) -> ModuleType:
     """An optional module, or an error that says how to get it."""
     import importlib
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from . import _weights
-from .dataset_rows import hand_columns, labelled
+from .dataset_rows import Box, Row, hand_columns, labelled
 
 CHUNK = 1 << 22
 
@@ -87,7 +87,7 @@ class Labeller:
     def __init__(
         self, options: dict[str, Any], hashes: dict[str, str], call: dict[str, Any], include_vertices: bool
     ):
-        from .detector import HandDetector
+        from .detector import HandDetector, dtype_beside
         from .model import WiLoR
         from .pipeline import HandPosePipeline
 
@@ -101,23 +101,22 @@ class Labeller:
             model = WiLoR.from_pretrained(**options, dtype=dtype, packed=packed)
         detector = None
         if detector_path:
-            finest = "auto" if dtype in ("auto", "bf16") else "f32"
-            detector = HandDetector.from_pretrained(detector_path, dtype=finest, **shared)
+            detector = HandDetector.from_pretrained(detector_path, dtype=dtype_beside(dtype), **shared)
         self.pipeline = HandPosePipeline(detector, model, **of_pipeline)
         self.call, self.include_vertices = call, include_vertices
         self.provenance = {**hashes, "dtype": model.info["dtype"]}
 
-    def __call__(self, picture: np.ndarray, boxes: list[tuple] | None) -> list[dict[str, Any]]:
+    def __call__(self, picture: np.ndarray, boxes: list[Box] | None) -> list[Row]:
         return labelled(self.pipeline, picture, boxes, self.call, self.include_vertices)
 
-    def follow(self, tracker: dict[str, Any]) -> Callable[[np.ndarray, float], list[dict[str, Any]]]:
+    def follow(self, tracker: dict[str, Any]) -> Callable[[np.ndarray, float], list[Row]]:
         """look(picture, seconds) for the frames of one video in turn, with ids; tracker: wilor.Tracker's
         options."""
         from .tracker import Tracker
 
         track = Tracker(self.pipeline, **tracker)
 
-        def look(picture: np.ndarray, seconds: float) -> list[dict[str, Any]]:
+        def look(picture: np.ndarray, seconds: float) -> list[Row]:
             found = track(picture, seconds, include_vertices=self.include_vertices, **self.call)
             return [{**hand_columns(hand, self.include_vertices), "id": hand.id} for hand in found.hands]
 

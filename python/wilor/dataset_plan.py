@@ -96,7 +96,7 @@ def plan_tar(path: str, o: ReadOptions, size: int) -> Iterator[Unit]:
     broken = None
     try:
         with tarfile.open(path, "r:" if plain else "r:*") as tar:
-            for _, offset, _ in tar_samples(tar, lambda member: None):
+            for _, offset, _ in tar_samples(tar, lambda _: None):
                 if n - first == size:
                     yield {"first": first, "count": size, "offset": start if plain else None}
                     first = n

@@ -12,11 +12,14 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import numpy as np
+
+from .dataset_rows import Box, need_pyarrow
 
 PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".ppm")
 VIDEOS = (".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts")
@@ -24,6 +27,8 @@ TARS = (".tar", ".tar.gz", ".tgz")
 PARQUETS = (".parquet", ".pq")
 GUESSED_COLUMNS = ("image", "video", "jpg", "jpeg", "png", "webp", "mp4", "bytes", "path")
 MOST_PIXELS = 256 * 1000 * 1000
+Load = Callable[[], np.ndarray]
+Read = TypeVar("Read")
 
 
 @dataclass
@@ -32,7 +37,7 @@ class Raw:
 
     key: str
     source: str
-    load: Callable[[], np.ndarray] | None = None
+    load: Load | None = None
     frame: int | None = None
     time: float | None = None
     boxes: Any = None
@@ -74,7 +79,7 @@ def decode_picture(data: bytes) -> np.ndarray:
         raise ValueError("no picture that Pillow knows, or a damaged one") from None
 
 
-def upright_rgb(picture) -> np.ndarray:
+def upright_rgb(picture: Any) -> np.ndarray:
     """A PIL picture as RGB: EXIF's turn applied, alpha dropped, 16 bits a channel cut to the upper 8."""
     from PIL import ImageOps
 
@@ -148,7 +153,7 @@ def is_video(value: Any) -> bool:
 # ---------------------------------------------------------------- boxes
 
 
-def boxes_of(value: Any) -> list[tuple[float, float, float, float, bool, float]]:
+def boxes_of(value: Any) -> list[Box]:
     """Given boxes as (x0, y0, x1, y1, is_right, score). Each is a list of 5 or 6 such numbers, or a mapping
     with box (4 numbers), side ("left", "right") or is_right, and perhaps score."""
     if value is None:
@@ -158,7 +163,7 @@ def boxes_of(value: Any) -> list[tuple[float, float, float, float, bool, float]]
     return [one_box(v) for v in value]
 
 
-def one_box(value: Any) -> tuple[float, float, float, float, bool, float]:
+def one_box(value: Any) -> Box:
     if isinstance(value, dict):
         corners = value.get("box", value.get("bbox"))
         side = value.get("side", value.get("is_right"))
@@ -199,9 +204,9 @@ def read_files(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Raw]
     """Picture files."""
     for name, _ in unit["files"]:
         path = os.path.join(root, name)
-        raw = Raw(name, name, load=lambda path=path: picture_of(path))
+        raw = Raw(name, name, load=partial(picture_of, path))
         if o.boxes:
-            take_boxes(raw, lambda path=path: sidecar(path), o.boxes)
+            take_boxes(raw, partial(sidecar, path), o.boxes)
         yield raw
 
 
@@ -211,10 +216,17 @@ def sidecar(path: str) -> dict[str, Any]:
     if not os.path.exists(path):
         return {}
     with open(path, encoding="utf-8") as f:
-        return json.load(f)
+        return mapping(json.load(f))
 
 
-def take_boxes(raw: Raw, get: Callable[[], dict[str, Any]], name: str) -> None:
+def mapping(value: Any) -> dict[str, Any]:
+    """A JSON object as it is; anything else is an error."""
+    if not isinstance(value, dict):
+        raise ValueError(f"a JSON {type(value).__name__}, not an object")
+    return value
+
+
+def take_boxes(raw: Raw, get: Callable[[], Mapping[str, Any]], name: str) -> None:
     """Set raw.boxes, or its error."""
     try:
         raw.boxes = boxes_of(get().get(name))
@@ -231,7 +243,7 @@ def read_tar(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Raw]:
             f.seek(unit["offset"])
             skip = 0
         with tarfile.open(fileobj=f, mode="r:" if unit["offset"] is not None else "r|*") as tar:
-            samples = tar_samples(tar, lambda member: tar.extractfile(member).read())
+            samples = tar_samples(tar, partial(member_bytes, tar))
             for i, (key, _, members) in enumerate(samples):
                 if i >= skip + unit["count"]:
                     return
@@ -239,11 +251,22 @@ def read_tar(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Raw]:
                     yield from sample_pictures(name, key, members, o)
 
 
-def tar_samples(tar, read: Callable) -> Iterator[tuple[str, int, dict[str, Any]]]:
+def member_bytes(tar: tarfile.TarFile, member: tarfile.TarInfo) -> bytes:
+    """A member's content."""
+    file = tar.extractfile(member)
+    if file is None:
+        raise ValueError(f"{member.name} is not a file")
+    return file.read()
+
+
+def tar_samples(
+    tar: tarfile.TarFile, read: Callable[[tarfile.TarInfo], Read]
+) -> Iterator[tuple[str, int, dict[str, Read | None]]]:
     """(key, offset of the first header, {extension: what read gave}) of each sample that has a picture or
     video."""
     key: str | None = None
-    offset, members = 0, {}
+    offset = 0
+    members: dict[str, Read | None] = {}
     for member in tar:
         if not member.isfile():
             continue
@@ -269,14 +292,17 @@ def media(extension: str) -> bool:
     return ("." + extension).endswith(PICTURES + VIDEOS)
 
 
-def sample_pictures(shard: str, key: str, members: dict[str, bytes], o: ReadOptions) -> Iterator[Raw]:
+def sample_pictures(shard: str, key: str, members: dict[str, bytes | None], o: ReadOptions) -> Iterator[Raw]:
     """The pictures of one sample; they are called SHARD/KEY.EXTENSION."""
     for extension, data in members.items():
         if media(extension):
             name = f"{shard}/{key}.{extension}"
-            yield from value_pictures(
-                Raw(name, shard), data, "", o, lambda: json.loads(members.get("json") or b"{}")
-            )
+            beside = members.get("json") or b"{}"
+            yield from value_pictures(Raw(name, shard), data, "", o, partial(json_mapping, beside))
+
+
+def json_mapping(text: bytes) -> dict[str, Any]:
+    return mapping(json.loads(text))
 
 
 def read_parquet(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Raw]:
@@ -288,13 +314,11 @@ def read_parquet(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Ra
         for values in batch.to_pylist():
             key = f"{name}#{unit['first'] + row}" if o.key is None else str(values[o.key])
             row += 1
-            yield from value_pictures(Raw(key, name), values[column], root, o, lambda v=values: v)
+            yield from value_pictures(Raw(key, name), values[column], root, o, partial(dict, values))
 
 
 def parquet_batches(path: str, unit: dict[str, Any], columns: list[str | None]) -> Iterator[Any]:
     """Record batches with just the unit's rows. Only the row groups that hold them are read."""
-    from .dataset_rows import need_pyarrow
-
     with need_pyarrow().parquet.ParquetFile(path) as f:
         first, last = unit["first"], unit["first"] + unit["count"]
         groups, start, skipped = [], 0, 0
@@ -316,7 +340,7 @@ def parquet_batches(path: str, unit: dict[str, Any], columns: list[str | None]) 
 
 
 def value_pictures(
-    raw: Raw, value: Any, root: str, o: ReadOptions, sample: Callable[[], dict]
+    raw: Raw, value: Any, root: str, o: ReadOptions, sample: Callable[[], Mapping[str, Any]]
 ) -> Iterator[Raw]:
     """One value of a sample or row: a picture, or all frames of a video. Boxes are for pictures only."""
     if is_video(value):
@@ -360,7 +384,7 @@ def read_video(root: str, unit: dict[str, Any], o: ReadOptions) -> Iterator[Raw]
 
 def video_frames(
     file: Any, first: int, begin: int | None, end: int | None, every: int, most: int | None = None
-) -> Iterator[tuple[int, float | None, Callable]]:
+) -> Iterator[tuple[int, float | None, Load]]:
     """(number, seconds, load) of each frame taken: those from `first` on whose number `every` divides, of at
     most `most` looked at. begin and end: see read_video; without them all are decoded from the file's
     beginning."""
@@ -380,7 +404,7 @@ def video_frames(
         number += 1
 
 
-def frames_by_av(file: Any, begin: int | None, end: int | None) -> Iterator[tuple[float | None, Callable]]:
+def frames_by_av(file: Any, begin: int | None, end: int | None) -> Iterator[tuple[float | None, Load]]:
     """(seconds, load) by PyAV. It seeks to the key frame before `begin` and throws away what comes before."""
     import av
 
@@ -396,17 +420,17 @@ def frames_by_av(file: Any, begin: int | None, end: int | None) -> Iterator[tupl
                 continue
             if end is not None and frame.pts is not None and frame.pts >= end:
                 return
-            yield frame.time, lambda frame=frame: upright_frame(frame)
+            yield frame.time, partial(upright_frame, frame)
 
 
-def upright_frame(frame) -> np.ndarray:
+def upright_frame(frame: Any) -> np.ndarray:
     """A PyAV frame as RGB, turned as its display matrix says (degrees counter-clockwise, quarters only)."""
-    rgb = frame.to_ndarray(format="rgb24")
+    rgb: np.ndarray = frame.to_ndarray(format="rgb24")
     quarters = round(getattr(frame, "rotation", 0) / 90) % 4
     return np.ascontiguousarray(np.rot90(rgb, quarters)) if quarters else rgb
 
 
-def frames_by_cv2(file: Any) -> Iterator[tuple[float | None, Callable]]:
+def frames_by_cv2(file: Any) -> Iterator[tuple[float | None, Load]]:
     """(seconds, load) by OpenCV, which turns frames itself and reads files only."""
     try:
         import cv2

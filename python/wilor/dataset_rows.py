@@ -10,9 +10,18 @@ from __future__ import annotations
 
 import os
 import uuid
+from collections.abc import Callable, Iterable, Mapping
+from types import ModuleType
 from typing import Any
 
 import numpy as np
+
+Box = tuple[float, float, float, float, bool, float]
+"""x0, y0, x1, y1, is_right, score."""
+Row = dict[str, Any]
+"""Columns of a hand or a picture."""
+Label = Callable[[np.ndarray, "list[Box] | None"], list[Row]]
+"""The hands of a picture: in the given boxes, or where the detector looks."""
 
 # Column: (numbers, shape). The names are HandPose's.
 LISTS: dict[str, tuple[int, str]] = {
@@ -40,7 +49,7 @@ def lists(include_vertices: bool) -> dict[str, tuple[int, str]]:
     return {**LISTS, **VERTICES} if include_vertices else LISTS
 
 
-def schema(include_vertices: bool):
+def schema(include_vertices: bool) -> Any:
     """The pyarrow schema of a part, without the file's own metadata."""
     pa = need_pyarrow()
     fields = [
@@ -64,7 +73,7 @@ def schema(include_vertices: bool):
     return pa.schema(fields)
 
 
-def need_pyarrow():
+def need_pyarrow() -> ModuleType:
     """pyarrow, or an error that says how to get it."""
     try:
         import pyarrow
@@ -73,7 +82,8 @@ def need_pyarrow():
         raise ImportError(
             "wilor.dataset writes Parquet with pyarrow, which is not installed: pip install pyarrow"
         ) from e
-    return pyarrow
+    module: ModuleType = pyarrow
+    return module
 
 
 def flat(value: Any, numbers: int, name: str) -> np.ndarray | None:
@@ -87,8 +97,12 @@ def flat(value: Any, numbers: int, name: str) -> np.ndarray | None:
 
 
 def labelled(
-    pipeline, picture: np.ndarray, boxes: list[tuple] | None, call: dict[str, Any], include_vertices: bool
-) -> list[dict[str, Any]]:
+    pipeline: Callable[..., Iterable[Any]],
+    picture: np.ndarray,
+    boxes: list[Box] | None,
+    call: dict[str, Any],
+    include_vertices: bool,
+) -> list[Row]:
     """One picture through a pipeline: the columns of each hand. boxes: as dataset_read.boxes_of gives them;
     without, the detector looks."""
     options = {"include_vertices": include_vertices, **call}
@@ -105,11 +119,11 @@ def labelled(
     return columns
 
 
-def hand_columns(hand: Any, include_vertices: bool) -> dict[str, Any]:
+def hand_columns(hand: Any, include_vertices: bool) -> Row:
     """What a HandPose says, by column. One with a number that is not finite keeps side, score and box, and
     has an error."""
     names = lists(include_vertices)
-    row: dict[str, Any] = {"side": hand.hand_side, "score": float(hand.confidence), "error": None}
+    row: Row = {"side": hand.hand_side, "score": float(hand.confidence), "error": None}
     for name, (numbers, _) in names.items():
         row[name] = flat(getattr(hand, "bbox" if name == "box" else name, None), numbers, name)
     if not getattr(hand, "detected", True):  # HandPose has the projected points there
@@ -121,9 +135,7 @@ def hand_columns(hand: Any, include_vertices: bool) -> dict[str, Any]:
     return row
 
 
-def picture_rows(
-    head: dict[str, Any], hands: list[dict[str, Any]], error: str | None
-) -> list[dict[str, Any]]:
+def picture_rows(head: Row, hands: list[Row], error: str | None) -> list[Row]:
     """A picture's rows: one a hand, or the one that says that there is none, or why not."""
     if error is not None:
         return [{**head, "hands": None, "error": error}]
@@ -133,8 +145,8 @@ def picture_rows(
 
 
 def table_of(
-    rows: list[dict[str, Any]], include_vertices: bool, provenance: dict[str, str], metadata: dict[str, str]
-):
+    rows: list[Row], include_vertices: bool, provenance: Mapping[str, str], metadata: Mapping[str, str]
+) -> Any:
     """Rows as a pyarrow table; provenance fills its columns, metadata goes to the file's head."""
     pa = need_pyarrow()
     form = schema(include_vertices)
@@ -147,7 +159,7 @@ def table_of(
     return pa.Table.from_arrays(columns, schema=form.with_metadata(metadata))
 
 
-def write_part(table, final: str, scratch: str) -> None:
+def write_part(table: Any, final: str, scratch: str) -> None:
     """Write a part under a name of its own in `scratch`, the same file system, then give it its name."""
     pa = need_pyarrow()
     words = [f.name for f in table.schema if pa.types.is_string(f.type)]

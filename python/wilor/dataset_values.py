@@ -16,7 +16,7 @@ import json
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,8 +26,19 @@ from .dataset_work import decoded
 
 MOST_ERRORS = 3
 GUESSED_RATE = 25  # frames a second of videos that have no times
-_open: dict[str, Callable] = {}
+_open: dict[str, rows.Label] = {}
 _lock = threading.Lock()
+
+
+Look = Callable[[np.ndarray, Raw], list[rows.Row]]
+"""The hands of one picture of a value."""
+
+
+@runtime_checkable
+class Follower(Protocol):
+    """A label that can follow the hands of a video: look(picture, seconds)."""
+
+    def follow(self, tracker: dict[str, Any]) -> Callable[[np.ndarray, float], list[rows.Row]]: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +52,7 @@ class ValueOptions:
     root: str = ""
 
 
-def struct_type(include_vertices: bool):
+def struct_type(include_vertices: bool) -> Any:
     """The pyarrow type of a result."""
     pa = rows.need_pyarrow()
     numbers = pa.list_(pa.float32())
@@ -74,7 +85,7 @@ def settle(pipeline: dict[str, Any], factory: str | None, need_detector: bool) -
     return {"factory": None, "pipeline": options, "hashes": hashes}
 
 
-def open_label(model: dict[str, Any], call: dict[str, Any], include_vertices: bool) -> Callable:
+def open_label(model: dict[str, Any], call: dict[str, Any], include_vertices: bool) -> rows.Label:
     """label(picture, boxes) -> columns of each hand. One model a process, whoever asks; threads may share
     it."""
     name = json.dumps([model, call, include_vertices], sort_keys=True)
@@ -84,7 +95,7 @@ def open_label(model: dict[str, Any], call: dict[str, Any], include_vertices: bo
         return _open[name]
 
 
-def make_label(model: dict[str, Any], call: dict[str, Any], include_vertices: bool) -> Callable:
+def make_label(model: dict[str, Any], call: dict[str, Any], include_vertices: bool) -> rows.Label:
     if not model["factory"]:
         from .dataset_model import Labeller
 
@@ -94,7 +105,7 @@ def make_label(model: dict[str, Any], call: dict[str, Any], include_vertices: bo
     return lambda picture, boxes: rows.labelled(pipeline, picture, boxes, call, include_vertices)
 
 
-def label_value(label: Callable, value: Any, boxes: Any, o: ValueOptions) -> dict[str, Any]:
+def label_value(label: rows.Label, value: Any, boxes: Any, o: ValueOptions) -> dict[str, Any]:
     """The result of one value. boxes: given ones, where o says that there are such."""
     out: dict[str, Any] = {"width": None, "height": None, "pictures": 0, "hands": [], "error": None}
     errors = []
@@ -112,19 +123,22 @@ def label_value(label: Callable, value: Any, boxes: Any, o: ValueOptions) -> dic
     return out
 
 
-def looker(label: Callable, value: Any, boxes: Any, o: ValueOptions) -> Callable:
+def looker(label: rows.Label, value: Any, boxes: Any, o: ValueOptions) -> Look:
     """look(picture, raw) -> hands of one picture. Those of a video are followed, if the pipeline can and is
     told to."""
-    if is_video(value) and o.tracker is not None and hasattr(label, "follow"):
+    if is_video(value) and o.tracker is not None and isinstance(label, Follower):
         follow = label.follow(o.tracker)
-        return lambda picture, raw: follow(
-            picture, raw.frame / GUESSED_RATE if raw.time is None else raw.time
-        )
+        return lambda picture, raw: follow(picture, seconds_of(raw))
     given = boxes_of(boxes) if o.boxes and not is_video(value) else None
     return lambda picture, raw: label(picture, given)
 
 
-def label_raw(look: Callable, raw: Raw, out: dict[str, Any]) -> str | None:
+def seconds_of(raw: Raw) -> float:
+    """When a video's frame is shown, guessed where the video does not say."""
+    return (raw.frame or 0) / GUESSED_RATE if raw.time is None else raw.time
+
+
+def label_raw(look: Look, raw: Raw, out: dict[str, Any]) -> str | None:
     """Add a picture's hands to out. Returns what went wrong."""
     picture, error = decoded(raw)
     if picture is None:

@@ -21,7 +21,8 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from typing import Any
+from types import TracebackType
+from typing import Any, TextIO, TypeVar
 
 import numpy as np
 
@@ -30,6 +31,9 @@ from .dataset_read import Raw, ReadOptions, read_unit, said
 
 AHEAD = 4
 DEATHS = 2
+Item = TypeVar("Item")
+Decoded = tuple[Raw, "np.ndarray | None", "str | None"]
+"""(raw, picture, None) or (raw, None, error)."""
 INNER = "_wilor"
 
 
@@ -67,10 +71,8 @@ class Worker:
         spent = {"seconds": time.monotonic() - begin, "cpu": time.process_time() - busy}
         return {**result, **{k: round(v, 3) for k, v in spent.items()}}
 
-    def pictures(
-        self, unit: dict[str, Any], journal: Journal
-    ) -> Iterator[tuple[Raw, np.ndarray | None, str | None]]:
-        """(raw, picture or None, error or None): decoded ahead on a thread, or one by one after a death."""
+    def pictures(self, unit: dict[str, Any], journal: Journal) -> Iterator[Decoded]:
+        """Decoded ahead on a thread, or one by one after a death."""
         raws = read_unit(self.job["root"], unit, self.options)
         if journal.exact:
             return decoded_exactly(raws, journal, unit["files"][0][0])
@@ -89,7 +91,7 @@ class Worker:
         return rows.picture_rows(head, hands, error)
 
 
-def open_labeller(job: dict[str, Any]):
+def open_labeller(job: dict[str, Any]) -> tuple[rows.Label, dict[str, str]]:
     """(label(picture, boxes) -> a list of hand columns, what is known of its making)."""
     include = job["include_vertices"]
     if not job["factory"]:
@@ -100,7 +102,7 @@ def open_labeller(job: dict[str, Any]):
     module, _, name = job["factory"].partition(":")
     pipeline = getattr(importlib.import_module(module), name)(**job["pipeline"])
 
-    def call(picture: np.ndarray, boxes: list[tuple] | None) -> list[dict[str, Any]]:
+    def call(picture: np.ndarray, boxes: list[rows.Box] | None) -> list[rows.Row]:
         return rows.labelled(pipeline, picture, boxes, job["call"], include)
 
     return call, getattr(pipeline, "provenance", {})
@@ -120,47 +122,50 @@ def decoded(raw: Raw) -> tuple[np.ndarray | None, str | None]:
     """(picture, None) or (None, error)."""
     if raw.error is not None:
         return None, raw.error
+    if raw.load is None:
+        return None, "nothing to decode"
     try:
         return raw.load(), None
     except Exception as e:
         return None, said(e)
 
 
-def ahead(items: Iterator[Any]) -> Iterator[Any]:
+def ahead(items: Iterator[Item]) -> Iterator[Item]:
     """The same items, made on another thread, AHEAD at most before they are wanted."""
-    line: queue.Queue = queue.Queue(AHEAD)
-    end, stop = object(), threading.Event()
+    # An item in a tuple, or what ended them: an exception, None for their end.
+    line: queue.Queue[tuple[Item] | BaseException | None] = queue.Queue(AHEAD)
+    stop = threading.Event()
 
-    def put(item: Any) -> None:
+    def put(said: tuple[Item] | BaseException | None) -> None:
         while not stop.is_set():
             with contextlib.suppress(queue.Full):
-                line.put(item, timeout=0.1)
+                line.put(said, timeout=0.1)
                 return
 
     def fill() -> None:
         try:
             for item in items:
-                put((item, None))
+                put((item,))
                 if stop.is_set():
                     return
-            put((end, None))
+            put(None)
         except BaseException as e:
-            put((end, e))
+            put(e)
 
     threading.Thread(target=fill, daemon=True).start()
     try:
         while True:
-            item, error = line.get()
-            if error is not None:
-                raise error
-            if item is end:
+            heard = line.get()
+            if heard is None:
                 return
-            yield item
+            if isinstance(heard, BaseException):
+                raise heard
+            yield heard[0]
     finally:
         stop.set()
 
 
-def decoded_exactly(raws: Iterator[Raw], journal: Journal, name: str) -> Iterator[tuple]:
+def decoded_exactly(raws: Iterator[Raw], journal: Journal, name: str) -> Iterator[Decoded]:
     """As ahead, but the journal knows each step: 2 i is reading the i-th picture, 2 i + 1 working on it."""
     for i in itertools.count():
         if journal.deadly(2 * i):
@@ -199,7 +204,9 @@ class Journal:
         self.place = self.file.tell()
         return self
 
-    def __exit__(self, kind, *_: Any) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.file.close()
         if kind is None or issubclass(kind, Exception):
             with contextlib.suppress(OSError):
@@ -216,9 +223,9 @@ class Journal:
 # ---------------------------------------------------------------- the local engine's process
 
 
-def serve(stdin, stdout) -> None:
+def serve(stdin: TextIO, stdout: TextIO) -> None:
     """Units in, results out, until the input ends; then, whatever is being done, the process is gone, too."""
-    units: queue.Queue = queue.Queue()
+    units: queue.Queue[dict[str, Any]] = queue.Queue()
 
     def listen() -> None:
         for line in stdin:
@@ -237,7 +244,7 @@ def serve(stdin, stdout) -> None:
         raise SystemExit(1) from None
 
 
-def say(stdout, value: dict[str, Any]) -> None:
+def say(stdout: TextIO, value: dict[str, Any]) -> None:
     stdout.write(json.dumps(value) + "\n")
     stdout.flush()
 

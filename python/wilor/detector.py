@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import ctypes as c
+import functools
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast, overload
 
 import numpy as np
 
@@ -33,7 +34,9 @@ class Detections:
         return len(self.boxes)
 
 
+@functools.lru_cache(maxsize=16)
 def detect_options(conf: float, iou: float, imgsz: int, max_hands: int) -> _abi.DetectOptions:
+    """Made once for the same numbers; the library only reads it."""
     o = _abi.DetectOptions()
     _library.load().wilor_detect_options_init(c.byref(o), c.sizeof(o))
     o.conf, o.iou, o.imgsz, o.max_hands = conf, iou, imgsz, max_hands
@@ -78,19 +81,18 @@ class HandDetector:
     def from_pretrained(
         weights_path: Path | None = None,
         *,
-        device: Any = None,
+        device: object = None,
         dtype: str = "f32",
         threads: int = 0,
         compat: str = "mini",
     ) -> HandDetector:
         """weights_path: detector.pt, hand-detector.safetensors, "mini", "mlx", or None: $WILOR_DETECTOR,
-        then as WiLoR.from_pretrained; dtype: "f32", "bf16" or "auto"."""
-        _native.check_device(device)
+        then as WiLoR.from_pretrained, as is device; dtype: "f32", "bf16" or "auto"."""
         path = _weights.find_detector(weights_path, "mlx" if compat == "mlx" else "mini")
         out = HandDetector()
         out._compat = _native.choice("compat", compat, _abi.COMPAT)
         out._threads = threads
-        handle = out._handle = _native.open_detector(path, threads, dtype)
+        handle = out._handle = _native.open_detector(path, threads, dtype, device)
         options: dict[str, Any] = dict(compat=out._compat, threads=threads)
         out._store = _native.Store(lambda: _native.Pipeline(handle, None, **options))
         return out
@@ -113,20 +115,43 @@ class HandDetector:
             columns = [_raw(pipeline, picture) for picture in x]
         return np.stack(columns) if columns else np.empty((0, 69, 0), np.float32)
 
+    @overload
     def detect(
         self,
-        images: Any,
+        images: _picture.Image,
         *,
         conf_threshold: float = 0.3,
         iou_threshold: float = 0.0,
         imgsz: int = 0,
         max_hands: int = 0,
-    ) -> Any:
+    ) -> Detections: ...
+
+    @overload
+    def detect(
+        self,
+        images: list[Any] | tuple[Any, ...],
+        *,
+        conf_threshold: float = 0.3,
+        iou_threshold: float = 0.0,
+        imgsz: int = 0,
+        max_hands: int = 0,
+    ) -> list[Detections]: ...
+
+    def detect(
+        self,
+        images: _picture.Image | Sequence[_picture.Image],
+        *,
+        conf_threshold: float = 0.3,
+        iou_threshold: float = 0.0,
+        imgsz: int = 0,
+        max_hands: int = 0,
+    ) -> Detections | list[Detections]:
         """Detections of a picture, or a list of them for a list of pictures, which are then looked at
         together as ultralytics does. 0 means the defaults of wilor_detect_options."""
         self._loaded()
-        single = not isinstance(images, Sequence) or isinstance(images, (str, bytes))
-        arrays = [_picture.as_array(i) for i in ([images] if single else images)]
+        single = not isinstance(images, Sequence) or isinstance(images, str)
+        given = cast("Sequence[_picture.Image]", [images] if single else images)
+        arrays = [_picture.as_array(i) for i in given]
         if not arrays:
             return []
         with self._store.pipeline() as pipeline:
@@ -136,6 +161,11 @@ class HandDetector:
                 detect_options(conf_threshold, iou_threshold, imgsz, max_hands),
             )
         return out[0] if single else out
+
+
+def dtype_beside(dtype: str) -> str:
+    """The detector's arithmetic beside a model of this dtype: float32 is as quick but on AMX and cards."""
+    return "auto" if dtype in ("auto", "bf16", "f16") else "f32"
 
 
 def _raw(pipeline: _native.Pipeline, array: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from . import _abi, _library, _native, _picture, _results, _weights
-from .errors import ArgumentError, check
+from .errors import ArgumentError
 
 # Crops at once in one call of the library; it works them off in batches.
 _MOST = 64
@@ -39,7 +39,7 @@ class WiLoR:
         mano_path: Path | None = None,
         *,
         mean_path: Path | None = None,
-        device: Any = None,
+        device: object = None,
         dtype: str = "f32",
         threads: int = 0,
         compat: str = "mini",
@@ -52,23 +52,23 @@ class WiLoR:
             of huggingface_hub, then a download by the program `wilor` where that is installed
         mano_path: mano.npz or MANO_RIGHT.pkl; None: $WILOR_MANO, or what lies beside the weights, or
             in a cache
-        device: None or "cpu"
-        dtype: "f32" (the oracle), "auto", "bf16", "int8", "int4", "f32x"
+        device: None or "cpu"; "cuda" or "cuda:0" where the module for NVIDIA cards is; also torch's objects
+        dtype: "f32" (the oracle), "auto", "bf16", "int8", "int4", "f32x"; on a card also "f16"
         threads: of each call, too; 0: the physical cores that this process may use
         compat: whose numbers: "mini" (WiLoR-mini), "wilor" (its demo), "mlx" (wilor-mlx 0.3.1)
         packed: a file of packed weights that is mapped, so that processes share it; made when it is
             not there, or not of these weights
         """
-        _native.check_device(device)
         files = _weights.find_model(weights_path, mano_path, mean_path, _preferred(compat))
         model = WiLoR()
         model._compat = _native.choice("compat", compat, _abi.COMPAT)
         model._threads = threads
-        opened = _native.open_model(*files, dtype, threads, packed, heads)
-        if packed is not None and not _info(opened).from_packed:
+        opened = _native.open_model(*files, dtype, threads, packed, heads, device)
+        on_card = (_info(opened).device or b"").startswith(b"cuda")  # packs nothing
+        if packed is not None and not on_card and not _info(opened).from_packed:
             _native.save_packed(opened, packed)
             opened.close()
-            opened = _native.open_model(*files, dtype, threads, packed, heads)
+            opened = _native.open_model(*files, dtype, threads, packed, heads, device)
         model._set(opened)
         return model
 
@@ -184,14 +184,11 @@ def _info(handle: _native.Handle) -> _abi.ModelInfo:
 
 def _run(pipeline: _native.Pipeline, x: np.ndarray) -> _results.HandArrays:
     """One call of the library on crops."""
-    lib, out, error = _library.load(), c.POINTER(_abi.Hands)(), _abi.Error()
+    lib = _library.load()
     if x.dtype == np.uint8:
         views = [_picture.view(crop) for crop in x]
         pictures = (_abi.Picture * len(views))(*(v[0] for v in views))
-        status = lib.wilor_predict_crops(
-            pipeline.session, pictures, None, len(x), c.byref(out), c.byref(error)
-        )
+        status = lib.wilor_predict_crops(pipeline.session, pictures, None, len(x), *pipeline.answer)
     else:
-        status = lib.wilor_run(pipeline.session, x.ctypes.data, len(x), c.byref(out), c.byref(error))
-    check(status, error)
-    return _results.take(out.contents)
+        status = lib.wilor_run(pipeline.session, x.ctypes.data, len(x), *pipeline.answer)
+    return pipeline.take(status)

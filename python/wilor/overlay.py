@@ -12,6 +12,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from ._hands import HandPose
+    from ._picture import Image
 
 # Thumb to little finger.
 COLOURS = ((255, 120, 60), (255, 205, 60), (90, 220, 100), (70, 170, 255), (190, 110, 255))
@@ -41,7 +42,7 @@ def _box(image: np.ndarray, box: list[float], radius: float) -> None:
         _segment(image, a, b, radius, BOX)
 
 
-def draw(image: np.ndarray, hands: Iterable[HandPose]) -> np.ndarray:
+def draw(image: Image, hands: Iterable[HandPose]) -> np.ndarray:
     """A copy of the picture, RGB, with each hand's box and 21 points. Points that are not finite are
     left out."""
     from ._picture import as_array

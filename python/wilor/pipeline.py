@@ -3,23 +3,43 @@
 from __future__ import annotations
 
 import ctypes as c
+import functools
 import os
-from collections.abc import Iterable
-from typing import Any
+import struct
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from . import _abi, _hands, _library, _native, _picture, _results
 from ._hands import HandPose, Hands
-from .detector import HandDetector, detect_options
+from .detector import HandDetector, detect_options, dtype_beside
 from .detector import run as run_detector
-from .errors import ArgumentError, check
+from .errors import ArgumentError
 from .model import WiLoR
 
 Path = str | os.PathLike[str]
+Side = str | int
+""""left", "right", or upstream's is_right."""
+Sides = Side | Sequence[Side] | np.ndarray
+F = TypeVar("F", bound=Callable[..., Any])
+# A wilor_box.
+_BOX = struct.Struct("@4dfi")
 
 
-def side_number(side: Any) -> int:
+def inspected(**annotations: str) -> Callable[[F], F]:
+    """For inspect the types that wilor-mlx writes at these parameters; type checkers see ours, which take and
+    give more."""
+
+    def note(function: F) -> F:
+        function.__annotations__.update(annotations)
+        return function
+
+    return note
+
+
+def side_number(side: Side) -> int:
     """ "left", "right", or upstream's is_right: 0, 1, False, True."""
     if side in ("left", "right"):
         return int(side == "right")
@@ -28,39 +48,59 @@ def side_number(side: Any) -> int:
     raise ArgumentError(f"side {side!r}: wanted 'left', 'right', 0 (left) or 1 (right)")
 
 
-def make_boxes(boxes: Any, sides: Any) -> c.Array[_abi.Box]:
+def make_boxes(boxes: npt.ArrayLike, sides: Sides) -> c.Array[_abi.Box]:
+    try:
+        rows = boxes.tolist() if isinstance(boxes, np.ndarray) else boxes
+        return _pack_boxes(rows, sides)  # type: ignore[arg-type]
+    except (TypeError, struct.error):  # whatever else NumPy makes an array of, or says is none
+        return _pack_boxes(_box_rows(boxes), sides)
+
+
+def _box_rows(boxes: npt.ArrayLike) -> list[list[float]]:
     rows = np.asarray(boxes, np.float64)
     if rows.size == 0:
-        rows = rows.reshape(0, 4)
+        return []
     if rows.ndim != 2 or rows.shape[1] != 4:
         raise ArgumentError(f"boxes: {rows.shape}; wanted (n, 4): x0, y0, x1, y1")
-    if isinstance(sides, str) or not hasattr(sides, "__len__"):
-        sides = [sides] * len(rows)
-    if len(sides) != len(rows):
-        raise ArgumentError(f"{len(rows)} boxes, but {len(sides)} sides")
-    out = (_abi.Box * len(rows))()
-    for to, row, side in zip(out, rows.tolist(), sides):
-        to.box[:] = row
-        to.score = 1.0
-        to.side = side_number(side)
-    return out
+    listed: list[list[float]] = rows.tolist()
+    return listed
+
+
+def _pack_boxes(rows: Sequence[Sequence[float]], sides: Sides) -> c.Array[_abi.Box]:
+    single = isinstance(sides, (str, int)) or not hasattr(sides, "__len__")
+    each = cast("Sequence[Side]", [sides] * len(rows) if single else sides)
+    if len(each) != len(rows):
+        raise ArgumentError(f"{len(rows)} boxes, but {len(each)} sides")
+    packed = [_BOX.pack(*row, 1.0, side_number(side)) for row, side in zip(rows, each)]
+    return (_abi.Box * len(rows)).from_buffer_copy(b"".join(packed))
+
+
+@functools.lru_cache(maxsize=16)
+def _plain_options(
+    rescale: float, warp: str, mirrored: bool, focal: float, palm: float
+) -> _abi.PredictOptions:
+    """Made once for the same numbers; the library only reads it."""
+    o = _abi.PredictOptions()
+    _library.load().wilor_predict_options_init(c.byref(o), c.sizeof(o))
+    o.rescale, o.warp, o.mirrored = rescale, _native.choice("warp", warp, _abi.WARPS), mirrored
+    o.focal, o.palm = focal, palm
+    return o
 
 
 def predict_options(
     rescale: float = 0.0,
     warp: str = "cv5",
     mirrored: bool = False,
-    intrinsics: Any = None,
-    distortion: Any = None,
+    intrinsics: npt.ArrayLike | None = None,
+    distortion: npt.ArrayLike | None = None,
     focal: float = 0.0,
     palm: float = 0.0,
-    betas: Any = None,
+    betas: npt.ArrayLike | None = None,
 ) -> _abi.PredictOptions:
     """What wilor_predict_options says, from Python's types."""
-    o = _abi.PredictOptions()
-    _library.load().wilor_predict_options_init(c.byref(o), c.sizeof(o))
-    o.rescale, o.warp, o.mirrored = rescale, _native.choice("warp", warp, _abi.WARPS), mirrored
-    o.focal, o.palm = focal, palm
+    if intrinsics is None and distortion is None and betas is None:
+        return _plain_options(rescale, warp, mirrored, focal, palm)
+    o = _abi.PredictOptions.from_buffer_copy(_plain_options(rescale, warp, mirrored, focal, palm))
     if intrinsics is not None:
         k = np.asarray(intrinsics, np.float64)
         if k.shape == (3, 3):
@@ -92,9 +132,10 @@ class HandPosePipeline:
     hands = pipeline(image)  # (H, W, 3) uint8 RGB, or a path
     """
 
+    @inspected(detector="HandDetector")
     def __init__(
         self,
-        detector: HandDetector,
+        detector: HandDetector | None,
         pose_model: WiLoR,
         *,
         compat: str | None = None,
@@ -122,7 +163,7 @@ class HandPosePipeline:
         weights_path: Path | None = None,
         mano_path: Path | None = None,
         detector_path: Path | None = None,
-        device: Any = None,
+        device: object = None,
         dtype: str = "f32",
         threads: int = 0,
         compat: str = "mini",
@@ -132,36 +173,37 @@ class HandPosePipeline:
         heads: int = 0,
     ) -> HandPosePipeline:
         """Detector and model as HandDetector.from_pretrained and WiLoR.from_pretrained find them. The
-        detector computes in float32 whatever dtype is, but for "auto" and "bf16" on processors with AMX."""
+        detector computes in float32 whatever dtype is, but for "auto" and "bf16" on processors with AMX, and
+        for these and "f16" on cards."""
         shared: dict[str, Any] = dict(device=device, threads=threads, compat=compat)
         pose_model = WiLoR.from_pretrained(
             weights_path, mano_path, dtype=dtype, packed=packed, heads=heads, **shared
         )
-        finest = "auto" if dtype in ("auto", "bf16") else "f32"
-        detector = HandDetector.from_pretrained(detector_path, dtype=finest, **shared)
+        detector = HandDetector.from_pretrained(detector_path, dtype=dtype_beside(dtype), **shared)
         return HandPosePipeline(detector, pose_model, batch=batch, max_hands=max_hands)
 
+    @inspected(image="np.ndarray", **{"return": "list[HandPose]"})
     def __call__(
         self,
-        image: np.ndarray,
+        image: _picture.Image,
         *,
         conf_threshold: float = 0.3,
         iou_threshold: float = 0.5,
         include_3d: bool = True,
         include_vertices: bool = False,
-        boxes: Any = None,
-        sides: Any = "right",
+        boxes: npt.ArrayLike | None = None,
+        sides: Sides = "right",
         imgsz: int = 0,
         max_hands: int = 0,
         rescale: float = 0.0,
         warp: str = "cv5",
         mirrored: bool = False,
-        intrinsics: Any = None,
-        distortion: Any = None,
+        intrinsics: npt.ArrayLike | None = None,
+        distortion: npt.ArrayLike | None = None,
         focal: float = 0.0,
         palm: float = 0.0,
-        betas: Any = None,
-    ) -> list[HandPose]:
+        betas: npt.ArrayLike | None = None,
+    ) -> Hands:
         """All hands of a picture, the surest first.
 
         image: (H, W, 3) uint8 RGB, (H, W, 4), (H, W), a PIL image, or a path; arrays are not copied
@@ -180,10 +222,10 @@ class HandPosePipeline:
             else:
                 arrays = self._run(pipeline, array, given, detect, options)
                 hands = _hands.build(arrays, self.pose_model._side_faces, include_3d, include_vertices)
-        source = image if isinstance(image, (str, os.PathLike, np.ndarray)) else array
+        source = image if isinstance(image, (np.ndarray, str, os.PathLike)) else array
         return Hands(hands, arrays, (array.shape[1], array.shape[0]), source)
 
-    def batch(self, images: Iterable[Any], **options: Any) -> list[list[HandPose]]:
+    def batch(self, images: Iterable[_picture.Image], **options: Any) -> list[Hands]:
         """The hands of each picture. Options as for one picture."""
         return [self(image, **options) for image in images]
 
@@ -209,16 +251,15 @@ class HandPosePipeline:
         detect: _abi.DetectOptions,
         options: _abi.PredictOptions,
     ) -> _results.HandArrays:
-        lib, out, error = _library.load(), c.POINTER(_abi.Hands)(), _abi.Error()
+        lib = _library.load()
         picture, keep = _picture.view(array)
-        rest = (c.byref(options), c.byref(out), c.byref(error))
+        rest = (c.byref(options), *pipeline.answer)
         if boxes is None:
             status = lib.wilor_pipeline_run(pipeline.value, c.byref(picture), None, 0, c.byref(detect), *rest)
         else:
             status = lib.wilor_predict_boxes(pipeline.session, c.byref(picture), boxes, len(boxes), *rest)
-        check(status, error)
         del keep
-        return _results.take(out.contents)
+        return pipeline.take(status)
 
 
 __all__ = ["HandPose", "HandPosePipeline", "Hands"]

@@ -60,10 +60,11 @@ class Tracker:
         model = pipeline.pose_model._loaded()
         check(lib.wilor_tracker_create(c.byref(out), model.value, c.byref(o), c.byref(error)), error)
         self._handle = _native.Handle(out, lib.wilor_tracker_free, model)
+        self._sources: _results.Sources = {}
 
     def __call__(
         self,
-        image: Any,
+        image: _picture.Image,
         seconds: float,
         *,
         conf_threshold: float = 0.3,
@@ -93,7 +94,7 @@ class Tracker:
         check(status, error)
         del keep
         tracks = out.contents
-        arrays = _results.take(tracks.hands.contents, tracks)
+        arrays = _results.take(tracks.hands.contents, self._sources, tracks)
         faces = self._pipeline.pose_model._side_faces
         hands = Hands(
             _hands.build(arrays, faces, True, include_vertices),
