@@ -25,8 +25,17 @@ static void own_folder(char *out, size_t size) {
     out[n] = 0;
 }
 
+/* Not from a program that runs with more rights than who started it. */
+static const char *environment(const char *name) {
+#if defined(__GLIBC__)
+    return secure_getenv(name);
+#else
+    return getenv(name);
+#endif
+}
+
 static void *open_module(char *path, size_t size) {
-    const char *named = secure_getenv("WILOR_CUDA_MODULE");
+    const char *named = environment("WILOR_CUDA_MODULE");
     char folder[4096 - 64];
     if (named && *named) {
         snprintf(path, size, "%s", named);
