@@ -18,6 +18,7 @@ static void build(void) {
         return;
     g_amx = (wilor_conv16){.name = "bf16 amx",
                            .quick = true,
+                           .group = 2,
                            .begin = dot->begin,
                            .end = dot->end,
                            .multiply = wilor_conv16_multiply_amx,
@@ -32,6 +33,10 @@ const wilor_conv16 *wilor_conv16_get(const wilor_kernels *kernels) {
     pthread_once(&g_once, build);
     if (isa == WILOR_ISA_AMX && g_amx.name)
         return &g_amx;
+#endif
+#if defined(WILOR_ARM64)
+    if (isa == WILOR_ISA_NEON && wilor_cpu_features() & WILOR_CPU_ARM_BF16)
+        return wilor_conv16_neon();
 #endif
     return isa == WILOR_ISA_C ? wilor_conv16_c() : NULL;
 }
