@@ -8,7 +8,7 @@
 #include <string.h>
 
 wilor_isa wilor_bench_isa(const char *name, wilor_isa otherwise) {
-    for (int i = WILOR_ISA_C; i <= WILOR_ISA_NEON; i++)
+    for (int i = WILOR_ISA_C; i <= WILOR_ISA_ACCELERATE; i++)
         if (strcmp(name, wilor_isa_name((wilor_isa)i)) == 0)
             return (wilor_isa)i;
     return otherwise;

@@ -1,6 +1,11 @@
 # libwilor and libwilor_io, each shared and static, from the parts' objects.
 find_package(Threads REQUIRED)
 
+# Where CMake's module for macOS runs on another system, it knows no @rpath.
+if(APPLE AND NOT CMAKE_SHARED_LIBRARY_RUNTIME_C_FLAG)
+  set(CMAKE_SHARED_LIBRARY_RUNTIME_C_FLAG "-Wl,-rpath,")
+endif()
+
 # wilor_library(NAME PARTS part ... [NEEDS library ...] [SHARED_PARTS part ...]): targets NAME (shared)
 # and NAME_static. SHARED_PARTS: parts that another library hides, so that the shared one needs a copy.
 function(wilor_library name)
@@ -52,5 +57,14 @@ if(WILOR_IO)
       -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/wilor_io.map)
     set_target_properties(wilor_io PROPERTIES LINK_DEPENDS
       ${PROJECT_SOURCE_DIR}/cmake/wilor_io.map)
+  elseif(APPLE)
+    # The same list in Apple's form. zig's linker takes the option and leaves it be.
+    file(STRINGS cmake/wilor_io.map lines REGEX "^ *wilor_.*;$")
+    list(TRANSFORM lines REPLACE "^ *(.*);$" "_\\1")
+    list(JOIN lines "\n" lines)
+    file(WRITE ${CMAKE_BINARY_DIR}/wilor_io.exported "${lines}\n")
+    target_link_options(wilor_io PRIVATE
+      -Wl,-exported_symbols_list,${CMAKE_BINARY_DIR}/wilor_io.exported)
+    set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS cmake/wilor_io.map)
   endif()
 endif()

@@ -9,6 +9,8 @@ if(NOT MSVC)
   target_compile_options(wilor_flags INTERFACE
     -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes
     -Wpointer-arith -Wvla -Wno-sign-conversion
+    # Counts are enum constants here; newer compilers warn where one of them meets a float or another enum.
+    -Wno-enum-float-conversion -Wno-enum-enum-conversion
     # Fused operations only where the source asks for them: results must not depend on the compiler.
     -ffp-contract=off -fno-math-errno)
   if(WILOR_WERROR)

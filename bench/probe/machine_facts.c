@@ -1,4 +1,4 @@
-/* From /proc and /sys of Linux; other systems say less. */
+/* From /proc and /sys of Linux, or from macOS's sysctl; other systems say less. */
 #include "machine_facts.h"
 
 #include <stdio.h>
@@ -7,6 +7,10 @@
 
 #if defined(__linux__)
 #include <sched.h>
+#elif defined(__APPLE__)
+#include <mach/mach.h>
+#include <sys/resource.h>
+#include <sys/sysctl.h>
 #endif
 
 #if !defined(WILOR_MACHINE_BUILD)
@@ -31,11 +35,6 @@ static int line_of(const char *path, const char *key, char *out, size_t size) {
     return found;
 }
 
-static double kilobytes_of(const char *path, const char *key) {
-    char text[64];
-    return line_of(path, key, text, sizeof text) ? strtod(text, NULL) * 1024 : 0;
-}
-
 /* The first line of a small file; 0: none. */
 static int first_line(const char *path, char *out, size_t size) {
     FILE *f = fopen(path, "r");
@@ -45,7 +44,20 @@ static int first_line(const char *path, char *out, size_t size) {
     return found;
 }
 
+#if defined(__APPLE__)
+/* 0: the system does not say. */
+static int64_t system_number(const char *name) {
+    int64_t wide = 0;
+    size_t size = sizeof wide; /* which of both sizes it is: little-endian, the rest is zero */
+    return sysctlbyname(name, &wide, &size, NULL, 0) == 0 ? wide : 0;
+}
+#endif
+
 void wilor_machine_cpu(char *name, size_t size) {
+#if defined(__APPLE__)
+    if (sysctlbyname("machdep.cpu.brand_string", name, &size, NULL, 0) == 0)
+        return;
+#endif
     if (!line_of("/proc/cpuinfo", "model name", name, size))
         snprintf(name, size, "unknown processor");
 }
@@ -92,6 +104,17 @@ int wilor_machine_affinity(void) {
     cpu_set_t mask;
     return sched_getaffinity(0, sizeof mask, &mask) == 0 ? CPU_COUNT(&mask) : 0;
 }
+#elif defined(__APPLE__)
+/* The performance cores, which nobody can choose by number. */
+int wilor_machine_cores(int *cpus, int most) {
+    int count = (int)system_number("hw.perflevel0.physicalcpu");
+    count = count > 0 ? count : (int)system_number("hw.physicalcpu");
+    for (int i = 0; i < count && i < most; i++)
+        cpus[i] = i;
+    return count;
+}
+
+int wilor_machine_affinity(void) { return (int)system_number("hw.logicalcpu"); }
 #else
 int wilor_machine_cores(int *cpus, int most) {
     (void)cpus;
@@ -116,6 +139,9 @@ double wilor_machine_quota(void) {
 
 double wilor_machine_cache_bytes(void) {
     double most = 0;
+#if defined(__APPLE__)
+    most = (double)system_number("hw.perflevel0.l2cachesize");
+#endif
     for (int i = 0; i < 8; i++) {
         char path[96], line[64], *unit;
         snprintf(path, sizeof path, "/sys/devices/system/cpu/cpu0/cache/index%d/size", i);
@@ -128,9 +154,33 @@ double wilor_machine_cache_bytes(void) {
     return most > 0 ? most : 64e6;
 }
 
+#if defined(__APPLE__)
+/* Free and inactive pages, and those that can be given up. */
+double wilor_machine_free_bytes(void) {
+    vm_statistics64_data_t pages;
+    mach_msg_type_number_t count = HOST_VM_INFO64_COUNT;
+    if (host_statistics64(mach_host_self(), HOST_VM_INFO64, (host_info64_t)&pages, &count) !=
+        KERN_SUCCESS)
+        return 0;
+    double free = (double)pages.free_count + pages.inactive_count + pages.purgeable_count;
+    return free * (double)system_number("hw.pagesize");
+}
+
+/* There ru_maxrss is in bytes. */
+double wilor_machine_peak_mb(void) {
+    struct rusage used;
+    return getrusage(RUSAGE_SELF, &used) == 0 ? (double)used.ru_maxrss * 1e-6 : 0;
+}
+#else
+static double kilobytes_of(const char *path, const char *key) {
+    char text[64];
+    return line_of(path, key, text, sizeof text) ? strtod(text, NULL) * 1024 : 0;
+}
+
 double wilor_machine_free_bytes(void) { return kilobytes_of("/proc/meminfo", "MemAvailable"); }
 
 double wilor_machine_peak_mb(void) { return kilobytes_of("/proc/self/status", "VmHWM") * 1e-6; }
+#endif
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;

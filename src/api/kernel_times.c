@@ -67,7 +67,7 @@ static int list_plans(plan *plans) {
     int n = 0;
     const wilor_dot *d;
     for (int i = 0; (d = wilor_dot_at(i)) != NULL; i++) {
-        bool plain = d->arith == WILOR_ARITH_F32;
+        bool plain = wilor_dot_is_plain(d);
         bool narrow = plain || (d->arith == WILOR_ARITH_BF16 && d->quick);
         for (piece p = QKV; !is_again(i) && p < PIECES && n + 2 <= MOST_PLANS; p++) {
             if ((p == ATTENTION && !plain && !d->attend) || (p > ATTENTION && !plain) ||
@@ -139,8 +139,8 @@ static void fill(float *to, size_t n) {
 }
 
 static bool is_native(const plan *p) {
-    return !p->bits4 &&
-           (p->dot->arith == WILOR_ARITH_BF16 || p->dot->arith == WILOR_ARITH_INT8);
+    return !p->bits4 && (p->dot->arith == WILOR_ARITH_BF16 ||
+                         p->dot->arith == WILOR_ARITH_INT8 || p->dot->block);
 }
 
 static size_t lines(size_t bytes) {

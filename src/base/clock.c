@@ -12,6 +12,11 @@ uint64_t wilor_clock_ns(void) {
     uint64_t rest = (uint64_t)(now.QuadPart % rate.QuadPart);
     return whole * 1000000000u + rest * 1000000000u / (uint64_t)rate.QuadPart;
 }
+#elif defined(__APPLE__)
+#include <time.h>
+
+/* CLOCK_MONOTONIC counts microseconds there. */
+uint64_t wilor_clock_ns(void) { return clock_gettime_nsec_np(CLOCK_UPTIME_RAW); }
 #else
 #include <time.h>
 

@@ -2,6 +2,7 @@
  * and 14.3). Cores: affinity mask, hyperthread siblings from sysfs, quota of cgroup v2
  * (cpu.max) and v1. */
 #include "cpu.h"
+#include "accelerate.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -155,6 +156,8 @@ const char *wilor_isa_name(wilor_isa isa) {
         return "amx";
     case WILOR_ISA_NEON:
         return "neon";
+    case WILOR_ISA_ACCELERATE:
+        return "accelerate";
     }
     return "unknown";
 }
@@ -166,12 +169,12 @@ const char *wilor_dtype_name(wilor_dtype dtype) {
 }
 
 wilor_isa wilor_isa_best(void) {
-    wilor_isa best = wilor_cpu_isa();
+    wilor_isa best = wilor_accelerate_sgemm() ? WILOR_ISA_ACCELERATE : wilor_cpu_isa();
     const char *wish = getenv("WILOR_ISA");
     if (!wish)
         return best;
-    static const wilor_isa all[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
-                                    WILOR_ISA_AMX, WILOR_ISA_NEON};
+    static const wilor_isa all[] = {WILOR_ISA_C,   WILOR_ISA_AVX2, WILOR_ISA_AVX512,
+                                    WILOR_ISA_AMX, WILOR_ISA_NEON, WILOR_ISA_ACCELERATE};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(wish, wilor_isa_name(all[i])) == 0 && all[i] < best)
             best = all[i];

@@ -15,6 +15,10 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 
+#if defined(__APPLE__)
+#include <pthread/qos.h>
+#endif
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #define PAUSE() _mm_pause()
@@ -135,8 +139,16 @@ static bool wait_for_phase(wilor_threads *p, unsigned seen) {
     return !atomic_load_explicit(&p->stop, memory_order_relaxed);
 }
 
+/* What somebody waits for: macOS keeps such threads on performance cores. */
+static void join_the_quick(void) {
+#if defined(__APPLE__)
+    pthread_set_qos_class_self_np(QOS_CLASS_USER_INITIATED, 0);
+#endif
+}
+
 static void *worker_main(void *arg) {
     struct worker *w = arg;
+    join_the_quick();
     wilor_threads *p = w->pool;
     for (unsigned seen = 0; wait_for_phase(p, seen);) {
         seen++;

@@ -145,7 +145,7 @@ static void pack_conv(wilor_yolo *y, int i, wilor_threads *pool, const scratch *
     if (y->conv16) {
         if (i == 0)
             divide(c, s);
-        wilor_yolo_pack_bf16(to, c, s->weight, pool);
+        wilor_yolo_pack_bf16(to, c, s->weight, y->conv16->group, pool);
         return;
     }
     pack_job job = {y->kernels, s->weight, to->panels, c->out, wilor_yolo_depth(c)};

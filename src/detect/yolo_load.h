@@ -48,11 +48,11 @@ struct wilor_yolo {
 };
 
 /* bfloat16: how a convolution that reads a map of so many channels is packed; its numbers; packing it from
- * weights with all factors in them. */
+ * weights with all factors in them, in the table's groups. */
 void wilor_yolo_shape_bf16(wilor_yolo_packed *w, const wilor_yolo_conv *c, int map_channels);
 size_t wilor_yolo_numbers_bf16(const wilor_yolo_packed *w, const wilor_yolo_conv *c);
 void wilor_yolo_pack_bf16(const wilor_yolo_packed *w, const wilor_yolo_conv *c,
-                          const float *weight, wilor_threads *pool);
+                          const float *weight, int group, wilor_threads *pool);
 
 /* Floats of what the kernels read of a convolution: [out / nr][size · size][in][nr], of a Winograd
  * one [out / nr][16][in][nr] of G g Gᵀ. 0: that is what is kept. */

@@ -34,6 +34,7 @@ typedef struct pack_job {
     const wilor_yolo_packed *w;
     const wilor_yolo_conv *conv;
     const float *weight;
+    int group; /* conv16.h's */
 } pack_job;
 
 /* Number i of a piece, of one output. */
@@ -46,12 +47,14 @@ static uint16_t number_of(const wilor_yolo_packed *w, float x, int piece) {
 
 /* A step of a tile: outputs o … , numbers i … of a piece. */
 static void pack_tile(const pack_job *j, int piece, int first_output, int first, uint16_t *to) {
+    int group = j->group;
     int length = piece_of(j->w, j->conv), whole = (int)wilor_yolo_depth(j->conv) / length;
     const float *from = j->weight + (size_t)(piece % whole) * (size_t)length;
     for (int c = 0; c < RUN && first_output + c < j->conv->out; c++) {
         const float *row = from + (size_t)(first_output + c) * wilor_yolo_depth(j->conv);
         for (int k = 0; k < DEPTH && first + k < length; k++)
-            to[k / 2 * 2 * RUN + 2 * c + k % 2] = number_of(j->w, row[first + k], piece);
+            to[k / group * group * RUN + group * c + k % group] =
+                number_of(j->w, row[first + k], piece);
     }
 }
 
@@ -69,7 +72,7 @@ static void pack_unit(void *context, int unit, int thread) {
 }
 
 void wilor_yolo_pack_bf16(const wilor_yolo_packed *w, const wilor_yolo_conv *c,
-                          const float *weight, wilor_threads *pool) {
-    pack_job j = {w, c, weight};
+                          const float *weight, int group, wilor_threads *pool) {
+    pack_job j = {w, c, weight, group};
     wilor_threads_run(pool, pack_unit, &j, wilor_yolo_parts(c->out, SIDE));
 }

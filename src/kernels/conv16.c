@@ -1,6 +1,7 @@
 /* Which table of conv16.h a tier has. */
 #include "conv16.h"
 
+#include "cpu.h"
 #include "dot.h"
 
 #include <pthread.h>
@@ -17,6 +18,7 @@ static void build(void) {
         return;
     g_amx = (wilor_conv16){.name = "bf16 amx",
                            .quick = true,
+                           .group = 2,
                            .begin = dot->begin,
                            .end = dot->end,
                            .multiply = wilor_conv16_multiply_amx,
@@ -25,10 +27,16 @@ static void build(void) {
 #endif
 
 const wilor_conv16 *wilor_conv16_get(const wilor_kernels *kernels) {
+    /* Accelerate is for float32 matrices; beside it stands what the processor itself has. */
+    wilor_isa isa = kernels->isa == WILOR_ISA_ACCELERATE ? wilor_cpu_isa() : kernels->isa;
 #if defined(WILOR_X86)
     pthread_once(&g_once, build);
-    if (kernels->isa == WILOR_ISA_AMX && g_amx.name)
+    if (isa == WILOR_ISA_AMX && g_amx.name)
         return &g_amx;
 #endif
-    return kernels->isa == WILOR_ISA_C ? wilor_conv16_c() : NULL;
+#if defined(WILOR_ARM64)
+    if (isa == WILOR_ISA_NEON && wilor_cpu_features() & WILOR_CPU_ARM_BF16)
+        return wilor_conv16_neon();
+#endif
+    return isa == WILOR_ISA_C ? wilor_conv16_c() : NULL;
 }

@@ -31,11 +31,10 @@ typedef struct wilor_conv16_call {
     size_t step;             /* numbers between neighbouring pixels */
     const ptrdiff_t *offset; /* of each piece from its pixel, numbers */
     int pieces;
-    size_t steps; /* of 32 numbers, a piece */
-    const uint16_t
-        *b;      /* [piece][step][tile][16 pairs of numbers][16 outputs][2], 64-byte aligned */
-    int tiles;   /* 1 or 2: of 16 outputs */
-    float *sums; /* [2][16][32], 64-byte aligned: of the runs and tiles that there are */
+    size_t steps;      /* of 32 numbers, a piece */
+    const uint16_t *b; /* [piece][step][tile][32 / group][16 outputs][group], 64-byte aligned */
+    int tiles;         /* 1 or 2: of 16 outputs */
+    float *sums;       /* [2][16][32], 64-byte aligned: of the runs and tiles that there are */
 } wilor_conv16_call;
 
 /* What becomes of rows × cols sums, cols <= 32. */
@@ -53,6 +52,7 @@ typedef struct wilor_conv16_end {
 typedef struct wilor_conv16 {
     const char *name;
     bool quick; /* quicker than float32: worth taking without being asked */
+    int group;  /* numbers of depth that lie together in b: 2 or 4 */
     /* NULL, or as in dot.h: before a thread's use; after the last of the thread that goes back to others. */
     void (*begin)(void);
     void (*end)(void);
@@ -65,6 +65,9 @@ const wilor_conv16 *wilor_conv16_get(const wilor_kernels *kernels);
 
 /* Of single files. */
 const wilor_conv16 *wilor_conv16_c(void);
+#if defined(WILOR_ARM64)
+const wilor_conv16 *wilor_conv16_neon(void); /* for processors with BF16 */
+#endif
 #if defined(WILOR_X86)
 void wilor_conv16_multiply_amx(const wilor_conv16_call *c);
 void wilor_conv16_finish_amx(const wilor_conv16_end *e);

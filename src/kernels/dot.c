@@ -87,8 +87,8 @@ static void add(int (*fill)(wilor_dot *, const wilor_kernels *), wilor_isa tier)
 
 /* Later ones of an arithmetic and tier are better. */
 static void build(void) {
-    static const wilor_isa tiers[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
-                                      WILOR_ISA_AMX, WILOR_ISA_NEON};
+    static const wilor_isa tiers[] = {WILOR_ISA_C,   WILOR_ISA_AVX2, WILOR_ISA_AVX512,
+                                      WILOR_ISA_AMX, WILOR_ISA_NEON, WILOR_ISA_ACCELERATE};
     for (size_t i = 0; i < sizeof tiers / sizeof tiers[0]; i++)
         add(wilor_dot_fill_f32, tiers[i]);
     add(wilor_dot_fill_c, WILOR_ISA_C);
@@ -106,7 +106,9 @@ static void build(void) {
     add(wilor_dot_fill_amx, WILOR_ISA_AMX);
 #elif defined(WILOR_ARM64)
     add(wilor_dot_fill_neon, WILOR_ISA_NEON);
+    add(wilor_dot_fill_neon, WILOR_ISA_ACCELERATE);
 #endif
+    add(wilor_dot_fill_accelerate, WILOR_ISA_ACCELERATE);
 }
 
 const wilor_dot *wilor_dot_at(int i) {

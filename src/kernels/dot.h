@@ -42,8 +42,8 @@ typedef struct wilor_dot_call {
     const float *b_scale; /* INT8: nr scales */
     const int *b_sum;     /* INT8: nr sums of the column's whole numbers */
     size_t k;
-    int rows; /* 1 … mr: rows of the tile that are wanted, others may hold anything */
-    int cols; /* 1 … nr: the same of columns */
+    int rows; /* 1 … mr: rows of the tile that are wanted, others may hold anything; block: chunk · mr */
+    int cols; /* 1 … nr: the same of columns; block: block · nr */
     bool add; /* tile += instead of = */
     float *tile;
     size_t ldt; /* floats between rows of the tile; nr for tables whose any_ldt is false */
@@ -73,6 +73,9 @@ struct wilor_dot {
     int slices; /* into how many pieces the long k of an MLP's second layer is best cut */
     bool split; /* these are units of their own, whose results are added afterwards */
     bool any_ldt;
+    /* 0, or: panels are rows of k numbers, which lie one behind the other, and a call of gemm may take as
+     * many panels of A and B at once as a unit has: chunk of A, block of B. */
+    int block;
 
     /* Bytes of a panel, multiples of 64; of its numbers alone. */
     size_t (*a_bytes)(const wilor_dot *d, size_t k);
@@ -109,6 +112,11 @@ struct wilor_dot {
     size_t (*attend_bytes)(int keys, int head_dim);
 };
 
+/* Float32 numbers in panels as kernels.h has them. */
+static inline bool wilor_dot_is_plain(const wilor_dot *d) {
+    return d->arith == WILOR_ARITH_F32 && !d->block;
+}
+
 /* Scales of an INT8 panel lie behind its numbers: A's mr, B's nr and then its nr sums. */
 static inline const float *wilor_dot_a_scales(const wilor_dot *d, const void *panel, size_t k) {
     return (const float *)(const void *)((const char *)panel + d->a_numbers(d, k));
@@ -139,5 +147,6 @@ int wilor_dot_fill_avx512vnni(wilor_dot *out, const wilor_kernels *kernels);
 int wilor_dot_fill_avx512bf16(wilor_dot *out, const wilor_kernels *kernels);
 int wilor_dot_fill_amx(wilor_dot *out, const wilor_kernels *kernels); /* bf16, int8, f32x */
 int wilor_dot_fill_neon(wilor_dot *out, const wilor_kernels *kernels);
+int wilor_dot_fill_accelerate(wilor_dot *out, const wilor_kernels *kernels); /* f32 */
 
 #endif

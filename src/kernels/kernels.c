@@ -1,11 +1,12 @@
 /* Builds the table of every tier that this build has, once, each on top of the one below. */
 #include "kernels.h"
+#include "accelerate.h"
 #include "cpu.h"
 
 #include <pthread.h>
 #include <stddef.h>
 
-enum { TIERS = 5 };
+enum { TIERS = 6 };
 
 static wilor_kernels g_tables[TIERS];
 static int g_count;
@@ -22,6 +23,9 @@ static void add(void (*fill)(wilor_kernels *)) {
 static void fill_amx(wilor_kernels *t) { t->isa = WILOR_ISA_AMX; }
 #endif
 
+/* Whose matrix product is a matter of dot.h; all else is the processor's best. */
+static void fill_accelerate(wilor_kernels *t) { t->isa = WILOR_ISA_ACCELERATE; }
+
 static void build(void) {
     wilor_isa have = wilor_cpu_isa();
     (void)have;
@@ -36,6 +40,8 @@ static void build(void) {
 #elif defined(WILOR_ARM64)
     add(wilor_kernels_fill_neon);
 #endif
+    if (wilor_accelerate_sgemm())
+        add(fill_accelerate);
 }
 
 const wilor_kernels *wilor_kernels_get(wilor_isa isa) {

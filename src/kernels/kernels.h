@@ -17,6 +17,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Which folder's kernels are in this object; a macOS build may be of both architectures at once. */
+#if defined(WILOR_KERNELS_X86) && (defined(__x86_64__) || defined(_M_X64))
+#define WILOR_X86
+#elif defined(WILOR_KERNELS_ARM) && (defined(__aarch64__) || defined(_M_ARM64))
+#define WILOR_ARM64
+#endif
+
 enum { WILOR_MAX_MR = 16, WILOR_MAX_NR = 32, WILOR_CONV_BLOCK = 128 };
 
 /* How a panel of weights is stored: [k][nr] numbers of that type. */

@@ -24,6 +24,8 @@ static int slices_of(int k, int wish) {
  * half as much again; four bits are kept. */
 static bool is_native(const wilor_dot *dot, const wilor_tensor *t, int bits) {
     bool narrow = bits == 4 || t->dtype == WILOR_U32;
+    if (dot->block)
+        return !bits && t->dtype == WILOR_F32;
     return (dot->arith == WILOR_ARITH_BF16 || dot->arith == WILOR_ARITH_INT8) && !narrow;
 }
 
@@ -121,13 +123,23 @@ static size_t float_bytes(const wilor_dense *w) {
 
 /* Weights that are ready as they lie. */
 static bool is_ready(const wilor_dense *w) {
-    return w->panels || (w->dot->arith == WILOR_ARITH_F32 && w->w.type == WILOR_PANEL_F32);
+    return w->panels || (wilor_dot_is_plain(w->dot) && w->w.type == WILOR_PANEL_F32);
 }
 
-static bool is_float(const wilor_dense *w) { return w->dot->arith == WILOR_ARITH_F32; }
+static bool is_float(const wilor_dense *w) { return wilor_dot_is_plain(w->dot); }
+
+/* What a block of panels gives: a chunk of rows. */
+static size_t block_bytes(const wilor_dot *d) {
+    return d->block
+               ? lines((size_t)(d->chunk * d->mr) * (size_t)(d->block * d->nr) * sizeof(float))
+               : 0;
+}
 
 size_t wilor_dense_room(const wilor_dense *w) {
-    size_t bytes = tile_bytes(w->dot);
+    const wilor_dot *d = w->dot;
+    size_t bytes = tile_bytes(d) + block_bytes(d);
+    if (d->block && !is_ready(w))
+        return bytes + float_bytes(w) + (size_t)d->block * d->b_bytes(d, (size_t)w->w.k);
     if (!is_ready(w))
         bytes += float_bytes(w);
     if (!is_ready(w) && !is_float(w))
@@ -372,10 +384,72 @@ static void product_unit(void *context, int unit, int thread) {
     }
 }
 
+/* ---------------------------------------------------------------- the same in blocks */
+
+/* Panels first … of a block, as rows of float32 in the room's third part. */
+static const void *make_block(const wilor_dense *w, int first, int cols, uint8_t *room) {
+    const wilor_dot *dot = w->dot;
+    size_t k = (size_t)w->w.k;
+    float *wide = (float *)(void *)room;
+    uint8_t *to = room + float_bytes(w);
+    for (int c = 0; c < cols; c += dot->nr) {
+        const float *from = wilor_linear_panel(&w->w, dot->kernels, first + c / dot->nr, wide);
+        dot->pack_b(dot, from, 1, (size_t)dot->nr, cols - c < dot->nr ? cols - c : dot->nr, k,
+                    to + (size_t)(c / dot->nr) * dot->b_bytes(dot, k));
+    }
+    return to;
+}
+
+/* Tile by tile, as the epilogues take them. */
+static void finish_block(const wilor_product *p, const wilor_dot_call *c, int row, int column,
+                         float *tile) {
+    const wilor_dot *dot = p->w->dot;
+    for (int i = 0; i < c->rows; i += dot->mr)
+        for (int j = 0; j < c->cols; j += dot->nr) {
+            int rows = c->rows - i < dot->mr ? c->rows - i : dot->mr;
+            int cols = c->cols - j < dot->nr ? c->cols - j : dot->nr;
+            float *out = p->out;
+            if (out)
+                out += (size_t)(row + i) * p->ldo + (size_t)(column + j);
+            copy_rows(c->tile + (size_t)i * c->ldt + j, c->ldt, rows, cols, tile,
+                      (size_t)dot->nr);
+            finish(p, tile, row + i, rows, column + j, cols, out);
+        }
+}
+
+static void block_unit(void *context, int unit, int thread) {
+    const wilor_product *p = context;
+    const wilor_dense *w = p->w;
+    const wilor_dot *dot = w->dot;
+    uint8_t *room = p->room + (size_t)thread * p->room_bytes;
+    int chunk = dot->chunk * dot->mr, chunks = wilor_panels(p->rows, chunk);
+    int row = unit % chunks * chunk, panel = unit / chunks * dot->block;
+    int column = panel * dot->nr, wide = dot->block * dot->nr;
+    wilor_dot_call call = {.a = p->a->panels + (size_t)(row / dot->mr) * p->a->panel_bytes,
+                           .k = (size_t)w->w.k,
+                           .rows = p->rows - row < chunk ? p->rows - row : chunk,
+                           .cols = w->w.n - column < wide ? w->w.n - column : wide,
+                           .tile = (float *)(void *)(room + tile_bytes(dot)),
+                           .ldt = (size_t)wide};
+    call.b = w->panels
+                 ? w->panels + (size_t)panel * w->panel_bytes
+                 : make_block(w, panel, call.cols, room + tile_bytes(dot) + block_bytes(dot));
+    if (dot->begin)
+        dot->begin();
+    dot->gemm(dot, &call);
+    finish_block(p, &call, row, column, (float *)(void *)room);
+}
+
 void wilor_product_run(const wilor_product *product, wilor_threads *pool) {
     wilor_product p = *product;
     const wilor_dot *dot = p.w->dot;
     int row_panels = wilor_panels(p.rows, dot->mr);
+    if (dot->block) {
+        wilor_threads_run(pool, block_unit, &p,
+                          wilor_panels(p.w->w.n, dot->block * dot->nr) *
+                              wilor_panels(row_panels, dot->chunk));
+        return;
+    }
     int chunks = wilor_panels(row_panels, unit_chunk(&p, row_panels));
     wilor_threads_run(pool, product_unit, &p,
                       unit_slices(p.w) * wilor_panels(p.w->w.n, dot->nr) * chunks);

@@ -33,7 +33,7 @@ static size_t most(size_t a, size_t b) { return a > b ? a : b; }
 static bool stages_hidden(const wilor_dot *d) { return d->tops != NULL; }
 
 static bool stages_attention(const wilor_dot *d) {
-    return d->arith != WILOR_ARITH_F32 && (d->tops || d->row_step > 1);
+    return !wilor_dot_is_plain(d) && (d->tops || d->row_step > 1);
 }
 
 /* Bytes of a thread's scratch for a head: its attention's, its result. */
@@ -98,7 +98,8 @@ static void trace(const wilor_vit_work *w, const char *stage, int block, const f
 static void trace_acts(const wilor_vit_work *w, const char *stage, int block,
                        const wilor_acts *a, int rows) {
     if (a->dot->arith == WILOR_ARITH_F32)
-        trace(w, stage, block, (const float *)(const void *)a->panels, a->dot->mr, rows, a->k);
+        trace(w, stage, block, (const float *)(const void *)a->panels,
+              a->dot->block ? 0 : a->dot->mr, rows, a->k);
 }
 
 static wilor_span start_phase(const wilor_vit_work *w, const wilor_threads *pool) {
@@ -320,7 +321,7 @@ static void attend(const wilor_vit *v, wilor_vit_work *w, int head, int hand, co
                                  .scratch = scratch};
         dot->attend(dot, &a);
     } else {
-        bool panels = dot->arith == WILOR_ARITH_F32;
+        bool panels = wilor_dot_is_plain(dot);
         wilor_attention a = {.kernels = v->kernels,
                              .head_dim = dim,
                              .queries = queries,

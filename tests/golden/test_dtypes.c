@@ -175,8 +175,8 @@ static bool is_here(void) {
 }
 
 int main(int argc, char **argv) {
-    static const wilor_isa tiers[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
-                                      WILOR_ISA_AMX, WILOR_ISA_NEON};
+    static const wilor_isa tiers[] = {WILOR_ISA_C,   WILOR_ISA_AVX2, WILOR_ISA_AVX512,
+                                      WILOR_ISA_AMX, WILOR_ISA_NEON, WILOR_ISA_ACCELERATE};
     if (argc != 3) {
         fprintf(stderr, "usage: %s TIER DTYPE\n", argv[0]);
         return 2;

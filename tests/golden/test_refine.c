@@ -39,7 +39,7 @@ static bench open_bench(void) {
     mo.weights = "random:tiny";
     mo.mano = WILOR_TEST_DATA "/hand-cc0.npz";
     mo.max_isa = wilor_kernels_best(WILOR_ISA_AUTO)->isa;
-    for (int i = WILOR_ISA_C; i <= WILOR_ISA_NEON; i++)
+    for (int i = WILOR_ISA_C; i <= WILOR_ISA_ACCELERATE; i++)
         if (strcmp(wilor_isa_name((wilor_isa)i), g_tier) == 0)
             mo.max_isa = (wilor_isa)i;
     so.threads = 2;
@@ -277,7 +277,7 @@ static void test_gelu(void **state) {
 int main(int argc, char **argv) {
     g_tier = argc > 1 ? argv[1] : "c";
     bool found = false;
-    for (int i = WILOR_ISA_C; i <= WILOR_ISA_NEON; i++)
+    for (int i = WILOR_ISA_C; i <= WILOR_ISA_ACCELERATE; i++)
         if (strcmp(wilor_isa_name((wilor_isa)i), g_tier) == 0)
             found = wilor_kernels_get((wilor_isa)i) != NULL;
     if (!found) {

@@ -176,31 +176,33 @@ static void check_linear(run *t, const wilor_dense *dense, const wilor_row_order
                          const char *input, const char *output) {
     const wilor_linear *w = &dense->w;
     size_t count;
-    const wilor_cpu_model *m = t->model->network;
-    const wilor_kernels *k = m->vit.kernels;
     wilor_cpu_session *work = t->session->work;
     const wilor_index *file = file_with(t, input);
     if (!file)
         return;
     float *x = golden_f32(file, input, &count);
     int rows = (int)(count / (size_t)w->k);
-    size_t floats = (size_t)wilor_panels(rows, k->mr) * (size_t)(k->mr * w->k);
+    wilor_arena arena;
+    wilor_acts acts;
     wilor_pages panels;
-    assert_true(wilor_pages_alloc(&panels, floats * sizeof(float)));
+    wilor_arena_begin(&arena, NULL, 0);
+    wilor_acts_push(&acts, dense->dot, rows, w->k, dense->slices, &arena);
+    assert_true(wilor_pages_alloc(&panels, wilor_acts_bytes(&acts)));
+    acts.panels = panels.data;
+    int step = wilor_acts_step(dense->dot);
+    for (int row = 0; row < rows; row += step)
+        wilor_acts_put(&acts, x + (size_t)row * (size_t)w->k, (size_t)w->k, row,
+                       rows - row < step ? rows - row : step, 0, w->k);
     float *out = wilor_heap_alloc((size_t)rows * (size_t)w->n, sizeof *out);
-    for (int first = 0; first < rows; first += k->mr)
-        k->pack_f32(x + (size_t)first * (size_t)w->k, (size_t)w->k,
-                    rows - first < k->mr ? rows - first : k->mr, k->mr, (size_t)w->k,
-                    (float *)panels.data + (size_t)first * (size_t)w->k);
-    wilor_gemm g = {.kernels = k,
-                    .w = w,
-                    .a = panels.data,
-                    .groups = 1,
-                    .rows = rows,
-                    .out = out,
-                    .ldo = (size_t)w->n,
-                    .tiles = work->vit.tiles};
-    wilor_gemm_run(&g, t->session->pool);
+    wilor_product p = {.w = dense,
+                       .a = &acts,
+                       .rows = rows,
+                       .finish = WILOR_FINISH_ADD,
+                       .out = out,
+                       .ldo = (size_t)w->n,
+                       .room = (uint8_t *)work->vit.tiles,
+                       .room_bytes = work->vit.tile_stride * sizeof(float)};
+    wilor_product_run(&p, t->session->pool);
     float *row = wilor_heap_alloc((size_t)w->n, sizeof *row);
     for (int r = 0; r < rows; r++) {
         float *of = out + (size_t)r * (size_t)w->n;
@@ -421,7 +423,7 @@ static void set_reference(reference *r, const char *folder, const char *name, in
 
 static wilor_isa tier_named(const char *name) {
     static const wilor_isa all[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
-                                    WILOR_ISA_NEON};
+                                    WILOR_ISA_NEON, WILOR_ISA_ACCELERATE};
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(name, wilor_isa_name(all[i])) == 0)
             return all[i];

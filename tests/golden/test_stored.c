@@ -184,7 +184,7 @@ static void test_infinity(void **state) {
 
 int main(int argc, char **argv) {
     static const wilor_isa all[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
-                                    WILOR_ISA_NEON};
+                                    WILOR_ISA_NEON, WILOR_ISA_ACCELERATE};
     const char *name = argc > 1 ? argv[1] : "c";
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(name, wilor_isa_name(all[i])) == 0)

@@ -53,14 +53,15 @@ static void expect_sums(const wilor_conv16_call *c, bool whole) {
         for (int o = 0; o < c->tiles * RUN; o++) {
             const uint16_t *a = c->a[r / RUN] + (size_t)(r % RUN) * c->step;
             double want = 0, size = 0;
+            size_t group = (size_t)g_table->group;
             for (int p = 0; p < c->pieces; p++)
                 for (size_t k = 0; k < c->steps * DEPTH; k++) {
                     size_t tile =
                         ((size_t)p * c->steps + k / DEPTH) * (size_t)c->tiles + (size_t)o / RUN;
-                    double x =
-                        (double)wilor_conv16_widen(a[c->offset[p] + (ptrdiff_t)k]) *
-                        (double)wilor_conv16_widen(c->b[tile * TILE + k % DEPTH / 2 * 2 * RUN +
-                                                        (size_t)(o % RUN) * 2 + k % 2]);
+                    double x = (double)wilor_conv16_widen(a[c->offset[p] + (ptrdiff_t)k]) *
+                               (double)wilor_conv16_widen(
+                                   c->b[tile * TILE + k % DEPTH / group * group * RUN +
+                                        (size_t)(o % RUN) * group + k % group]);
                     want += x;
                     size += fabs(x);
                 }

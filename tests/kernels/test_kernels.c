@@ -766,7 +766,7 @@ static void bench(void) {
 
 int main(int argc, char **argv) {
     static const wilor_isa all[] = {WILOR_ISA_C, WILOR_ISA_AVX2, WILOR_ISA_AVX512,
-                                    WILOR_ISA_NEON};
+                                    WILOR_ISA_NEON, WILOR_ISA_ACCELERATE};
     const char *name = argc > 1 ? argv[1] : "c", *seed = getenv("WILOR_SEED");
     for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
         if (strcmp(name, wilor_isa_name(all[i])) == 0)

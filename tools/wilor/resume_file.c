@@ -16,6 +16,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#if defined(__APPLE__)
+#define st_mtim st_mtimespec
+#endif
+
 static const char START[] = "{\"v\":1,\"type\":\"hands\",\"source\":";
 
 static wilor_status no_memory(wilor_error *err) {

@@ -1,9 +1,11 @@
 /* Tier neon: AArch64's base vectors. Tile 6 × 16: 24 accumulators, four vectors of B, A by
  * lanes. */
 #include "kernels.h"
+#include "neon_order.h"
 
 #include <arm_neon.h>
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 enum { VL = 4, MR = 6, NR = 16 };
@@ -69,63 +71,87 @@ static void expand_f16(const uint16_t *src, size_t count, float *panel) {
 
 #include "expand_body.h"
 
-/* Row r takes lane l of vector x. */
-#define ROW(r, x, l)                                                                           \
-    for (int j = 0; j < 4; j++)                                                                \
-        c[r][j] = vfmaq_laneq_f32(c[r][j], bv[j], x, l);
+/* The sums are variables, not an array: gcc keeps a copy of that in memory all along. */
+#define DECLARE(r)                                                                             \
+    VF c##r##0 = v_zero(), c##r##1 = v_zero(), c##r##2 = v_zero(), c##r##3 = v_zero();
+#define ALL(WHAT) WHAT(0) WHAT(1) WHAT(2) WHAT(3) WHAT(4) WHAT(5)
+
+/* Four columns of all rows, A by lanes. */
+#define COLUMNS(j, bv)                                                                         \
+    c0##j = vfmaq_laneq_f32(c0##j, bv, x, 0);                                                  \
+    c1##j = vfmaq_laneq_f32(c1##j, bv, x, 1);                                                  \
+    c2##j = vfmaq_laneq_f32(c2##j, bv, x, 2);                                                  \
+    c3##j = vfmaq_laneq_f32(c3##j, bv, x, 3);                                                  \
+    c4##j = vfmaq_lane_f32(c4##j, bv, y, 0);                                                   \
+    c5##j = vfmaq_lane_f32(c5##j, bv, y, 1);                                                   \
+    WILOR_NEON_AFTER(b, c0##j, c1##j, c2##j, c3##j, c4##j, c5##j);
+#define STORE(r)                                                                               \
+    v_store(tile + r * NR, c##r##0);                                                           \
+    v_store(tile + r * NR + 4, c##r##1);                                                       \
+    v_store(tile + r * NR + 8, c##r##2);                                                       \
+    v_store(tile + r * NR + 12, c##r##3);
 
 static void gemm_f32_neon(const float *a, const float *b, size_t k, float *tile,
                           const float *next) {
-    VF c[MR][4];
-    for (int r = 0; r < MR; r++)
-        for (int j = 0; j < 4; j++)
-            c[r][j] = v_zero();
+    ALL(DECLARE)
+    /* Every eighth step asks for a new line; a branch for that would cost more. */
     const char *fetch = (const char *)(next ? next : b);
-    for (size_t i = 0; i < k; i++, a += MR, b += NR) {
-        if (i % 8 == 7) {
-            __builtin_prefetch(fetch, 0, 2);
-            fetch += 64;
-        }
-        VF bv[4] = {v_load(b), v_load(b + 4), v_load(b + 8), v_load(b + 12)};
-        VF x = v_load(a), y = vcombine_f32(vld1_f32(a + 4), vdup_n_f32(0.0f));
-        ROW(0, x, 0)
-        ROW(1, x, 1)
-        ROW(2, x, 2)
-        ROW(3, x, 3)
-        ROW(4, y, 0)
-        ROW(5, y, 1)
+    for (; k > 0; k--, a += MR, b += NR, fetch += 8) {
+        __builtin_prefetch(fetch, 0, 2);
+        VF x = v_load(a), p0 = v_load(b), p1 = v_load(b + 4);
+        float32x2_t y = vld1_f32(a + 4);
+        COLUMNS(0, p0)
+        VF q0 = v_load(b + 8), q1 = v_load(b + 12);
+        COLUMNS(1, p1)
+        COLUMNS(2, q0)
+        COLUMNS(3, q1)
     }
-    for (int r = 0; r < MR; r++)
-        for (int j = 0; j < 4; j++)
-            v_store(tile + r * NR + j * VL, c[r][j]);
+    ALL(STORE)
 }
 
-static void conv_f32_neon(const float *a, size_t step, const ptrdiff_t *offset, int taps,
+/* Row r's number times 16 columns; the next row's is loaded afterwards. */
+#define CONV_ROW(r)                                                                            \
+    {                                                                                          \
+        float x = p##r[i];                                                                     \
+        c##r##0 = vfmaq_n_f32(c##r##0, b0, x);                                                 \
+        c##r##1 = vfmaq_n_f32(c##r##1, b1, x);                                                 \
+        c##r##2 = vfmaq_n_f32(c##r##2, b2, x);                                                 \
+        c##r##3 = vfmaq_n_f32(c##r##3, b3, x);                                                 \
+        WILOR_NEON_AFTER(i, c##r##0, c##r##1, c##r##2, c##r##3, c##r##3, c##r##3);             \
+    }
+#define CONV_FLUSH(to, v)                                                                      \
+    v_store(to, begun ? v_add(v_load(to), v) : v);                                             \
+    v = v_zero();
+#define FLUSH(r)                                                                               \
+    CONV_FLUSH(tile + r * NR, c##r##0)                                                         \
+    CONV_FLUSH(tile + r * NR + 4, c##r##1)                                                     \
+    CONV_FLUSH(tile + r * NR + 8, c##r##2)                                                     \
+    CONV_FLUSH(tile + r * NR + 12, c##r##3)
+
+static void conv_f32_neon(const float *a, size_t s, const ptrdiff_t *offset, int taps,
                           size_t depth, const float *b, int cols, float *tile) {
-    VF c[MR][4];
-    size_t terms = 0, last = (size_t)taps * depth;
+    bool begun = false;
+    size_t terms = 0;
     (void)cols;
-    for (int r = 0; r < MR; r++)
-        for (int j = 0; j < 4; j++)
-            c[r][j] = v_zero();
+    ALL(DECLARE)
     for (int t = 0; t < taps; t++) {
-        const float *p = a + offset[t];
-        for (size_t i = 0; i < depth; i++, p++, b += NR) {
-            VF bv[4] = {v_load(b), v_load(b + 4), v_load(b + 8), v_load(b + 12)};
-            for (int r = 0; r < MR; r++) {
-                VF x = vld1q_dup_f32(p + (size_t)r * step);
-                for (int j = 0; j < 4; j++)
-                    c[r][j] = vfmaq_f32(c[r][j], x, bv[j]);
+        const float *p0 = a + offset[t];
+        for (size_t n = depth; n > 0;) {
+            /* The steps of a tap until it or the block ends. */
+            size_t part = n < WILOR_CONV_BLOCK - terms ? n : WILOR_CONV_BLOCK - terms;
+            const float *p1 = p0 + s, *p2 = p1 + s, *p3 = p2 + s, *p4 = p3 + s, *p5 = p4 + s;
+            for (size_t i = 0; i < part; i++, b += NR) {
+                VF b0 = v_load(b), b1 = v_load(b + 4), b2 = v_load(b + 8), b3 = v_load(b + 12);
+                ALL(CONV_ROW)
             }
-            if (++terms % WILOR_CONV_BLOCK && terms < last)
-                continue;
-            for (int r = 0; r < MR; r++)
-                for (int j = 0; j < 4; j++) {
-                    float *to = tile + r * NR + j * VL;
-                    v_store(to,
-                            terms > WILOR_CONV_BLOCK ? v_add(v_load(to), c[r][j]) : c[r][j]);
-                    c[r][j] = v_zero();
-                }
+            n -= part;
+            terms += part;
+            p0 += part;
+            if (terms == WILOR_CONV_BLOCK || (n == 0 && t == taps - 1)) {
+                ALL(FLUSH)
+                begun = true;
+                terms = 0;
+            }
         }
     }
 }

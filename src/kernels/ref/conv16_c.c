@@ -52,6 +52,6 @@ static void finish(const wilor_conv16_end *e) {
 
 const wilor_conv16 *wilor_conv16_c(void) {
     static const wilor_conv16 table = {
-        .name = "bf16 c", .multiply = multiply, .finish = finish};
+        .name = "bf16 c", .group = 2, .multiply = multiply, .finish = finish};
     return &table;
 }

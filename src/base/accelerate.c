@@ -1,0 +1,70 @@
+/* The framework is part of every macOS; dlopen by its path works although no file lies there. Loaded at run
+ * time, so that a build needs no SDK and a test can give another library. */
+#include "accelerate.h"
+
+#if defined(_WIN32)
+
+wilor_sgemm_fn wilor_accelerate_sgemm(void) { return 0; }
+
+void wilor_accelerate_begin(void) {}
+
+void wilor_accelerate_end(void) {}
+
+#else
+
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* BLASSetThreading's numbers (vecLib's thread_api.h). */
+enum { MANY_THREADS = 0, ONE_THREAD = 1 };
+
+typedef int (*threading_fn)(int how);
+
+static wilor_sgemm_fn g_sgemm;
+static threading_fn g_threading;
+static pthread_once_t g_once = PTHREAD_ONCE_INIT;
+
+/* Not from a program that runs with more rights than who started it. */
+static const char *library_path(void) {
+#if defined(__GLIBC__)
+    const char *named = secure_getenv("WILOR_ACCELERATE");
+#else
+    const char *named = getenv("WILOR_ACCELERATE");
+#endif
+    if (named && *named)
+        return named;
+#if defined(__APPLE__) && defined(__aarch64__)
+    return "/System/Library/Frameworks/Accelerate.framework/Accelerate";
+#else
+    return NULL;
+#endif
+}
+
+static void load(void) {
+    const char *path = library_path();
+    void *library = path ? dlopen(path, RTLD_LAZY | RTLD_LOCAL) : NULL;
+    void *product = library ? dlsym(library, "cblas_sgemm") : NULL;
+    void *threading = library ? dlsym(library, "BLASSetThreading") : NULL;
+    /* ISO C has no cast from void * to a function. */
+    memcpy(&g_sgemm, &product, sizeof g_sgemm);
+    memcpy(&g_threading, &threading, sizeof g_threading);
+}
+
+wilor_sgemm_fn wilor_accelerate_sgemm(void) {
+    pthread_once(&g_once, load);
+    return g_sgemm;
+}
+
+void wilor_accelerate_begin(void) {
+    if (g_threading)
+        g_threading(ONE_THREAD);
+}
+
+void wilor_accelerate_end(void) {
+    if (g_threading)
+        g_threading(MANY_THREADS);
+}
+
+#endif
