@@ -23,7 +23,7 @@ typedef struct wilor_cli_bench_options {
     int width, height;
     const char *packed; /* convert --to packed */
     wilor_dtype dtype;
-    bool cold, json, help;
+    bool cold, published, json, help;
 } wilor_cli_bench_options;
 
 wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc, char **argv,
