@@ -47,6 +47,10 @@ fi
 run "${b[@]}"
 is "the table" 0
 check "has the three usual ones" test "$(grep -cE '^(model|detector|route) ' out)" -eq 3
+check "says nothing of others unasked" test "$(uname)" = Darwin -o "$(grep -c published out)" -eq 0
+run "${b[@]}" --published
+is "with what others say of themselves" 0
+check "beside model and route" test "$(grep -c '^  published for M4 Max, not measured here: wilor-mlx about \(37\|49\) ms' out)" -eq 2
 run "${b[@]}" detector --json --imgsz 64
 is "the detector alone" 0
 check "is one result" test "$(grep -c '"what"' out)" -eq 1

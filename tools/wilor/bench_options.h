@@ -24,7 +24,7 @@ typedef struct wilor_cli_bench_options {
     const char *packed; /* convert --to packed */
     const char *device; /* NULL: auto */
     wilor_dtype dtype;
-    bool cold, json, help;
+    bool cold, published, json, help;
 } wilor_cli_bench_options;
 
 wilor_status wilor_cli_bench_options_parse(wilor_cli_bench_options *o, int argc, char **argv,

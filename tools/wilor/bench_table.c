@@ -3,6 +3,7 @@
 
 #include "bench_kernels.h"
 #include "bench_peak.h"
+#include "bench_published.h"
 #include "wilor/wilor.h"
 
 #include <math.h>
@@ -102,6 +103,8 @@ static void print_times(const json_t *one) {
            value(one, "rss_mb"));
     if (json_object_get(one, "gflops"))
         print_rates(one);
+    if (json_object_get(one, "published"))
+        wilor_cli_bench_published_print(json_object_get(one, "published"));
 }
 
 static int is(const json_t *one, const char *what) {

@@ -21,6 +21,7 @@
 #include "bench_live.h"
 #include "bench_options.h"
 #include "bench_peak.h"
+#include "bench_published.h"
 #include "bench_result.h"
 #include "bench_table.h"
 #include "event_json.h"
@@ -475,6 +476,9 @@ static json_t *result(const bench *b, const subject *s, const wilor_cli_bench_ru
         wilor_cli_bench_split(object, &b->names, LIVE_DETECT, runs, n, sorted);
     json_object_set_new(object, "stages", wilor_cli_bench_stages(&b->names, runs, n, sorted));
     json_object_set_new(object, "rss_mb", wilor_cli_bench_number(wilor_machine_peak_mb()));
+    json_t *published = b->o.published ? wilor_cli_bench_published(s->what) : NULL;
+    if (published)
+        json_object_set_new(object, "published", published);
     return object;
 }
 
