@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "options.h"
+#include "system_process.h"
 #include "wilor/wilor.h"
 #include "wilor/wilor_io.h"
 
@@ -80,6 +81,7 @@ static int unknown(const char *name) {
 }
 
 int main(int argc, char **argv) {
+    wilor_sys_begin(&argc, &argv);
     wilor_cli_interrupt_catch();
     if (argc < 2) {
         usage(stderr);
