@@ -49,9 +49,9 @@ function(wilor_library name)
   set_target_properties(${name} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${WILOR_SOVERSION})
 endfunction()
 
-wilor_library(wilor PARTS base kernels weights model hand track detect backend api)
+wilor_library(wilor PARTS system base kernels weights model hand track detect backend api)
 if(WILOR_IO)
-  wilor_library(wilor_io PARTS media overlay video hub SHARED_PARTS base NEEDS wilor)
+  wilor_library(wilor_io PARTS system_files media overlay video hub SHARED_PARTS system base NEEDS wilor)
   if(UNIX AND NOT APPLE)
     target_link_options(wilor_io PRIVATE
       -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/wilor_io.map)

@@ -17,6 +17,25 @@ if(NOT MSVC)
     target_compile_options(wilor_flags INTERFACE -Werror)
   endif()
 endif()
+if(WIN32)
+  # printf, %zu and 64-bit offsets as everywhere; Windows 7 and later.
+  target_compile_definitions(wilor_flags INTERFACE __USE_MINGW_ANSI_STDIO=1 _FILE_OFFSET_BITS=64
+    _WIN32_WINNT=0x0601 WIN32_LEAN_AND_MEAN)
+  # One file without further ones beside it; a stack as on Linux.
+  target_link_options(wilor_flags INTERFACE -static -Wl,--stack,8388608)
+  if(CMAKE_C_COMPILER_ID STREQUAL "GNU")
+    # isfinite and its likes of MinGW's <math.h> try all types in one expression.
+    target_compile_options(wilor_flags INTERFACE -Wno-float-conversion)
+    # GCC keeps 32 and 64 byte vectors on the stack and takes them for aligned, which Windows' calls do not
+    # promise (GCC bug 54412): a crash when luck runs out. The assembler can write the moves that need no
+    # alignment; they are as quick.
+    check_c_compiler_flag(-Wa,-muse-unaligned-vector-move WILOR_HAVE_UNALIGNED_MOVES)
+    if(NOT WILOR_HAVE_UNALIGNED_MOVES)
+      message(FATAL_ERROR "On Windows GCC needs binutils 2.38 or later (-muse-unaligned-vector-move)")
+    endif()
+    target_compile_options(wilor_flags INTERFACE -Wa,-muse-unaligned-vector-move)
+  endif()
+endif()
 if(WILOR_SANITIZE STREQUAL "address")
   target_compile_options(wilor_flags INTERFACE -fsanitize=address,undefined
     -fno-sanitize-recover=undefined -fno-omit-frame-pointer -g)
@@ -92,9 +111,9 @@ endfunction()
 # wilor_test_program and wilor_test_entry are its halves, for one program with several entries.
 function(wilor_test_program name)
   cmake_parse_arguments(T "" "" "SOURCES;PARTS;LIBS" ${ARGN})
-  # golden.c reads reference tensors, hence part weights.
+  # golden.c reads reference tensors, hence part weights; files of the program need what it has of the system.
   add_executable(test_${name} ${T_SOURCES} ${PROJECT_SOURCE_DIR}/tests/support/golden.c)
-  wilor_link_parts(test_${name} ${T_PARTS} weights)
+  wilor_link_parts(test_${name} ${T_PARTS} weights system_process)
   target_include_directories(test_${name} PRIVATE ${PROJECT_SOURCE_DIR}/tests/support)
   if(NOT MSVC)
     # The parts' objects keep their flags; a test's own code need only compile quickly (and gcc 12 for
@@ -125,6 +144,18 @@ function(wilor_test name)
   wilor_test_entry(${name} ${name} ARGS ${T_ARGS} LABELS ${T_LABELS})
 endfunction()
 
+# How a script starts a target's program: as it is, or, cross-built, by the emulator.
+function(wilor_test_command out target)
+  set(${out} $<TARGET_FILE:${target}> PARENT_SCOPE)
+  if(CMAKE_CROSSCOMPILING_EMULATOR)
+    set(script ${CMAKE_BINARY_DIR}/run/${target})
+    file(GENERATE OUTPUT ${script}
+      CONTENT "#!/bin/sh\nexec ${CMAKE_CROSSCOMPILING_EMULATOR} \"$<TARGET_FILE:${target}>\" \"$@\"\n"
+      FILE_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE)
+    set(${out} ${script} PARENT_SCOPE)
+  endif()
+endfunction()
+
 # wilor_fuzz(NAME SOURCES file ... PARTS part ... CORPUS folder ... [MUTATOR file] [INCLUDES folder ...]
 # [LIBS lib ...])
 # The harness is LLVMFuzzerTestOneInput. Always: a replay program over the corpus, run by ctest. With
@@ -132,7 +163,7 @@ endfunction()
 function(wilor_fuzz_program target)
   cmake_parse_arguments(F "" "" "SOURCES;PARTS;INCLUDES;LIBS" ${ARGN})
   add_executable(${target} ${F_SOURCES})
-  wilor_link_parts(${target} ${F_PARTS})
+  wilor_link_parts(${target} ${F_PARTS} system_process)
   target_include_directories(${target} PRIVATE ${F_INCLUDES})
   target_compile_definitions(${target} PRIVATE WILOR_STATIC)
   target_link_libraries(${target} PRIVATE ${F_LIBS})

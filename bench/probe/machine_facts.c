@@ -1,4 +1,5 @@
-/* From /proc and /sys of Linux, or from macOS's sysctl; other systems say less. */
+/* From /proc and /sys of Linux, or from macOS's sysctl; Windows in machine_facts_windows.c, other systems say
+ * less. */
 #include "machine_facts.h"
 
 #include <stdio.h>
@@ -16,6 +17,8 @@
 #if !defined(WILOR_MACHINE_BUILD)
 #define WILOR_MACHINE_BUILD "unknown"
 #endif
+
+#if !defined(_WIN32)
 
 /* What a file says behind `key` and a colon; 0: it does not. */
 static int line_of(const char *path, const char *key, char *out, size_t size) {
@@ -61,8 +64,6 @@ void wilor_machine_cpu(char *name, size_t size) {
     if (!line_of("/proc/cpuinfo", "model name", name, size))
         snprintf(name, size, "unknown processor");
 }
-
-const char *wilor_machine_build(void) { return WILOR_MACHINE_BUILD; }
 
 #if defined(__linux__)
 /* Whether no lower CPU of the mask is the same core: "0,16" or "0-1" lists a core's hyperthreads. */
@@ -181,6 +182,10 @@ double wilor_machine_free_bytes(void) { return kilobytes_of("/proc/meminfo", "Me
 
 double wilor_machine_peak_mb(void) { return kilobytes_of("/proc/self/status", "VmHWM") * 1e-6; }
 #endif
+
+#endif
+
+const char *wilor_machine_build(void) { return WILOR_MACHINE_BUILD; }
 
 static int by_value(const void *a, const void *b) {
     double x = *(const double *)a, y = *(const double *)b;

@@ -14,8 +14,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <time.h>
+#if defined(_WIN32)
+#include <windows.h>
+#else
+#include <sys/mman.h>
+#endif
 
 enum { PIECE = 1 << 20 }; /* of memory, between two looks at the clock */
 
@@ -92,19 +96,38 @@ static bool sound(const worker *w) {
     return some;
 }
 
+/* Zeroed, from the system; NULL: none. */
+static void *take_pages(size_t bytes) {
+#if defined(_WIN32)
+    return VirtualAlloc(NULL, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+#else
+    void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+#if defined(MADV_HUGEPAGE)
+    madvise(p, bytes, MADV_HUGEPAGE);
+#endif
+    return p;
+#endif
+}
+
+static void give_pages(void *p, size_t bytes) {
+#if defined(_WIN32)
+    (void)bytes;
+    VirtualFree(p, 0, MEM_RELEASE);
+#else
+    munmap(p, bytes);
+#endif
+}
+
 static bool prepare(worker *w) {
     if (w->all->burst) {
         fill(w->in, w->all->burst->operands, w->seed);
         return true;
     }
-    void *p =
-        mmap(NULL, w->all->bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (p == MAP_FAILED)
+    w->memory = take_pages(w->all->bytes);
+    if (!w->memory)
         return false;
-    w->memory = p;
-#if defined(MADV_HUGEPAGE)
-    madvise(p, w->all->bytes, MADV_HUGEPAGE);
-#endif
     for (size_t i = 0; i < w->all->bytes / 8; i++)
         w->memory[i] = i * 0x9E3779B97F4A7C15u + w->seed;
     return true;
@@ -165,7 +188,7 @@ static void *run(void *arg) {
             w->rate = 0;
     }
     if (w->memory)
-        munmap(w->memory, all->bytes);
+        give_pages(w->memory, all->bytes);
     return NULL;
 }
 
@@ -280,16 +303,15 @@ wilor_probe_status wilor_probe_run(int index, int threads, double seconds,
     if (threads < 1 || threads > WILOR_PROBE_MOST_THREADS)
         return WILOR_PROBE_FAILED;
     size_t bytes = (size_t)threads * sizeof(worker);
-    worker *workers = aligned_alloc(alignof(worker), bytes);
+    worker *workers = take_pages(bytes);
     if (!workers)
         return WILOR_PROBE_FAILED;
-    memset(workers, 0, bytes);
     crowd all = {.seconds = seconds,
                  .burst = index < count ? &bursts[index] : NULL,
                  .bytes = buffer_bytes(threads)};
     atomic_init(&all.missing, threads);
     bool good = gather(&all, workers, threads, out);
-    free(workers);
+    give_pages(workers, bytes);
     if (!good)
         *out = (wilor_probe_rate){0};
     return good ? WILOR_PROBE_DONE : WILOR_PROBE_FAILED;

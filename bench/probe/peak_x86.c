@@ -243,7 +243,7 @@ _Static_assert(sizeof g_tiles == 64, "LDTILECFG reads 64 bytes");
                                    "jnz 1b\n\t" STORE_T(0, 0) STORE_T(1, 1024)                 \
                                        STORE_T(2, 2048) STORE_T(3, 3072) "tilerelease\n\t"     \
             : [n] "+r"(n)                                                                      \
-            : [in] "r"(in), [out] "r"(out), [stride] "r"(64L), [config] "m"(g_tiles)           \
+            : [in] "r"(in), [out] "r"(out), [stride] "r"((size_t)64), [config] "m"(g_tiles)    \
             : "memory", "cc");                                                                 \
     }
 

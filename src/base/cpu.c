@@ -270,10 +270,26 @@ int wilor_cpu_cores(void) {
 #elif defined(_WIN32)
 #include <windows.h>
 
+/* Cores that have a processor within the process's affinity mask; of one group of at most 64, which is
+ * where the system starts a process's threads. */
 int wilor_cpu_cores(void) {
-    SYSTEM_INFO info;
-    GetSystemInfo(&info);
-    return info.dwNumberOfProcessors > 0 ? (int)info.dwNumberOfProcessors : 1;
+    DWORD_PTR mask = 0, system = 0;
+    DWORD size = 0;
+    int cores = 0;
+    GetProcessAffinityMask(GetCurrentProcess(), &mask, &system);
+    GetLogicalProcessorInformation(NULL, &size);
+    SYSTEM_LOGICAL_PROCESSOR_INFORMATION *all = size ? malloc(size) : NULL;
+    if (all && GetLogicalProcessorInformation(all, &size))
+        for (DWORD i = 0; i < size / sizeof *all; i++)
+            cores += all[i].Relationship == RelationProcessorCore &&
+                     (all[i].ProcessorMask & mask) != 0;
+    free(all);
+    if (cores < 1) {
+        SYSTEM_INFO info;
+        GetSystemInfo(&info);
+        cores = (int)info.dwNumberOfProcessors;
+    }
+    return cores > 0 ? cores : 1;
 }
 #else
 int wilor_cpu_cores(void) { return 1; }

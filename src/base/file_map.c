@@ -1,53 +1,44 @@
-/* Read-only files: pread and mmap; on Windows a view of a file mapping.
+/* Read-only files: pread, and views of their bytes.
  *
  * Easy to get wrong: a file's size is what fstat said once. Reading goes to that size and no
  * further, and an early end is an error, never zeros. */
 #include "file_map.h"
 #include "heap.h"
+#include "system.h"
 
 #include <errno.h>
 #include <string.h>
-
-#if !defined(_WIN32)
-
-#include <fcntl.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-static const char *kind_of(mode_t mode) {
-    return S_ISDIR(mode)                    ? "a folder"
-           : S_ISFIFO(mode)                 ? "a pipe"
-           : S_ISSOCK(mode)                 ? "a socket"
-           : S_ISCHR(mode) || S_ISBLK(mode) ? "a device"
-                                            : "not a regular file";
+static const char *kind_of(wilor_sys_kind kind) {
+    return kind == WILOR_SYS_FOLDER   ? "a folder"
+           : kind == WILOR_SYS_PIPE   ? "a pipe"
+           : kind == WILOR_SYS_SOCKET ? "a socket"
+           : kind == WILOR_SYS_DEVICE ? "a device"
+                                      : "not a regular file";
 }
 
 /* A regular file's descriptor and size. */
 static wilor_status open_regular(wilor_file_map *m, const char *path, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_quoted q;
-    struct stat info;
+    wilor_sys_info info;
     *m = (wilor_file_map){.fd = -1};
-    /* O_NONBLOCK: opening a pipe must not wait for a writer. */
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    /* Opening a pipe must not wait for a writer. */
+    int fd = wilor_sys_open(path, WILOR_SYS_READ | WILOR_SYS_AT_ONCE);
     if (fd < 0)
         return wilor_error_set(err, WILOR_ERR_IO, "%s: %s", wilor_quote(&q, path),
                                strerror(errno));
-    if (fstat(fd, &info) != 0)
+    if (wilor_sys_fstat(fd, &info) != 0)
         WILOR_FAIL(err, WILOR_ERR_IO, "%s: %s", wilor_quote(&q, path), strerror(errno));
-    if (!S_ISREG(info.st_mode))
+    if (info.kind != WILOR_SYS_FILE)
         WILOR_FAIL(err, WILOR_ERR_IO, "%s is %s, not a file", wilor_quote(&q, path),
-                   kind_of(info.st_mode));
-    if ((uint64_t)info.st_size > PTRDIFF_MAX)
+                   kind_of(info.kind));
+    if (info.size > PTRDIFF_MAX)
         WILOR_FAIL(err, WILOR_ERR_LIMIT, "%s: %lld bytes do not fit this machine's addresses",
-                   wilor_quote(&q, path), (long long)info.st_size);
-    m->size = (size_t)info.st_size;
-#if defined(__APPLE__)
-    m->changed_ns = (int64_t)info.st_mtimespec.tv_sec * 1000000000 + info.st_mtimespec.tv_nsec;
-#else
-    m->changed_ns = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
-#endif
+                   wilor_quote(&q, path), (long long)info.size);
+    m->size = (size_t)info.size;
+    m->changed_ns = info.changed_ns;
     m->fd = fd;
     return WILOR_OK;
 done:
@@ -60,7 +51,7 @@ static wilor_status read_at(int fd, uint8_t *dst, size_t bytes, size_t at, const
     const size_t most = (size_t)1 << 30; /* some systems refuse more in one call */
     wilor_quoted q;
     while (bytes) {
-        ssize_t n = pread(fd, dst, bytes < most ? bytes : most, (off_t)at);
+        ssize_t n = wilor_sys_pread(fd, dst, bytes < most ? bytes : most, at);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
@@ -116,11 +107,11 @@ done:
 }
 
 /* m: opened. The descriptor stays open. */
-static wilor_status map_whole(wilor_file_map *m, int flags, const char *path,
+static wilor_status map_whole(wilor_file_map *m, bool shared, const char *path,
                               wilor_error *err) {
     wilor_quoted q;
-    void *map = mmap(NULL, m->size ? m->size : 1, PROT_READ, flags, m->fd, 0);
-    if (map == MAP_FAILED) {
+    void *map = wilor_sys_map(m->fd, m->size, shared);
+    if (!map) {
         wilor_status st =
             wilor_error_set(err, errno == ENOMEM ? WILOR_ERR_NOMEM : WILOR_ERR_IO,
                             "%s: cannot be mapped: %s", wilor_quote(&q, path), strerror(errno));
@@ -136,8 +127,8 @@ static wilor_status map_whole(wilor_file_map *m, int flags, const char *path,
 wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
     wilor_status st = WILOR_OK;
     WILOR_TRY(open_regular(m, path, err));
-    st = m->size <= WILOR_FILE_WHOLE ? read_whole(m, path, err)
-                                     : map_whole(m, MAP_PRIVATE, path, err);
+    st =
+        m->size <= WILOR_FILE_WHOLE ? read_whole(m, path, err) : map_whole(m, false, path, err);
 done:
     return st;
 }
@@ -145,7 +136,7 @@ done:
 wilor_status wilor_file_map_share(wilor_file_map *m, const char *path, wilor_error *err) {
     wilor_status st = WILOR_OK;
     WILOR_TRY(open_regular(m, path, err));
-    st = map_whole(m, MAP_SHARED, path, err);
+    st = map_whole(m, true, path, err);
 done:
     return st;
 }
@@ -169,7 +160,7 @@ done:
 
 void wilor_file_map_close(wilor_file_map *m) {
     if (m->mapped) {
-        munmap((void *)(uintptr_t)m->data, m->size ? m->size : 1);
+        wilor_sys_unmap((void *)(uintptr_t)m->data, m->size);
         close(m->fd);
     } else {
         free_copy(m, (uint8_t *)(uintptr_t)m->data);
@@ -188,106 +179,14 @@ wilor_status wilor_file_map_read(const wilor_file_map *m, const void *from, size
 
 void wilor_file_map_release(const wilor_file_map *m) {
     if (m->mapped)
-        madvise((void *)(uintptr_t)m->data, m->size, MADV_DONTNEED);
+        wilor_sys_map_release((void *)(uintptr_t)m->data, m->size);
 }
 
 wilor_status wilor_file_map_check(const wilor_file_map *m, const char *path, wilor_error *err) {
-    struct stat info;
+    wilor_sys_info info;
     wilor_quoted q;
-    if (m->mapped && (fstat(m->fd, &info) != 0 || (uint64_t)info.st_size < m->size))
+    if (m->mapped && (wilor_sys_fstat(m->fd, &info) != 0 || info.size < m->size))
         return wilor_error_set(err, WILOR_ERR_IO, "%s became shorter while it was read",
                                wilor_quote(&q, path));
     return WILOR_OK;
 }
-
-#else
-
-#include <windows.h>
-
-static wchar_t *wide_path(const char *path) {
-    static const size_t MOST = 32768;
-    wchar_t *wide = HeapAlloc(GetProcessHeap(), 0, MOST * sizeof(wchar_t));
-    if (wide &&
-        !MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, (int)MOST)) {
-        HeapFree(GetProcessHeap(), 0, wide);
-        wide = NULL;
-    }
-    return wide;
-}
-
-/* A mapped file cannot be cut on Windows, so small ones are mapped, too. */
-static wilor_status map_up_to(wilor_file_map *m, const char *path, uint64_t limit,
-                              wilor_error *err) {
-    wilor_status st = WILOR_OK;
-    wilor_quoted q;
-    HANDLE file = INVALID_HANDLE_VALUE, mapping = NULL;
-    LARGE_INTEGER size;
-    *m = (wilor_file_map){.fd = -1};
-    wchar_t *wide = wide_path(path);
-    if (!wide)
-        return wilor_error_set(err, WILOR_ERR_IO, "%s: not a valid path",
-                               wilor_quote(&q, path));
-    file = CreateFileW(wide, GENERIC_READ, FILE_SHARE_READ, NULL, OPEN_EXISTING,
-                       FILE_ATTRIBUTE_NORMAL, NULL);
-    if (file == INVALID_HANDLE_VALUE)
-        WILOR_FAIL(err, WILOR_ERR_IO, "%s: cannot be opened (Windows error %lu)",
-                   wilor_quote(&q, path), (unsigned long)GetLastError());
-    if (GetFileType(file) != FILE_TYPE_DISK || !GetFileSizeEx(file, &size))
-        WILOR_FAIL(err, WILOR_ERR_IO, "%s is not a file", wilor_quote(&q, path));
-    if ((uint64_t)size.QuadPart > limit)
-        WILOR_FAIL(err, WILOR_ERR_LIMIT, "%s: %lld bytes, the limit is %llu bytes",
-                   wilor_quote(&q, path), (long long)size.QuadPart, (unsigned long long)limit);
-    m->size = (size_t)size.QuadPart;
-    if (m->size) {
-        mapping = CreateFileMappingW(file, NULL, PAGE_READONLY, 0, 0, NULL);
-        m->data = mapping ? MapViewOfFile(mapping, FILE_MAP_READ, 0, 0, 0) : NULL;
-        if (!m->data)
-            WILOR_FAIL(err, WILOR_ERR_IO, "%s: cannot be mapped (Windows error %lu)",
-                       wilor_quote(&q, path), (unsigned long)GetLastError());
-    }
-done:
-    if (mapping)
-        CloseHandle(mapping);
-    if (file != INVALID_HANDLE_VALUE)
-        CloseHandle(file);
-    HeapFree(GetProcessHeap(), 0, wide);
-    if (st != WILOR_OK)
-        *m = (wilor_file_map){.fd = -1};
-    return st;
-}
-
-wilor_status wilor_file_map_open(wilor_file_map *m, const char *path, wilor_error *err) {
-    return map_up_to(m, path, PTRDIFF_MAX, err);
-}
-
-wilor_status wilor_file_map_share(wilor_file_map *m, const char *path, wilor_error *err) {
-    return map_up_to(m, path, PTRDIFF_MAX, err);
-}
-
-wilor_status wilor_file_map_load(wilor_file_map *m, const char *path, uint64_t limit,
-                                 wilor_error *err) {
-    return map_up_to(m, path, limit < PTRDIFF_MAX ? limit : PTRDIFF_MAX, err);
-}
-
-void wilor_file_map_close(wilor_file_map *m) {
-    if (m->data)
-        UnmapViewOfFile(m->data);
-    *m = (wilor_file_map){.fd = -1};
-}
-
-wilor_status wilor_file_map_read(const wilor_file_map *m, const void *from, size_t bytes,
-                                 void *dst, const char *path, wilor_error *err) {
-    (void)m, (void)path, (void)err;
-    if (bytes)
-        memcpy(dst, from, bytes);
-    return WILOR_OK;
-}
-
-void wilor_file_map_release(const wilor_file_map *m) { (void)m; }
-
-wilor_status wilor_file_map_check(const wilor_file_map *m, const char *path, wilor_error *err) {
-    (void)m, (void)path, (void)err;
-    return WILOR_OK;
-}
-
-#endif

@@ -7,7 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__unix__) || defined(__APPLE__)
+#if defined(_WIN32)
+#include <windows.h>
+#elif defined(__unix__) || defined(__APPLE__)
 #include <sys/mman.h>
 #endif
 
@@ -115,6 +117,26 @@ bool wilor_pages_alloc(wilor_pages *p, size_t bytes) {
 void wilor_pages_free(wilor_pages *p) {
     if (p->data)
         munmap(p->data, p->bytes);
+    *p = (wilor_pages){0};
+}
+
+#elif defined(_WIN32)
+
+/* Blocks of the system begin at multiples of 64 KB and are zero. Large pages need a privilege that programs do
+ * not have: the system makes them where it can. */
+bool wilor_pages_alloc(wilor_pages *p, size_t bytes) {
+    *p = (wilor_pages){0};
+    if (refuse())
+        return false;
+    size_t take = bytes ? bytes : 1;
+    p->data = VirtualAlloc(NULL, take, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE);
+    p->bytes = p->data ? take : 0;
+    return p->data != NULL;
+}
+
+void wilor_pages_free(wilor_pages *p) {
+    if (p->data)
+        VirtualFree(p->data, 0, MEM_RELEASE);
     *p = (wilor_pages){0};
 }
 

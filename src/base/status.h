@@ -2,10 +2,11 @@
 #ifndef WILOR_STATUS_H
 #define WILOR_STATUS_H
 
+#include "system.h"
 #include "wilor/wilor.h"
 
 #if defined(__GNUC__)
-#define WILOR_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define WILOR_PRINTF(fmt, args) __attribute__((format(WILOR_SYS_PRINTF, fmt, args)))
 #else
 #define WILOR_PRINTF(fmt, args)
 #endif

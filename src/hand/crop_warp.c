@@ -12,6 +12,7 @@
  * fmaf does. Along y the plain sum is off by 2^-16 at most, which changes the rounded level
  * only next to a half: those pixels are done again with fmaf. */
 #include "crop_steps.h"
+#include "fused.h"
 
 #include <math.h>
 #include <string.h>
@@ -43,7 +44,7 @@ static double origin_of(const double c[3], wilor_warp grid, int y) {
 static double coordinate_of(const double c[3], wilor_warp grid, double origin, int x) {
     if (grid == WILOR_WARP_CV4)
         return floor((origin + rint(c[0] * x * 1024)) / 32) / 32;
-    return fmaf((float)x, (float)c[0], (float)origin);
+    return wilor_fmaf((float)x, (float)c[0], (float)origin);
 }
 
 double wilor_crop_origin(const double inv[6], wilor_warp grid, int y) {
@@ -95,8 +96,8 @@ static void pixel_alone(const wilor_crop_source *s, wilor_warp grid, int x, floa
         float v[4];
         for (int k = 0; k < 4; k++)
             v[k] = level_of(p[k], s->channel[i]);
-        float v0 = fmaf(a, v[1] - v[0], v[0]), v1 = fmaf(a, v[3] - v[2], v[2]);
-        out[i] = round_level(fmaf(b, v1 - v0, v0), grid);
+        float v0 = wilor_fmaf(a, v[1] - v[0], v[0]), v1 = wilor_fmaf(a, v[3] - v[2], v[2]);
+        out[i] = round_level(wilor_fmaf(b, v1 - v0, v0), grid);
     }
 }
 
@@ -140,7 +141,7 @@ static void interpolate_slowly(const wilor_crop_source *s, const columns *c, int
                       *r = pixel_at(s, c->axis.at[x] + 1, y);
         for (int i = 0; i < 3; i++) {
             float left = level_of(l, s->channel[i]), right = level_of(r, s->channel[i]);
-            line[3 * x + i] = fmaf(c->axis.part[x], right - left, left);
+            line[3 * x + i] = wilor_fmaf(c->axis.part[x], right - left, left);
         }
     }
 }
@@ -184,7 +185,7 @@ static void blend_to_even(const float *restrict v0, const float *restrict v1, fl
     for (int i = 0; doubts > 0 && i < ROW; i++) {
         float v = v0[i] + b * (v1[i] - v0[i]);
         if (fabsf(v - out[i]) > doubtful) {
-            out[i] = rintf(fmaf(b, v1[i] - v0[i], v0[i]));
+            out[i] = rintf(wilor_fmaf(b, v1[i] - v0[i], v0[i]));
             doubts--;
         }
     }

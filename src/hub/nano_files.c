@@ -1,6 +1,7 @@
 /* Where the free model lies: a folder that is installed beside the program, or named by the
  * environment. Nothing is opened here, and no network asked. */
 #include "status.h"
+#include "system_files.h"
 #include "wilor/wilor_io.h"
 
 #include <stdbool.h>
@@ -8,39 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(_WIN32)
-#include <io.h>
-#define access _access
-#define R_OK 4
-#else
-#include <unistd.h>
-#endif
-#if defined(__APPLE__)
-#include <mach-o/dyld.h>
-#endif
-
 enum { ROOM = 4096 };
 
 static const char *const g_names[] = {"nano.safetensors", "hand-detector-nano.safetensors"};
 
-/* The program's own path, at most ROOM - 1 bytes; 0: unknown here. */
-static size_t own_path(char path[ROOM]) {
-#if defined(__linux__)
-    ssize_t n = readlink("/proc/self/exe", path, ROOM - 1);
-    return n > 0 ? (size_t)n : 0;
-#elif defined(__APPLE__)
-    uint32_t room = ROOM;
-    return _NSGetExecutablePath(path, &room) == 0 ? strlen(path) : 0;
-#else
-    (void)path;
-    return 0;
-#endif
-}
-
 /* bin/wilor's folder is share/wilor/nano beside bin; a build tree has a link there. */
 static bool beside_program(char folder[ROOM]) {
     static const char rest[] = "share/wilor/nano";
-    size_t n = own_path(folder);
+    size_t n = wilor_sys_program_path(folder, ROOM);
     for (int up = 0; up < 2; up++) { /* the name, and the folder's */
         while (n > 0 && folder[n - 1] != '/')
             n--;
@@ -54,7 +30,7 @@ static bool beside_program(char folder[ROOM]) {
 
 static bool has(const char *folder, const char *name, char path[ROOM]) {
     int n = snprintf(path, ROOM, "%s/%s", folder, name);
-    return n > 0 && n < ROOM && access(path, R_OK) == 0;
+    return n > 0 && n < ROOM && wilor_sys_access(path, WILOR_SYS_READABLE) == 0;
 }
 
 static wilor_status hand_over(char *out, size_t room, const char *path, wilor_error *err) {
@@ -73,7 +49,7 @@ wilor_status wilor_nano_path(char *path, size_t room, wilor_nano_file file, wilo
         return wilor_error_set(err, WILOR_ERR_ARG, "wilor_nano_path: path, room %zu or file %d",
                                room, (int)file);
     path[0] = 0;
-    const char *name = g_names[file], *named = getenv("WILOR_NANO_DIR");
+    const char *name = g_names[file], *named = wilor_sys_getenv("WILOR_NANO_DIR");
     if (named && *named)
         return has(named, name, found)
                    ? hand_over(path, room, found, err)

@@ -6,7 +6,9 @@
  * this guards against readers, full disks and crashes of ours, not against a power cut, and a
  * folder of a thousand overlays should not wait for the disk a thousand times. */
 #include "out_file.h"
+#include "clock.h"
 #include "heap.h"
+#include "system_files.h"
 #include "wilor/wilor_io.h"
 
 #include <errno.h>
@@ -14,6 +16,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 void wilor_out_file_open_memory(wilor_out_file *f) {
     *f = (wilor_out_file){.fd = -1, .in_memory = true};
@@ -35,14 +38,6 @@ static wilor_status append(wilor_out_file *f, const void *data, size_t size, wil
     return WILOR_OK;
 }
 
-#if !defined(_WIN32)
-
-#include <fcntl.h>
-#include <limits.h>
-#include <sys/stat.h>
-#include <time.h>
-#include <unistd.h>
-
 static wilor_status fail_errno(const char *path, const char *what, int code, wilor_error *err) {
     wilor_quoted q;
     return wilor_error_set(err, code == ENOMEM ? WILOR_ERR_NOMEM : WILOR_ERR_IO, "%s: %s: %s",
@@ -52,23 +47,21 @@ static wilor_status fail_errno(const char *path, const char *what, int code, wil
 /* The file a chain of links ends at. A last link to nothing is an error: its target's folder
  * may be anywhere. */
 static wilor_status resolve(char **target, const char *path, wilor_error *err) {
-    struct stat info;
-    bool link = lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
-    char *real = link ? realpath(path, NULL) : NULL;
+    bool link = wilor_sys_is_link(path);
+    char *real = link ? wilor_sys_real_path(path) : NULL;
     if (link && !real)
         return fail_errno(path, "is a link that leads nowhere", errno, err);
     *target = wilor_heap_string(real ? real : path);
-    free(real); /* realpath's own malloc */
+    free(real); /* from malloc */
     return *target ? WILOR_OK : fail_errno(path, "cannot be written", ENOMEM, err);
 }
 
-/* Opens a new file in the target's folder. O_EXCL makes the name ours; the numbers only make a
+/* Opens a new file in the target's folder. Exclusive creation makes the name ours; the numbers only make a
  * second attempt rare. */
 static int open_beside(wilor_out_file *f) {
     enum { ATTEMPTS = 100, EXTRA = 48 };
 
-    const char *slash = strrchr(f->target, '/');
-    size_t folder = slash ? (size_t)(slash - f->target) + 1 : 0;
+    size_t folder = (size_t)(wilor_sys_base_name(f->target) - f->target);
     f->temporary = wilor_heap_alloc(folder + EXTRA, 1);
     if (!f->temporary) {
         errno = ENOMEM;
@@ -77,11 +70,10 @@ static int open_beside(wilor_out_file *f) {
     memcpy(f->temporary, f->target, folder);
     int fd = -1;
     for (int i = 0; i < ATTEMPTS; i++) {
-        struct timespec now = {0, 0};
-        clock_gettime(CLOCK_MONOTONIC, &now);
         snprintf(f->temporary + folder, EXTRA, ".wilor-%ld-%08lx-%d.tmp", (long)getpid(),
-                 (unsigned long)(now.tv_nsec ^ now.tv_sec << 20) & 0xFFFFFFFFul, i);
-        fd = open(f->temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+                 (unsigned long)(wilor_clock_ns() & 0xFFFFFFFFul), i);
+        fd = wilor_sys_open(f->temporary,
+                            WILOR_SYS_WRITE | WILOR_SYS_CREATE | WILOR_SYS_EXCLUSIVE);
         if (fd >= 0 || errno != EEXIST)
             break;
     }
@@ -97,14 +89,14 @@ static int open_beside(wilor_out_file *f) {
 wilor_status wilor_out_file_open(wilor_out_file *f, const char *path, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_quoted q;
-    struct stat info;
+    wilor_sys_info info;
     *f = (wilor_out_file){.fd = -1};
     WILOR_TRY(resolve(&f->target, path, err));
-    bool exists = stat(f->target, &info) == 0;
-    if (exists && S_ISDIR(info.st_mode))
+    bool exists = wilor_sys_stat(f->target, &info) == 0;
+    if (exists && info.kind == WILOR_SYS_FOLDER)
         WILOR_FAIL(err, WILOR_ERR_IO, "%s is a folder, not a file", wilor_quote(&q, path));
-    if (exists && !S_ISREG(info.st_mode))
-        f->fd = open(f->target, O_WRONLY | O_CLOEXEC);
+    if (exists && info.kind != WILOR_SYS_FILE)
+        f->fd = wilor_sys_open(f->target, WILOR_SYS_WRITE);
     else
         f->fd = open_beside(f);
     if (f->fd < 0) {
@@ -112,7 +104,7 @@ wilor_status wilor_out_file_open(wilor_out_file *f, const char *path, wilor_erro
         goto done;
     }
     /* Where a file system keeps no permissions this fails and does not matter. */
-    if (f->temporary && exists && fchmod(f->fd, info.st_mode & 0777) != 0)
+    if (f->temporary && exists && wilor_sys_set_mode(f->fd, info.mode) != 0)
         errno = 0;
 done:
     if (st != WILOR_OK)
@@ -129,7 +121,7 @@ wilor_status wilor_out_file_write(wilor_out_file *f, const void *data, size_t si
     if (f->in_memory)
         return append(f, data, size, err);
     while (size) {
-        ssize_t n = write(f->fd, at, size < MOST ? size : MOST);
+        ssize_t n = write(f->fd, at, (unsigned)(size < MOST ? size : MOST));
         if (n < 0 && errno == EINTR)
             continue;
         if (n <= 0)
@@ -147,7 +139,7 @@ wilor_status wilor_out_file_commit(wilor_out_file *f, wilor_error *err) {
     /* Network file systems tell of a full disk only here. */
     if (close(fd) != 0 && errno != EINTR)
         st = fail_errno(f->target, "cannot be written", errno, err);
-    else if (f->temporary && rename(f->temporary, f->target) != 0)
+    else if (f->temporary && wilor_sys_rename(f->temporary, f->target) != 0)
         st = fail_errno(f->target, "cannot be put in its place", errno, err);
     if (st == WILOR_OK) {
         wilor_heap_free(f->temporary);
@@ -161,102 +153,8 @@ void wilor_out_file_discard(wilor_out_file *f) {
     if (f->target && f->fd >= 0)
         close(f->fd);
     if (f->temporary)
-        unlink(f->temporary);
+        wilor_sys_unlink(f->temporary);
     wilor_heap_free(f->temporary);
     wilor_heap_free(f->target);
     *f = (wilor_out_file){.fd = -1};
 }
-
-#else
-
-#include <fcntl.h>
-#include <io.h>
-#include <sys/stat.h>
-#include <windows.h>
-
-enum { WIDE_PATH = 32768 };
-
-static wchar_t *wide_path(const char *path) {
-    wchar_t *wide = wilor_heap_alloc(WIDE_PATH, sizeof(wchar_t));
-    if (wide &&
-        !MultiByteToWideChar(CP_UTF8, MB_ERR_INVALID_CHARS, path, -1, wide, WIDE_PATH)) {
-        wilor_heap_free(wide);
-        wide = NULL;
-    }
-    return wide;
-}
-
-static wilor_status fail_write(const char *path, wilor_error *err) {
-    wilor_quoted q;
-    return wilor_error_set(err, WILOR_ERR_IO, "%s: cannot be written", wilor_quote(&q, path));
-}
-
-wilor_status wilor_out_file_open(wilor_out_file *f, const char *path, wilor_error *err) {
-    enum { EXTRA = 32 };
-
-    size_t room = strlen(path) + EXTRA;
-    *f = (wilor_out_file){wilor_heap_string(path), wilor_heap_alloc(room, 1), -1};
-    wchar_t *wide = NULL;
-    if (f->target && f->temporary) {
-        snprintf(f->temporary, room, "%s.%lu.tmp", path, (unsigned long)GetCurrentProcessId());
-        wide = wide_path(f->temporary);
-    }
-    if (wide)
-        f->fd = _wopen(wide, _O_WRONLY | _O_CREAT | _O_EXCL | _O_BINARY, _S_IREAD | _S_IWRITE);
-    wilor_heap_free(wide);
-    if (f->fd >= 0)
-        return WILOR_OK;
-    wilor_heap_free(f->temporary);
-    f->temporary = NULL; /* not ours to remove */
-    wilor_out_file_discard(f);
-    return fail_write(path, err);
-}
-
-wilor_status wilor_out_file_write(wilor_out_file *f, const void *data, size_t size,
-                                  wilor_error *err) {
-    const uint8_t *at = data;
-
-    enum { MOST = 1 << 30 };
-
-    if (f->in_memory)
-        return append(f, data, size, err);
-    while (size) {
-        int n = _write(f->fd, at, (unsigned)(size < MOST ? size : MOST));
-        if (n <= 0)
-            return fail_write(f->target, err);
-        at += n;
-        size -= (size_t)n;
-    }
-    return WILOR_OK;
-}
-
-wilor_status wilor_out_file_commit(wilor_out_file *f, wilor_error *err) {
-    int fd = f->fd;
-    f->fd = -1;
-    wchar_t *from = wide_path(f->temporary), *to = wide_path(f->target);
-    bool good =
-        _close(fd) == 0 && from && to && MoveFileExW(from, to, MOVEFILE_REPLACE_EXISTING);
-    wilor_heap_free(from);
-    wilor_heap_free(to);
-    wilor_status st = good ? WILOR_OK : fail_write(f->target, err);
-    if (good) {
-        wilor_heap_free(f->temporary);
-        f->temporary = NULL;
-    }
-    wilor_out_file_discard(f);
-    return st;
-}
-
-void wilor_out_file_discard(wilor_out_file *f) {
-    if (f->target && f->fd >= 0)
-        _close(f->fd);
-    wchar_t *wide = f->temporary ? wide_path(f->temporary) : NULL;
-    if (wide)
-        DeleteFileW(wide);
-    wilor_heap_free(wide);
-    wilor_heap_free(f->temporary);
-    wilor_heap_free(f->target);
-    *f = (wilor_out_file){.fd = -1};
-}
-
-#endif

@@ -4,9 +4,9 @@
  * The order is that of the numbers in the names: img2 comes before img10. Names are listed once, at
  * opening. */
 #include "heap.h"
+#include "system_files.h"
 #include "video_impl.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -104,42 +104,40 @@ static wilor_status add(sequence *s, const char *name, wilor_error *err) {
 static wilor_status list(sequence *s, const char *pattern, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_quoted q;
-    DIR *folder = opendir(s->folder[0] ? s->folder : ".");
+    wilor_sys_folder *folder = wilor_sys_folder_open(s->folder[0] ? s->folder : ".");
     if (!folder)
         WILOR_FAIL(err, WILOR_ERR_IO, "%s: there is no such folder, or it may not be read",
                    wilor_quote(&q, s->folder));
-    for (struct dirent *e; (e = readdir(folder));) {
+    for (const char *name; (name = wilor_sys_folder_next(folder));) {
         if (wilor_video_interrupted(s->v)) {
             st = wilor_video_interruption(s->v, "", 0, err);
             goto done;
         }
-        if (wanted(pattern, e->d_name))
-            WILOR_TRY(add(s, e->d_name, err));
+        if (wanted(pattern, name))
+            WILOR_TRY(add(s, name, err));
     }
     if (s->count == 0)
         WILOR_FAIL(err, WILOR_ERR_IO, "%s: no picture has such a name",
                    wilor_quote(&q, s->v->name));
     qsort(s->names, s->count, sizeof *s->names, by_name);
 done:
-    if (folder)
-        closedir(folder);
+    wilor_sys_folder_close(folder);
     return st;
 }
 
 /* Cut the target in folder and pattern; list what is there. */
 static wilor_status find(sequence *s, wilor_error *err) {
     const char *target = s->v->source.target;
-    const char *slash = strrchr(target, '/');
-    const char *name = slash ? slash + 1 : target;
-    DIR *whole = opendir(target);
-    if (whole)
-        closedir(whole);
+    const char *name = wilor_sys_base_name(target);
+    wilor_sys_folder *listed = wilor_sys_folder_open(target);
+    const bool whole = listed != NULL;
+    wilor_sys_folder_close(listed);
     const size_t n = whole ? strlen(target) : (size_t)(name - target);
     s->folder = wilor_heap_alloc(n + 2, 1);
     if (!s->folder)
         return no_memory(s, err);
     memcpy(s->folder, target, n);
-    if (whole && n && target[n - 1] != '/')
+    if (whole && n && !wilor_sys_is_separator(target[n - 1]))
         s->folder[n] = '/';
     if (whole)
         return list(s, NULL, err);

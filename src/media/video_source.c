@@ -2,12 +2,9 @@
  * file called "lavfi:x" or "a*b.mp4" can be read; after that prefixes, schemes, patterns. */
 #include "video_source.h"
 
-#include <string.h>
-#include <sys/stat.h>
+#include "system.h"
 
-#if !defined(S_ISDIR)
-#define S_ISDIR(mode) (((mode)&S_IFMT) == S_IFDIR)
-#endif
+#include <string.h>
 
 /* In the order of the header's list of sources. */
 static const char *const devices[] = {"v4l2", "avfoundation", "dshow", "lavfi"};
@@ -90,11 +87,11 @@ bool wilor_video_glob(const char *pattern, const char *name) {
 
 /* A path: of something that is there, or of what a pattern shall find. */
 static void parse_path(wilor_video_source *s, const char *path, bool any_format) {
-    struct stat info;
-    bool exists = stat(path, &info) == 0;
+    wilor_sys_info info;
+    bool exists = wilor_sys_stat(path, &info) == 0;
     s->target = path;
     s->kind = WILOR_VIDEO_FILE;
-    if (exists && S_ISDIR(info.st_mode))
+    if (exists && info.kind == WILOR_SYS_FOLDER)
         s->kind = WILOR_VIDEO_SEQUENCE;
     else if (any_format && wilor_video_picture_name(path))
         s->kind = WILOR_VIDEO_SEQUENCE;
@@ -142,13 +139,13 @@ wilor_status wilor_video_source_parse(wilor_video_source *s, const char *text,
         return wilor_error_set(err, WILOR_ERR_ARG, "the name of a video source is empty");
     if (format && parse_format(s, text, format))
         return WILOR_OK;
-    struct stat info;
+    wilor_sys_info info;
     if (strcmp(text, "-") == 0) {
         s->kind = WILOR_VIDEO_STDIN;
         return WILOR_OK;
     }
     const char *colon = strchr(text, ':');
-    if (colon && stat(text, &info) != 0) {
+    if (colon && wilor_sys_stat(text, &info) != 0) {
         size_t length = (size_t)(colon - text);
         s->device = format ? NULL : known_device(text, length);
         if (s->device) {

@@ -3,6 +3,7 @@
 
 #include "hash_sha256.h"
 #include "heap.h"
+#include "system.h"
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -15,7 +16,7 @@ wilor_status wilor_file_visit(const char *path, uint64_t size, const char *what,
     wilor_status st = WILOR_OK;
     wilor_quoted q;
     uint8_t *piece = wilor_heap_alloc(PIECE, 1);
-    FILE *f = piece ? fopen(path, "rb") : NULL;
+    FILE *f = piece ? wilor_sys_fopen(path, "rb") : NULL;
     if (!piece)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "%s: no memory to read it", wilor_quote(&q, path));
     if (!f)

@@ -20,6 +20,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "portable.h"
+
 enum { FRAMES = 12, LEFT_FROM = 3, LEFT_TO = 9, HANDS = 2 };
 
 static const char *g_folder = WILOR_TEST_SCRATCH;

@@ -5,6 +5,7 @@
 #include "guarded.h"
 #include "heap.h"
 #include "kernels.h"
+#include "portable.h"
 
 #include <float.h>
 #include <math.h>

@@ -8,6 +8,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+
+#include "portable.h"
 
 static char g_folder[512];
 
@@ -19,7 +22,13 @@ static inline int make_folder(const char *name) {
 
 static inline void remove_folder(const char *path) {
     char command[1200];
+#if defined(_WIN32)
+    snprintf(command, sizeof command, "rmdir /s /q \"%s\"", path);
+    for (char *c = command + strlen("rmdir /s /q "); *c; c++)
+        *c = *c == '/' ? '\\' : *c;
+#else
     snprintf(command, sizeof command, "rm -rf '%s'", path);
+#endif
     assert_int_equal(system(command), 0);
 }
 

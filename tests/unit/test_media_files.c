@@ -51,6 +51,7 @@ static int teardown(void **state) {
     return rmdir(g_folder);
 }
 
+#if !defined(_WIN32) /* there are neither there */
 static int mode_of(const char *path) {
     struct stat info;
     return stat(path, &info) == 0 ? (int)(info.st_mode & 0777) : -1;
@@ -84,6 +85,8 @@ static void test_links(void **state) {
     assert_int_equal(wilor_bytes_write("new", 3, link, NULL), WILOR_ERR_IO);
 }
 
+#endif
+
 static void test_failures_leave_the_old_file(void **state) {
     (void)state;
     wilor_out_file f;
@@ -109,7 +112,11 @@ static void test_failures_leave_the_old_file(void **state) {
     assert_int_equal(wilor_bytes_write("x", 1, path, &err), WILOR_ERR_IO);
     assert_non_null(strstr(err.text, "folder"));
     assert_int_equal(wilor_bytes_write("x", 1, in_folder("no/such/place"), &err), WILOR_ERR_IO);
+#if defined(_WIN32)
+    assert_int_equal(wilor_bytes_write("x", 1, "NUL", &err), WILOR_OK);
+#else
     assert_int_equal(wilor_bytes_write("x", 1, "/dev/null", &err), WILOR_OK);
+#endif
     if (access("/dev/full", W_OK) == 0)
         assert_int_equal(wilor_bytes_write("x", 1, "/dev/full", &err), WILOR_ERR_IO);
 }
@@ -313,8 +320,10 @@ static void test_exif_data(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
+#if !defined(_WIN32)
         cmocka_unit_test_setup_teardown(test_permissions, setup, teardown),
         cmocka_unit_test_setup_teardown(test_links, setup, teardown),
+#endif
         cmocka_unit_test_setup_teardown(test_failures_leave_the_old_file, setup, teardown),
         cmocka_unit_test_setup_teardown(test_png_keeps_every_pixel, setup, teardown),
         cmocka_unit_test_setup_teardown(test_jpeg_is_near, setup, teardown),

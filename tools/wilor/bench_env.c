@@ -2,12 +2,12 @@
 #include "bench_env.h"
 
 #include "machine_facts.h"
+#include "system_files.h"
 #include "wilor/wilor.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* "wilor 0.1.0 (commit), compiler, family": the part between `from` and `to`. */
 static json_t *part_of_build(const char *from, const char *to) {
@@ -39,12 +39,12 @@ char *wilor_cli_bench_hand(void) {
     char *path = malloc(ROOM + 64);
     if (!path)
         return NULL;
-    ssize_t n = readlink("/proc/self/exe", path, ROOM);
+    size_t n = wilor_sys_program_path(path, ROOM);
     while (n > 0 && path[n - 1] != '/')
         n--;
     for (int i = 0; n > 0 && i < 2; i++) {
         strcpy(path + n, places[i]);
-        if (access(path, R_OK) == 0)
+        if (wilor_sys_access(path, WILOR_SYS_READABLE) == 0)
             return path;
     }
     free(path);

@@ -2,8 +2,9 @@
  * person is a better estimate of the shape than any single one. */
 #include "betas_file.h"
 
+#include "system_files.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -87,9 +88,9 @@ done:
 
 /* A pipe that nobody writes to is empty; opened in the usual way it would wait for a writer. */
 static FILE *open_at_once(const char *path) {
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    int fd = wilor_sys_open(path, WILOR_SYS_READ | WILOR_SYS_AT_ONCE);
     FILE *file = NULL;
-    if (fd >= 0 && fcntl(fd, F_SETFL, 0) == 0) /* but one that is written to is waited for */
+    if (fd >= 0 && wilor_sys_wait_for(fd) == 0) /* but one that is written to is waited for */
         file = fdopen(fd, "rb");
     if (fd >= 0 && !file) {
         int code = errno;

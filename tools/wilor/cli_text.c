@@ -5,13 +5,14 @@
  * while the files themselves are opened under their own bytes. */
 #include "cli_text.h"
 
+#include "system_files.h"
+
 #include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 wilor_status wilor_cli_fail(wilor_error *err, wilor_status status, const char *format, ...) {
     if (!err)
@@ -106,10 +107,7 @@ char *wilor_cli_utf8_copy(const char *name) {
     return copy;
 }
 
-const char *wilor_cli_base_name(const char *path) {
-    const char *slash = strrchr(path, '/');
-    return slash ? slash + 1 : path;
-}
+const char *wilor_cli_base_name(const char *path) { return wilor_sys_base_name(path); }
 
 const char *wilor_cli_ending(const char *path) {
     const char *base = wilor_cli_base_name(path);
@@ -178,7 +176,7 @@ bool wilor_cli_is_formula(const char *path) { return strncmp(path, "random:", 7)
 
 wilor_status wilor_cli_check_file(const char *option, const char *path, wilor_error *err) {
     wilor_cli_quoted q;
-    if (!path || wilor_cli_is_formula(path) || access(path, F_OK) == 0 ||
+    if (!path || wilor_cli_is_formula(path) || wilor_sys_access(path, WILOR_SYS_EXISTS) == 0 ||
         (errno != ENOENT && errno != ENOTDIR))
         return WILOR_OK;
     return wilor_cli_fail(err, WILOR_ERR_MISSING, "%s %s: %s", option,

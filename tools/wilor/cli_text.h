@@ -2,11 +2,12 @@
 #ifndef WILOR_CLI_TEXT_H
 #define WILOR_CLI_TEXT_H
 
+#include "system.h"
 #include "wilor/wilor.h"
 #include <stdbool.h>
 
 #if defined(__GNUC__)
-#define WILOR_CLI_PRINTF(fmt, args) __attribute__((format(printf, fmt, args)))
+#define WILOR_CLI_PRINTF(fmt, args) __attribute__((format(WILOR_SYS_PRINTF, fmt, args)))
 #else
 #define WILOR_CLI_PRINTF(fmt, args)
 #endif

@@ -29,13 +29,12 @@
 #include "machine_facts.h"
 #include "nano_name.h"
 #include "report.h"
+#include "system_files.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { CROP_FLOATS = 256 * 256 * 3, WARM_RUNS = 3, LIVE_DETECT = 1 /* among live's stages */ };
 
@@ -222,18 +221,11 @@ static wilor_status open_pipeline(bench *b, wilor_error *err) {
 static wilor_status forget(const char *path, wilor_error *err) {
     if (!path || wilor_cli_is_formula(path))
         return WILOR_OK;
-#if defined(POSIX_FADV_DONTNEED)
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return wilor_cli_fail_errno(err, path, "cannot be read", errno);
-    fdatasync(fd); /* pages that are not written yet would stay */
-    int code = posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    close(fd);
-    return code ? wilor_cli_fail_errno(err, path, "stays in the system's cache", code)
-                : WILOR_OK;
-#else
-    return wilor_cli_fail(err, WILOR_ERR_UNSUPPORTED, "--cold: not on this system");
-#endif
+    if (wilor_sys_forget(path) == 0)
+        return WILOR_OK;
+    return errno == ENOSYS
+               ? wilor_cli_fail(err, WILOR_ERR_UNSUPPORTED, "--cold: not on this system")
+               : wilor_cli_fail_errno(err, path, "stays in the system's cache", errno);
 }
 
 static wilor_status forget_all(const bench *b, wilor_error *err) {

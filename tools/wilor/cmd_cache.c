@@ -65,9 +65,9 @@ static void repo_name(char *out, size_t room, const char *folder) {
 static void print_use(const wilor_hub_entry *e) {
     char when[32];
     time_t used = (time_t)e->used;
-    struct tm parts;
-    if (e->kind == WILOR_HUB_PACKED && localtime_r(&used, &parts) &&
-        strftime(when, sizeof when, "%Y-%m-%d %H:%M", &parts))
+    const struct tm *parts = localtime(&used); /* one thread */
+    if (e->kind == WILOR_HUB_PACKED && parts &&
+        strftime(when, sizeof when, "%Y-%m-%d %H:%M", parts))
         printf("  last used %s%s", when, e->removable ? "" : ", not to be removed");
     putchar('\n');
 }

@@ -13,10 +13,10 @@
 #include "interrupt.h"
 #include "lanes.h"
 #include "predict_run.h"
+#include "system_process.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 /* More hands at once than a few gain little and cost memory each. */
 enum { BATCH = 4, MOST_FOUND = 300, WINDOW = 64 };
@@ -51,11 +51,11 @@ static int choose_lanes(run *r, int threads, wilor_pipeline_options po) {
     lanes = lanes < todo ? lanes : todo;
     if (r->o.lanes || lanes < 2)
         return lanes ? (int)lanes : 1;
-    long pages = sysconf(_SC_PHYS_PAGES), page = sysconf(_SC_PAGESIZE);
+    uint64_t memory = wilor_sys_memory_bytes();
     po.threads = 1;
     double each =
         (double)wilor_pipeline_memory(r->opened.detector, r->opened.model, &po, 640, 480);
-    double room = pages > 0 && page > 0 ? (double)pages * (double)page / 4 : 1e9;
+    double room = memory ? (double)memory / 4 : 1e9;
     if (each > 0 && each * (double)lanes > room) {
         size_t fit = (size_t)(room / each);
         fit = fit ? fit : 1;

@@ -11,13 +11,13 @@
 #include "hub_name.h"
 #include "mano_file.h"
 #include "nano_name.h"
+#include "system_files.h"
 #include "wilor/wilor_io.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { PATH_ROOM = 4096 };
 
@@ -36,7 +36,7 @@ static wilor_status keep(char **out, const char *text, wilor_error *err) {
     return *out || !text ? WILOR_OK : wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
 }
 
-static bool exists(const char *path) { return access(path, R_OK) == 0; }
+static bool exists(const char *path) { return wilor_sys_access(path, WILOR_SYS_READABLE) == 0; }
 
 /* The set's file for a role; false: it has none. */
 static bool default_file(const char *set, wilor_hub_role role, wilor_hub_default_file *out) {
@@ -149,7 +149,7 @@ static wilor_status from_nano(finder *x, wilor_error *err) {
 }
 
 static bool nano_is_named(void) {
-    const char *folder = getenv("WILOR_NANO_DIR");
+    const char *folder = wilor_sys_getenv("WILOR_NANO_DIR");
     return folder && *folder;
 }
 
@@ -268,7 +268,7 @@ static bool is_set(const char *weights) {
 }
 
 const char *wilor_cli_weights_wanted(const wilor_cli_wanted_files *w) {
-    const char *named = getenv("WILOR_WEIGHTS");
+    const char *named = wilor_sys_getenv("WILOR_WEIGHTS");
     return w->weights ? w->weights : named && *named ? named : NULL;
 }
 

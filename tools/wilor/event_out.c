@@ -3,6 +3,7 @@
 #include "event_out.h"
 
 #include "event_json.h"
+#include "text_buffer.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -54,45 +55,51 @@ static bool is_flat(const json_t *value) {
     return !json_is_object(value);
 }
 
+static void new_line(wilor_cli_buffer *to, const char *before, int depth) {
+    wilor_cli_buffer_text(to, before);
+    wilor_cli_buffer_text(to, "\n");
+    for (int i = 0; i < depth; i++)
+        wilor_cli_buffer_text(to, " ");
+}
+
 /* A line where the value is short or a list of numbers, else a line an entry: jansson's own
  * indentation would give every number a line. False: no memory. */
-static bool print_readable(FILE *to, json_t *value, int depth) {
+static bool print_readable(wilor_cli_buffer *to, json_t *value, int depth) {
     char *text = wilor_cli_json_text(value, JSON_REAL_PRECISION(9) | JSON_ENCODE_ANY);
     bool ok = text != NULL;
     if (ok && (strlen(text) <= LINE || is_flat(value))) {
-        fputs(text, to);
+        wilor_cli_buffer_text(to, text);
     } else if (ok && json_is_array(value)) {
         for (size_t i = 0; ok && i < json_array_size(value); i++) {
-            fprintf(to, "%s\n%*s", i ? "," : "[", depth + 1, "");
+            new_line(to, i ? "," : "[", depth + 1);
             ok = print_readable(to, json_array_get(value, i), depth + 1);
         }
-        fprintf(to, "\n%*s]", depth, "");
+        new_line(to, "", depth);
+        wilor_cli_buffer_text(to, "]");
     } else if (ok) {
         const char *key, *before = "{";
         json_t *entry;
         json_object_foreach(value, key, entry) {
-            fprintf(to, "%s\n%*s\"%s\": ", before, depth + 1, "", key); /* our keys are plain */
+            new_line(to, before, depth + 1);
+            wilor_cli_buffer_text(to, "\""); /* our keys are plain */
+            wilor_cli_buffer_text(to, key);
+            wilor_cli_buffer_text(to, "\": ");
             ok = ok && print_readable(to, entry, depth + 1);
             before = ",";
         }
-        fprintf(to, "\n%*s}", depth, "");
+        new_line(to, "", depth);
+        wilor_cli_buffer_text(to, "}");
     }
     free(text);
     return ok;
 }
 
 static char *readable(json_t *event) {
-    char *text = NULL;
-    size_t size = 0;
-    FILE *to = open_memstream(&text, &size);
-    bool ok = to && print_readable(to, event, 0);
-    if (to && fclose(to) != 0)
-        ok = false;
-    if (!ok) {
-        free(text);
-        text = NULL;
-    }
-    return text;
+    wilor_cli_buffer to = {0};
+    if (print_readable(&to, event, 0) && !to.failed)
+        return to.text;
+    wilor_cli_buffer_free(&to);
+    return NULL;
 }
 
 char *wilor_cli_event_out_text(const wilor_cli_event_out *o, json_t *event) {

@@ -143,7 +143,7 @@ wilor_status wilor_cli_extrinsics_read(wilor_cli_pose *out, const char *path,
                                        wilor_error *err) {
     wilor_cli_quoted q;
     *out = (wilor_cli_pose){{0}, {0}};
-    FILE *file = fopen(path, "rb");
+    FILE *file = wilor_sys_fopen(path, "rb");
     char *text = malloc(FILE_MOST + 1);
     wilor_status st = WILOR_OK;
     if (!file)

@@ -2,9 +2,10 @@
  * could be a mistyped path counts as one. */
 #include "hub_name.h"
 
+#include "system_files.h"
+
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 static bool copy(char *out, size_t room, const char *from, size_t n) {
     if (n == 0 || n >= room)
@@ -38,14 +39,14 @@ bool wilor_cli_is_local(const char *text) {
     static const char *const endings[] = {".ckpt", ".safetensors", ".npz", ".pt",
                                           ".pth",  ".pkl",         ".bin"};
     wilor_cli_hub_name n;
-    if (wilor_cli_is_formula(text) || strchr("/.~", text[0]) || access(text, F_OK) == 0 ||
-        !wilor_cli_hub_name_parse(&n, text))
+    if (wilor_cli_is_formula(text) || strchr("/.~", text[0]) ||
+        wilor_sys_access(text, WILOR_SYS_EXISTS) == 0 || !wilor_cli_hub_name_parse(&n, text))
         return true;
     if (*n.revision || *n.file)
         return false; /* @ and : say that it is a hub's */
     char folder[sizeof n.repo];
     snprintf(folder, sizeof folder, "%.*s", (int)strcspn(text, "/"), text);
-    if (access(folder, F_OK) == 0)
+    if (wilor_sys_access(folder, WILOR_SYS_EXISTS) == 0)
         return true;
     for (size_t i = 0; i < sizeof endings / sizeof endings[0]; i++)
         if (!strcmp(wilor_cli_ending(text), endings[i]))

@@ -4,39 +4,23 @@
  * What is noted is atomic: several threads read it, and any of them may run the handler. */
 #include "interrupt.h"
 
-#include <signal.h>
+#include "report.h"
+#include "system_process.h"
+
 #include <stdatomic.h>
-#include <string.h>
-#include <time.h>
 
 #define SAME_STOP_NS 250000000LL
 
 static atomic_llong g_first; /* when the first one came, ns; 0: none did */
 
-static void note(int signal_number) {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    const long long now = (long long)t.tv_sec * 1000000000LL + t.tv_nsec + 1;
+/* False: end the program. */
+static bool note(void) {
+    const long long now = wilor_cli_nanoseconds() + 1;
     long long first = 0;
-    if (atomic_compare_exchange_strong(&g_first, &first, now) || now - first < SAME_STOP_NS)
-        return;
-    /* Takes effect when this handler returns. */
-    signal(signal_number, SIG_DFL);
-    raise(signal_number);
+    return atomic_compare_exchange_strong(&g_first, &first, now) || now - first < SAME_STOP_NS;
 }
 
-void wilor_cli_interrupt_catch(void) {
-    struct sigaction action;
-    memset(&action, 0, sizeof action);
-    sigemptyset(&action.sa_mask);
-    action.sa_handler = note;
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-    action.sa_handler = SIG_IGN;
-    action.sa_flags = 0;
-    sigaction(SIGPIPE, &action, NULL);
-}
+void wilor_cli_interrupt_catch(void) { wilor_sys_catch_stop(note); }
 
 bool wilor_cli_interrupted(void) { return atomic_load(&g_first) != 0; }
 

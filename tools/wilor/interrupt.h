@@ -1,4 +1,4 @@
-/* SIGINT and SIGTERM: the first asks the program to finish what it is at, a second one that comes a
+/* SIGINT and SIGTERM, or Ctrl-C and its likes on Windows: the first asks the program to finish what it is at, a second one that comes a
  * quarter of a second later or more ends it. */
 #ifndef WILOR_CLI_INTERRUPT_H
 #define WILOR_CLI_INTERRUPT_H

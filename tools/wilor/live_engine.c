@@ -4,6 +4,7 @@
 #include "live_hands.h"
 #include "picture_bytes.h"
 #include "report.h"
+#include "system_process.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -384,12 +385,8 @@ static void *worker_main(void *arg) {
 /* Random digits, so that sessions of different runs are never taken for one another. */
 static void make_session(char digits[WILOR_CLI_SESSION_DIGITS + 1]) {
     unsigned char bytes[WILOR_CLI_SESSION_DIGITS / 2] = {0};
-    FILE *f = fopen("/dev/urandom", "rb");
-    size_t got = f ? fread(bytes, 1, sizeof bytes, f) : 0;
-    if (f)
-        fclose(f);
     int64_t t = wall_clock();
-    if (got != sizeof bytes)
+    if (!wilor_sys_random(bytes, sizeof bytes))
         memcpy(bytes, &t, sizeof t);
     for (size_t i = 0; i < sizeof bytes; i++)
         snprintf(digits + 2 * i, 3, "%02x", bytes[i]);

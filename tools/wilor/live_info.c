@@ -1,6 +1,7 @@
 #include "live_info.h"
 
 #include "event_json.h"
+#include "system_files.h"
 #include "wilor/wilor_io.h"
 #include <limits.h>
 #include <stdlib.h>
@@ -45,7 +46,7 @@ static bool is_hex(const char *text, size_t length) {
 
 void wilor_cli_hub_sha256(char out[WILOR_CLI_SHA256_ROOM], const char *path) {
     *out = 0;
-    char *real = path ? realpath(path, NULL) : NULL;
+    char *real = path ? wilor_sys_real_path(path) : NULL;
     const char *name = real ? wilor_cli_base_name(real) : "";
     if (is_hex(name, WILOR_CLI_SHA256_ROOM - 1))
         memcpy(out, name, WILOR_CLI_SHA256_ROOM);

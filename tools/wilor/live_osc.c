@@ -12,16 +12,12 @@
 
 #include "cli_text.h"
 #include "hand_math.h"
+#include "system_process.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <math.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 enum { PACKET = 1400, BUNDLE_HEAD = 16, MESSAGE = 160, HOST_MOST = 255 };
 
@@ -60,8 +56,7 @@ static void put_float(message *m, double value) {
 }
 
 static void flush(wilor_cli_osc *o) {
-    if (o->used > BUNDLE_HEAD &&
-        send(o->socket, o->packet, o->used, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+    if (o->used > BUNDLE_HEAD && !wilor_sys_udp_send(o->socket, o->packet, o->used))
         o->lost++;
     o->used = BUNDLE_HEAD;
 }
@@ -252,44 +247,21 @@ static wilor_status split_target(const char *target, char host[HOST_MOST + 1],
     return WILOR_OK;
 }
 
-static int open_socket(const struct addrinfo *list) {
-    int fd = -1;
-    for (const struct addrinfo *a = list; a && fd < 0; a = a->ai_next) {
-        fd = socket(a->ai_family, a->ai_socktype, a->ai_protocol);
-        if (fd >= 0 && (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
-                        connect(fd, a->ai_addr, a->ai_addrlen) < 0)) {
-            int code = errno;
-            close(fd);
-            errno = code;
-            fd = -1;
-        }
-    }
-    return fd;
-}
-
 wilor_status wilor_cli_osc_open(wilor_cli_osc **out, const char *target, wilor_error *err) {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_DGRAM};
-    struct addrinfo *list = NULL;
-    char host[HOST_MOST + 1];
+    char host[HOST_MOST + 1], why[256];
     const char *port = NULL;
     wilor_cli_quoted q;
     *out = NULL;
     wilor_status st = split_target(target, host, &port, err);
     if (st != WILOR_OK)
         return st;
-    int code = getaddrinfo(host, port, &hints, &list);
-    if (code != 0)
-        return wilor_cli_fail(err, WILOR_ERR_IO, "--osc %s: %s", wilor_cli_quote(&q, target),
-                              code == EAI_SYSTEM ? strerror(errno) : gai_strerror(code));
     wilor_cli_osc *o = calloc(1, sizeof *o);
-    if (o)
-        o->socket = open_socket(list);
-    freeaddrinfo(list);
     if (!o)
         return wilor_cli_fail(err, WILOR_ERR_NOMEM, "out of memory");
+    o->socket = wilor_sys_udp_open(host, port, why, sizeof why);
     if (o->socket < 0) {
-        st = wilor_cli_fail(err, WILOR_ERR_IO, "--osc %s: %s", wilor_cli_quote(&q, target),
-                            strerror(errno));
+        st =
+            wilor_cli_fail(err, WILOR_ERR_IO, "--osc %s: %s", wilor_cli_quote(&q, target), why);
         free(o);
         return st;
     }
@@ -302,7 +274,7 @@ wilor_status wilor_cli_osc_open(wilor_cli_osc **out, const char *target, wilor_e
 void wilor_cli_osc_close(wilor_cli_osc **osc) {
     if (!osc || !*osc)
         return;
-    close((*osc)->socket);
+    wilor_sys_udp_close((*osc)->socket);
     free(*osc);
     *osc = NULL;
 }

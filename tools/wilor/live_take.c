@@ -2,6 +2,7 @@
  * frame. The files are written at the end, each under a temporary name first. */
 #include "live_take.h"
 
+#include "system_files.h"
 #include "take_tracks.h"
 
 #include <errno.h>
@@ -44,11 +45,10 @@ static wilor_status check_folder(const char *path, wilor_error *err) {
     char *folder = strdup(path);
     if (!folder)
         return no_memory(err);
-    char *slash = strrchr(folder, '/');
-    if (slash)
-        slash[slash == folder] = 0;
+    size_t n = (size_t)(wilor_sys_base_name(folder) - folder);
+    folder[n > 1 ? n - 1 : n] = 0; /* "/" stays */
     wilor_status st = WILOR_OK;
-    if (access(slash ? folder : ".", W_OK | X_OK) != 0)
+    if (wilor_sys_access(n ? folder : ".", WILOR_SYS_FOLDER_WRITABLE) != 0)
         st = wilor_cli_fail_errno(err, path, "cannot write", errno);
     free(folder);
     return st;
@@ -203,8 +203,8 @@ wilor_status wilor_cli_take_add(wilor_cli_take *t, const wilor_cli_live_event *e
 
 bool wilor_cli_track_frame(const wilor_cli_tracks *t, const wilor_cli_track *track, size_t i,
                            wilor_cli_take_frame *out) {
-    off_t at = (off_t)track->places[i] * (off_t)sizeof *out;
-    return pread(fileno(t->spool), out, sizeof *out, at) == (ssize_t)sizeof *out;
+    uint64_t at = (uint64_t)track->places[i] * sizeof *out;
+    return wilor_sys_pread(fileno(t->spool), out, sizeof *out, at) == (ssize_t)sizeof *out;
 }
 
 /* ---------------------------------------------------------------- files */

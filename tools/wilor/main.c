@@ -6,6 +6,7 @@
 #include "commands.h"
 #include "interrupt.h"
 #include "options.h"
+#include "system_process.h"
 #include "wilor/wilor.h"
 #include "wilor/wilor_io.h"
 
@@ -87,6 +88,7 @@ int main(int argc, char **argv) {
     /* MLX takes TF32 for float32 on some chips; the environment may say otherwise. */
     setenv("MLX_ENABLE_TF32", "0", 0);
 #endif
+    wilor_sys_begin(&argc, &argv);
     wilor_cli_interrupt_catch();
     if (argc < 2) {
         usage(stderr);

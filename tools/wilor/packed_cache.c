@@ -6,15 +6,13 @@
 #include "packed_cache.h"
 
 #include "hub_calls.h"
+#include "system_files.h"
 #include "temp_file.h"
 #include "wilor/wilor_io.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* FNV-1a; a zero byte ends each. */
@@ -27,7 +25,7 @@ static uint64_t mix(uint64_t h, const char *text) {
 }
 
 static uint64_t mix_path(uint64_t h, const char *path) {
-    char *whole = path ? realpath(path, NULL) : NULL;
+    char *whole = path ? wilor_sys_real_path(path) : NULL;
     h = mix(h, whole ? whole : path ? path : "");
     free(whole);
     return h;
@@ -58,7 +56,7 @@ static wilor_status make_folders(const char *path, wilor_error *err) {
         size_t n = (size_t)(slash - path);
         memcpy(folder, path, n);
         folder[n] = 0;
-        if (mkdir(folder, 0777) != 0 && errno != EEXIST)
+        if (wilor_sys_mkdir(folder) != 0 && errno != EEXIST)
             return wilor_cli_fail(err, WILOR_ERR_IO, "%s: %s", wilor_cli_quote(&q, folder),
                                   strerror(errno));
     }
@@ -85,7 +83,7 @@ wilor_status wilor_cli_packed_write(const char *path, const wilor_model *model,
 
 static wilor_status read_limit(uint64_t *limit, wilor_error *err) {
     wilor_cli_quoted q;
-    const char *text = getenv("WILOR_PACKED_LIMIT");
+    const char *text = wilor_sys_getenv("WILOR_PACKED_LIMIT");
     *limit = UINT64_C(16000000000);
     if (!text || !*text || wilor_cli_parse_count(text, limit))
         return WILOR_OK;
@@ -205,15 +203,15 @@ wilor_status wilor_cli_packed_keep(const char *path, const wilor_model *model,
 /* ---------------------------------------------------------------- in use */
 
 void wilor_cli_packed_begin(wilor_cli_packed_use *use, const char *path) {
-    use->fd = *path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
+    use->fd = *path ? wilor_sys_open(path, WILOR_SYS_READ) : -1;
     /* Who cleans holds a file for a moment only. Where there are no locks, cleaning takes a name away
      * and the mapping stays. */
-    while (use->fd >= 0 && flock(use->fd, LOCK_SH) != 0 && errno == EINTR)
+    while (use->fd >= 0 && wilor_sys_lock(use->fd, false, true) != 0 && errno == EINTR)
         ;
 }
 
 void wilor_cli_packed_touch(const wilor_cli_packed_use *use) {
-    if (use->fd >= 0 && futimens(use->fd, NULL) != 0)
+    if (use->fd >= 0 && wilor_sys_touch(use->fd) != 0)
         return; /* a cache that may only be read has no order */
 }
 

@@ -1,10 +1,11 @@
 /* Messages and progress on stderr. Results never go here, and nothing but them goes to stdout. */
 #include "report.h"
 
+#include "system_process.h"
+
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -19,7 +20,7 @@ double wilor_cli_seconds(void) { return 1e-9 * (double)wilor_cli_nanoseconds(); 
 void wilor_cli_report_begin(wilor_cli_report *r, bool quiet) {
     *r = (wilor_cli_report){0};
     r->quiet = quiet;
-    r->terminal = isatty(STDERR_FILENO) == 1;
+    r->terminal = wilor_sys_is_terminal(STDERR_FILENO);
     r->started = wilor_cli_seconds();
 }
 
@@ -67,10 +68,8 @@ static bool due(wilor_cli_report *r) {
 
 /* Columns of the terminal. */
 static size_t columns(void) {
-    struct winsize size;
-    if (ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0)
-        return 80;
-    return size.ws_col;
+    unsigned known = wilor_sys_terminal_columns();
+    return known ? known : 80;
 }
 
 /* The bar takes what the numbers leave, always the same; a narrow terminal has the numbers alone,

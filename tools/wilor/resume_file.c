@@ -7,13 +7,12 @@
  * show them. */
 #include "resume_file.h"
 
+#include "system_files.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #if defined(__APPLE__)
@@ -144,7 +143,8 @@ static wilor_status read_events(reading *now, FILE *file, off_t *good, wilor_err
     ssize_t n;
     wilor_status st = WILOR_OK;
     *good = 0;
-    while (st == WILOR_OK && (n = getline(&text, &room, file)) > 0 && text[n - 1] == '\n') {
+    while (st == WILOR_OK && (n = wilor_sys_getline(&text, &room, file)) > 0 &&
+           text[n - 1] == '\n') {
         if (last_size)
             st = take_line(now, last, last_size, err);
         *good += (off_t)last_size;
@@ -193,7 +193,7 @@ static wilor_status from_file(reading *now, const char *path, const char *part,
                               wilor_error *err) {
     off_t good;
     now->name = path;
-    FILE *file = fopen(path, "rb");
+    FILE *file = wilor_sys_fopen(path, "rb");
     if (!file)
         return wilor_cli_fail_errno(err, path, "cannot read", errno);
     wilor_status st = read_events(now, file, &good, err);
@@ -208,10 +208,10 @@ static wilor_status from_file(reading *now, const char *path, const char *part,
 static wilor_status open_part(wilor_cli_temp_file *t, const char *part, const char *path,
                               wilor_error *err) {
     wilor_cli_quoted q;
-    int fd = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    int fd = wilor_sys_open(part, WILOR_SYS_READ | WILOR_SYS_WRITE | WILOR_SYS_CREATE);
     if (fd < 0)
         return wilor_cli_fail_errno(err, part, "cannot write", errno);
-    if (flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+    if (wilor_sys_lock(fd, true, false) != 0 && errno == EWOULDBLOCK) {
         close(fd);
         return wilor_cli_fail(err, WILOR_ERR_IO, "%s: another run is at work on it",
                               wilor_cli_quote(&q, part));
@@ -229,8 +229,8 @@ static wilor_status from_part(reading *now, wilor_cli_temp_file *t, wilor_error 
     off_t good;
     now->name = t->path;
     wilor_status st = read_events(now, t->file, &good, err);
-    if (st == WILOR_OK &&
-        (ftruncate(fileno(t->file), good) != 0 || fseeko(t->file, 0, SEEK_END) != 0))
+    if (st == WILOR_OK && (wilor_sys_truncate(fileno(t->file), (uint64_t)good) != 0 ||
+                           fseeko(t->file, 0, SEEK_END) != 0))
         st = wilor_cli_fail_errno(err, t->path, "cannot write", errno);
     return st;
 }
@@ -238,17 +238,14 @@ static wilor_status from_part(reading *now, wilor_cli_temp_file *t, wilor_error 
 /* Which of the two files there are. */
 static wilor_status look(const char *path, const char *part, bool *is_file, bool *is_part,
                          wilor_error *err) {
-    struct stat file, grown;
+    wilor_sys_info file, grown;
     wilor_cli_quoted q, p;
-    *is_file = stat(path, &file) == 0;
-    *is_part = stat(part, &grown) == 0;
-    if ((*is_file && !S_ISREG(file.st_mode)) || (*is_part && !S_ISREG(grown.st_mode)))
+    *is_file = wilor_sys_stat(path, &file) == 0;
+    *is_part = wilor_sys_stat(part, &grown) == 0;
+    if ((*is_file && file.kind != WILOR_SYS_FILE) || (*is_part && grown.kind != WILOR_SYS_FILE))
         return wilor_cli_fail(err, WILOR_ERR_IO, "%s: --resume needs a regular file",
                               wilor_cli_quote(&q, *is_part ? part : path));
-    if (*is_file && *is_part &&
-        (file.st_mtim.tv_sec > grown.st_mtim.tv_sec ||
-         (file.st_mtim.tv_sec == grown.st_mtim.tv_sec &&
-          file.st_mtim.tv_nsec > grown.st_mtim.tv_nsec)))
+    if (*is_file && *is_part && file.changed_ns > grown.changed_ns)
         return wilor_cli_fail(err, WILOR_ERR_FORMAT,
                               "%s is newer than %s, which an older run has left: remove the "
                               "one that is not wanted",

@@ -8,14 +8,12 @@
 #include "sources.h"
 
 #include "interrupt.h"
-#include <dirent.h>
+#include "system_files.h"
+
 #include <errno.h>
-#include <fcntl.h>
-#include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 typedef struct block {
@@ -89,7 +87,7 @@ static wilor_status push_folder(wilor_cli_sources *s, const char *folder, uint32
 
 static char *join(const char *folder, const char *name) {
     size_t a = strlen(folder), b = strlen(name);
-    bool slash = a > 0 && folder[a - 1] != '/';
+    bool slash = a > 0 && !wilor_sys_is_separator(folder[a - 1]);
     char *path = malloc(a + slash + b + 1);
     if (path)
         sprintf(path, "%s%s%s", folder, slash ? "/" : "", name);
@@ -104,13 +102,13 @@ char *wilor_cli_sources_path(const wilor_cli_sources *s, size_t i) {
 /* Whether a regular file begins as a picture does. */
 static bool is_picture(const char *path) {
     unsigned char head[12] = {0};
-    struct stat what;
+    wilor_sys_info what;
     /* A pipe would block an open that waits for a writer; a folder has its own meaning. */
-    int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+    int fd = wilor_sys_open(path, WILOR_SYS_READ | WILOR_SYS_AT_ONCE);
     if (fd < 0)
         return false;
     ssize_t n = -1;
-    if (fstat(fd, &what) == 0 && S_ISREG(what.st_mode))
+    if (wilor_sys_fstat(fd, &what) == 0 && what.kind == WILOR_SYS_FILE)
         n = read(fd, head, sizeof head);
     close(fd);
     return (n >= 3 && !memcmp(head, "\xFF\xD8\xFF", 3)) ||
@@ -122,19 +120,18 @@ static int by_name(const void *a, const void *b) {
     return strcmp(((const wilor_cli_source *)a)->name, ((const wilor_cli_source *)b)->name);
 }
 
-static wilor_status list_entries(wilor_cli_sources *s, DIR *dir, const char *folder,
-                                 uint32_t number, size_t *others, wilor_error *err) {
+static wilor_status list_entries(wilor_cli_sources *s, wilor_sys_folder *dir,
+                                 const char *folder, uint32_t number, size_t *others,
+                                 wilor_error *err) {
     wilor_status st = WILOR_OK;
-    for (struct dirent *entry; st == WILOR_OK && (entry = readdir(dir));) {
-        if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
-            continue;
+    for (const char *name; st == WILOR_OK && (name = wilor_sys_folder_next(dir));) {
         if (wilor_cli_interrupted())
             return wilor_cli_fail(err, WILOR_ERR_CANCELLED, "interrupted");
-        char *path = join(folder, entry->d_name);
+        char *path = join(folder, name);
         if (!path)
             return no_memory(err);
         if (is_picture(path))
-            st = push(s, entry->d_name, number, err);
+            st = push(s, name, number, err);
         else
             ++*others;
         free(path);
@@ -148,7 +145,7 @@ static wilor_status list_folder(wilor_cli_sources *s, const char *folder,
     size_t first = s->count, others = 0;
     uint32_t number = 0;
     s->folder = true;
-    DIR *dir = opendir(folder);
+    wilor_sys_folder *dir = wilor_sys_folder_open(folder);
     if (!dir) {
         wilor_cli_report_error(report, "%s: cannot list the folder: %s",
                                wilor_cli_quote(&q, folder), strerror(errno));
@@ -158,7 +155,7 @@ static wilor_status list_folder(wilor_cli_sources *s, const char *folder,
     wilor_status st = push_folder(s, folder, &number, err);
     if (st == WILOR_OK)
         st = list_entries(s, dir, folder, number, &others, err);
-    closedir(dir);
+    wilor_sys_folder_close(dir);
     if (st != WILOR_OK)
         return st;
     if (s->count == first) {
@@ -176,34 +173,34 @@ static wilor_status list_folder(wilor_cli_sources *s, const char *folder,
 
 static wilor_status list_one(wilor_cli_sources *s, const char *path, wilor_cli_report *report,
                              size_t *failed, wilor_error *err) {
-    struct stat what;
+    wilor_sys_info what;
     wilor_cli_quoted q;
-    if (stat(path, &what) != 0) {
+    if (wilor_sys_stat(path, &what) != 0) {
         wilor_cli_report_error(report, "%s: %s", wilor_cli_quote(&q, path), strerror(errno));
         ++*failed;
         return WILOR_OK;
     }
-    return S_ISDIR(what.st_mode) ? list_folder(s, path, report, failed, err)
-                                 : push(s, path, 0, err);
+    return what.kind == WILOR_SYS_FOLDER ? list_folder(s, path, report, failed, err)
+                                         : push(s, path, 0, err);
 }
 
 /* A pattern that the shell did not expand: too many files for a command line, or quoted. */
 static wilor_status list_pattern(wilor_cli_sources *s, const char *pattern,
                                  wilor_cli_report *report, size_t *failed, wilor_error *err) {
-    glob_t found = {0};
+    wilor_sys_paths found;
     wilor_cli_quoted q;
     wilor_status st = WILOR_OK;
-    int code = glob(pattern, 0, NULL, &found);
+    int code = wilor_sys_glob(&found, pattern);
     s->folder = true;
-    if (code == GLOB_NOSPACE) {
+    if (code != 0 && errno == ENOMEM) {
         st = no_memory(err);
     } else if (code != 0) {
         wilor_cli_report_error(report, "%s: no file matches", wilor_cli_quote(&q, pattern));
         ++*failed;
     }
-    for (size_t i = 0; code == 0 && st == WILOR_OK && i < found.gl_pathc; i++)
-        st = list_one(s, found.gl_pathv[i], report, failed, err);
-    globfree(&found);
+    for (size_t i = 0; code == 0 && st == WILOR_OK && i < found.count; i++)
+        st = list_one(s, found.at[i], report, failed, err);
+    wilor_sys_glob_free(&found);
     return st;
 }
 
@@ -213,10 +210,11 @@ wilor_status wilor_cli_sources_list(wilor_cli_sources *s, const char *const *inp
     wilor_status st = WILOR_OK;
     *s = (wilor_cli_sources){0};
     for (size_t i = 0; st == WILOR_OK && i < count; i++) {
-        struct stat what;
+        wilor_sys_info what;
         if (!strcmp(inputs[i], "-"))
             st = push(s, "-", 0, err);
-        else if (lstat(inputs[i], &what) != 0 && strpbrk(inputs[i], "*?["))
+        else if (wilor_sys_stat(inputs[i], &what) != 0 && !wilor_sys_is_link(inputs[i]) &&
+                 strpbrk(inputs[i], "*?["))
             st = list_pattern(s, inputs[i], report, failed, err);
         else
             st = list_one(s, inputs[i], report, failed, err);

@@ -1,14 +1,13 @@
 /* Output files, written beside their place and renamed.
  *
- * O_EXCL with the mode 0666 instead of mkstemp: the umask applies, as to any file the user
- * makes. */
+ * Exclusive creation instead of mkstemp: the umask applies, as to any file the user makes. */
 #include "temp_file.h"
 
+#include "system_files.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 static int create_beside(const char *path, char **name) {
@@ -22,7 +21,8 @@ static int create_beside(const char *path, char **name) {
     }
     for (int i = 0; i < TRIES; i++) {
         snprintf(*name, room, "%s.%ld-%d.tmp", path, (long)getpid(), i);
-        int fd = open(*name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        int fd = wilor_sys_open(*name, WILOR_SYS_READ | WILOR_SYS_WRITE | WILOR_SYS_CREATE |
+                                           WILOR_SYS_EXCLUSIVE);
         if (fd >= 0 || errno != EEXIST)
             return fd;
     }
@@ -32,14 +32,12 @@ static int create_beside(const char *path, char **name) {
 /* Where a symbolic link leads, else the path itself: a link stays and its target is replaced. NULL
  * with errno when it leads nowhere. */
 static char *resolve(const char *path) {
-    struct stat what;
-    bool link = lstat(path, &what) == 0 && S_ISLNK(what.st_mode);
-    return link ? realpath(path, NULL) : strdup(path);
+    return wilor_sys_is_link(path) ? wilor_sys_real_path(path) : strdup(path);
 }
 
 static bool is_special(const char *path) {
-    struct stat what;
-    return stat(path, &what) == 0 && !S_ISREG(what.st_mode);
+    wilor_sys_info what;
+    return wilor_sys_stat(path, &what) == 0 && what.kind != WILOR_SYS_FILE;
 }
 
 wilor_status wilor_cli_temp_open(wilor_cli_temp_file *t, const char *path, wilor_error *err) {
@@ -48,7 +46,8 @@ wilor_status wilor_cli_temp_open(wilor_cli_temp_file *t, const char *path, wilor
     int fd = -1;
     t->final_path = direct ? strdup(path) : resolve(path);
     if (t->final_path)
-        fd = direct ? open(path, O_WRONLY | O_CLOEXEC) : create_beside(t->final_path, &t->path);
+        fd = direct ? wilor_sys_open(path, WILOR_SYS_WRITE)
+                    : create_beside(t->final_path, &t->path);
     if (fd >= 0)
         t->file = fdopen(fd, direct ? "wb" : "w+b");
     if (t->file)
@@ -57,7 +56,7 @@ wilor_status wilor_cli_temp_open(wilor_cli_temp_file *t, const char *path, wilor
     if (fd >= 0) {
         close(fd);
         if (t->path)
-            unlink(t->path);
+            wilor_sys_unlink(t->path);
     }
     free(t->path);
     free(t->final_path);
@@ -69,7 +68,7 @@ wilor_status wilor_cli_temp_spool(wilor_cli_temp_file *t, const char *path, wilo
     *t = (wilor_cli_temp_file){0};
     int fd = create_beside(path, &t->path);
     if (fd >= 0) {
-        unlink(t->path);
+        wilor_sys_unlink(t->path);
         t->file = fdopen(fd, "w+b");
     }
     free(t->path);
@@ -90,7 +89,7 @@ wilor_status wilor_cli_temp_commit(wilor_cli_temp_file *t, wilor_error *err) {
         code = errno;
     }
     t->file = NULL;
-    if (!failed && t->path && rename(t->path, t->final_path) != 0) {
+    if (!failed && t->path && wilor_sys_rename(t->path, t->final_path) != 0) {
         failed = true;
         code = errno;
     }
@@ -109,21 +108,21 @@ void wilor_cli_temp_discard(wilor_cli_temp_file *t) {
     if (t->file)
         fclose(t->file);
     if (t->path)
-        unlink(t->path);
+        wilor_sys_unlink(t->path);
     free(t->path);
     free(t->final_path);
     *t = (wilor_cli_temp_file){0};
 }
 
 wilor_status wilor_cli_folder_make(const char *path, wilor_error *err) {
-    struct stat what;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+    wilor_sys_info what;
+    if (wilor_sys_mkdir(path) != 0 && errno != EEXIST)
         return wilor_cli_fail_errno(err, path, "cannot make the folder", errno);
-    if (stat(path, &what) != 0)
+    if (wilor_sys_stat(path, &what) != 0)
         return wilor_cli_fail_errno(err, path, "cannot use the folder", errno);
-    if (!S_ISDIR(what.st_mode))
+    if (what.kind != WILOR_SYS_FOLDER)
         return wilor_cli_fail_errno(err, path, "cannot use it as a folder", ENOTDIR);
-    if (access(path, W_OK | X_OK) != 0)
+    if (wilor_sys_access(path, WILOR_SYS_FOLDER_WRITABLE) != 0)
         return wilor_cli_fail_errno(err, path, "cannot write into the folder", errno);
     return WILOR_OK;
 }

@@ -2,7 +2,7 @@
  * A tile of pixels is loaded from the map itself, its stride the distance between pixels. */
 #include "conv16.h"
 
-#include <immintrin.h>
+#include "tile_moves.h"
 
 enum { RUN = WILOR_CONV16_RUN, DEPTH = WILOR_CONV16_DEPTH, SIDE = WILOR_CONV16_SIDE };
 

@@ -16,10 +16,10 @@
  * TDPBF16PS flushes denormals and rounds to nearest even at each of its additions. */
 #include "dot_amx.h"
 
+#include "tile_moves.h"
 #include "transpose_avx512.h"
 
 #include <float.h>
-#include <immintrin.h>
 #include <stdint.h>
 #include <string.h>
 
