@@ -22,12 +22,36 @@ static side_options options_of(int model, wilor_dtype dtype) {
 
 /* ---------------------------------------------------------------- stages */
 
+/* What a run told; it is checked when the run is over, since another thread tells it. */
+typedef struct told {
+    char stage[32];
+    int block, rows, cols;
+    float *data;
+} told;
+
+enum { MOST_TOLD = 64 };
+
 typedef struct watch {
     const wilor_index *stages, *pieces;
     const char *what;
     tolerances t;
-    int checked;
+    int checked, count;
+    told told[MOST_TOLD];
 } watch;
+
+static void on_stage(void *context, const char *stage, int block, const float *data, int rows,
+                     int cols) {
+    watch *w = context;
+    size_t count = (size_t)rows * (size_t)cols;
+    if (w->count == MOST_TOLD)
+        return;
+    told *t = &w->told[w->count++];
+    *t = (told){.block = block, .rows = rows, .cols = cols};
+    snprintf(t->stage, sizeof t->stage, "%s", stage);
+    t->data = wilor_heap_alloc(count, sizeof *data);
+    if (t->data)
+        memcpy(t->data, data, count * sizeof *data);
+}
 
 /* rows × cols × channels of each hand to channels × rows × cols. */
 static float *channels_first(const float *data, size_t pixels, size_t channels) {
@@ -64,22 +88,23 @@ static void name_stage(char *out, size_t size, const char *stage, int block) {
         snprintf(out, size, "block%d.%s", block, stage);
 }
 
-static void on_stage(void *context, const char *stage, int block, const float *data, int rows,
-                     int cols) {
-    watch *w = context;
+static void check_told(watch *w, const told *one) {
     char name[64], text[160];
-    size_t count = (size_t)rows * (size_t)cols, total;
-    name_stage(name, sizeof name, stage, block);
+    size_t count = (size_t)one->rows * (size_t)one->cols, total;
+    const char *stage = one->stage;
+    const float *data = one->data;
+    name_stage(name, sizeof name, stage, one->block);
     const wilor_index *ref = wilor_index_find(w->stages, name)                ? w->stages
                              : w->pieces && wilor_index_find(w->pieces, name) ? w->pieces
                                                                               : NULL;
     if (!ref)
         return; /* hd80 stores fewer */
+    assert_non_null(data);
     float *want = golden_f32(ref, name, &total), *turned = NULL;
     snprintf(text, sizeof text, "%s: %s", w->what, name);
     assert_int_equal(count, total);
     if (!strcmp(stage, "map"))
-        data = turned = channels_first(data, (size_t)rows / SIDE_HANDS, (size_t)cols);
+        data = turned = channels_first(data, (size_t)one->rows / SIDE_HANDS, (size_t)one->cols);
     double t = !strcmp(stage, "verts0")          ? w->t.metres
                : stage[strlen(stage) - 1] == '0' ? w->t.outputs
                                                  : w->t.tokens;
@@ -110,6 +135,10 @@ static void check_stages(int model, wilor_dtype dtype) {
     wilor_mlx_session_inside(s.session->work, &table, &inside, &wide);
     table->session_trace(inside, on_stage, &w);
     side_check(what, w.stages, "", side_run(&s, rgb, SIDE_HANDS), 0, &w.t);
+    for (int i = 0; i < w.count; i++) {
+        check_told(&w, &w.told[i]);
+        wilor_heap_free(w.told[i].data);
+    }
     assert_true(w.checked >= (model == 0 ? 17 : 9));
     wilor_heap_free(rgb);
     wilor_index_close(&stages);

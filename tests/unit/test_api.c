@@ -99,6 +99,58 @@ static void expect_open(const char *weights, const char *mano, int heads, wilor_
         fail_msg("'%s' is not in: %s", text, err.text);
 }
 
+/* Names of devices; where a module is not to be had, the error says so, and nothing else is taken in its place. */
+static void test_devices(void **state) {
+    (void)state;
+
+    static const struct {
+        const char *device;
+        wilor_status status;
+        const char *text; /* of the error; NULL: it opens, and is the processor */
+    } all[] = {
+        {NULL, WILOR_OK, NULL},
+        {"cpu", WILOR_OK, NULL},
+        {"auto", WILOR_OK, NULL},
+        {"tpu", WILOR_ERR_ARG, "device 'tpu' is none: auto, cpu, gpu, mlx, cuda or cuda:N"},
+        {"", WILOR_ERR_ARG, "is none"},
+        {"cuda:", WILOR_ERR_ARG, "is none"},
+        {"cuda:-1", WILOR_ERR_ARG, "is none"},
+        {"cuda:1x", WILOR_ERR_ARG, "is none"},
+        {"cuda:256", WILOR_ERR_ARG, "is none"},
+        {"cudas", WILOR_ERR_ARG, "is none"},
+        {"mlx:0", WILOR_ERR_ARG, "is none"},
+        {"mlx", WILOR_ERR_UNSUPPORTED, "device mlx: the module that drives MLX cannot be"},
+        {"cuda:1", WILOR_ERR_UNSUPPORTED, "device cuda: the module that drives NVIDIA"}};
+
+    wilor_error err;
+    setenv("WILOR_MLX_MODULE", "/nowhere", 1);
+    setenv("WILOR_CUDA_MODULE", "/nowhere", 1);
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++) {
+        wilor_model *model = NULL;
+        wilor_detector *detector = NULL;
+        wilor_model_options m;
+        wilor_detector_options d;
+        wilor_model_options_init(&m, sizeof m);
+        wilor_detector_options_init(&d, sizeof d);
+        m.weights = "random:tiny";
+        m.mano = MANO;
+        m.heads = 4;
+        d.detector = "random:micro";
+        m.device = d.device = all[i].device;
+        assert_int_equal(wilor_model_open(&model, &m, &err), all[i].status);
+        assert_true(!all[i].text || strstr(err.text, all[i].text));
+        assert_int_equal(wilor_detector_open(&detector, &d, &err), all[i].status);
+        assert_true(!all[i].text || strstr(err.text, all[i].text));
+        if (model && detector) {
+            wilor_detector_info info;
+            wilor_detector_get_info(detector, &info, sizeof info);
+            assert_string_equal(info.device, "cpu");
+        }
+        wilor_model_free(&model);
+        wilor_detector_free(&detector);
+    }
+}
+
 static void test_open_errors(void **state) {
     (void)state;
     expect_open("/nonexistent/w.ckpt", NULL, 0, WILOR_ERR_IO, "/nonexistent/w.ckpt");
@@ -487,6 +539,7 @@ static void test_parallel_sessions(void **state) {
 int main(void) {
     fill_picture();
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_option_sizes),
+                                       cmocka_unit_test(test_devices),
                                        cmocka_unit_test(test_open_errors),
                                        cmocka_unit_test(test_devices),
                                        cmocka_unit_test(test_crop_presets),

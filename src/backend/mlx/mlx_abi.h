@@ -37,7 +37,7 @@ typedef struct wilor_mlx_shape {
 } wilor_mlx_shape;
 
 /* Memory that the module owns from then on, also when a call with it fails: MLX computes on it in place where it can,
- * which wants whole pages, else it has copied it when the call returns. */
+ * which wants whole pages of 16384 bytes, else it has copied it when the call returns. */
 typedef struct wilor_mlx_block {
     void *data;
     void (*release)(void *owner);

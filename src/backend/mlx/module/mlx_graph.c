@@ -2,6 +2,7 @@
 #include "mlx_graph.h"
 
 #include <math.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,14 +13,22 @@
 /* The handler is the process's, the words are the thread's. What the rest of a process asks of the same MLX ends here,
  * too, and is not told: MLX's own handler would end the process. */
 static _Thread_local char g_words[WILOR_MLX_TEXT];
+static pthread_once_t g_once = PTHREAD_ONCE_INIT;
 
+/* mlx-c adds " at FILE:LINE" of its own source. */
 static void keep_words(const char *text, void *data) {
     (void)data;
-    if (!*g_words)
-        snprintf(g_words, sizeof g_words, "%s", *text ? text : "no reason given");
+    if (*g_words)
+        return;
+    snprintf(g_words, sizeof g_words, "%s", *text ? text : "no reason given");
+    for (char *at = strstr(g_words, " at /"); at; at = strstr(at + 1, " at /"))
+        if (!strchr(at + 4, ' '))
+            *at = 0;
 }
 
-void wilor_mlx_errors_install(void) { mlx_set_error_handler(keep_words, NULL, NULL); }
+static void install(void) { mlx_set_error_handler(keep_words, NULL, NULL); }
+
+void wilor_mlx_errors_install(void) { pthread_once(&g_once, install); }
 
 void wilor_mlx_errors_clear(void) { *g_words = 0; }
 

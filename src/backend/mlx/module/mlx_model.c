@@ -118,13 +118,29 @@ static int shape_of(const wilor_mlx_shape *s, int t, int shape[3]) {
     return 2;
 }
 
+/* Metal computes in place on whole pages; other memory it would refuse, or worse. */
+static bool is_paged(const void *data, size_t bytes) {
+    enum { PAGE = 16384 };
+
+    return (uintptr_t)data % PAGE == 0 && bytes % PAGE == 0;
+}
+
 /* Takes the memory over in any case. */
 static mlx_array wrap(const wilor_mlx_block *data, int rank, const int *shape,
                       mlx_dtype dtype) {
-    mlx_array a = mlx_array_new_data_managed_payload(data->data, shape, rank, dtype,
-                                                     data->owner, data->release);
-    if (!a.ctx)
-        data->release(data->owner);
+    size_t bytes = mlx_dtype_size(dtype);
+    for (int i = 0; i < rank; i++)
+        bytes *= (size_t)shape[i];
+    mlx_array a = {NULL};
+    if (is_paged(data->data, bytes)) {
+        a = mlx_array_new_data_managed_payload(data->data, shape, rank, dtype, data->owner,
+                                               data->release);
+        if (a.ctx)
+            return a;
+    } else {
+        a = mlx_array_new_data(data->data, shape, rank, dtype);
+    }
+    data->release(data->owner);
     return a;
 }
 
