@@ -2,6 +2,7 @@
 #include "cli_check.h"
 
 #include "heap.h"
+#include "system_process.h"
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +36,7 @@ float *check_values(const wilor_index *index, const char *name, size_t *count) {
 }
 
 int main(int argc, char **argv) {
+    wilor_sys_begin(&argc, &argv);
     const char *what = argc > 1 ? argv[1] : "";
     if (!strcmp(what, "json") && argc == 3)
         return check_json(argv[2]);
