@@ -17,13 +17,17 @@ void wilor_accelerate_end(void) {}
 #include <stdlib.h>
 #include <string.h>
 
-/* BLASSetThreading's numbers (vecLib's thread_api.h). */
-enum { MANY_THREADS = 0, ONE_THREAD = 1 };
+/* BLASSetThreading's number (vecLib's thread_api.h); the setting is the calling thread's. */
+enum { ONE_THREAD = 1 };
 
-typedef int (*threading_fn)(int how);
+typedef int (*set_threading_fn)(int how);
+
+typedef int (*get_threading_fn)(void);
 
 static wilor_sgemm_fn g_sgemm;
-static threading_fn g_threading;
+static set_threading_fn g_set;
+static get_threading_fn g_get;
+static _Thread_local int t_others = -1; /* what the thread had before; -1: it still has */
 static pthread_once_t g_once = PTHREAD_ONCE_INIT;
 
 /* Not from a program that runs with more rights than who started it. */
@@ -46,10 +50,12 @@ static void load(void) {
     const char *path = library_path();
     void *library = path ? dlopen(path, RTLD_LAZY | RTLD_LOCAL) : NULL;
     void *product = library ? dlsym(library, "cblas_sgemm") : NULL;
-    void *threading = library ? dlsym(library, "BLASSetThreading") : NULL;
+    void *set = library ? dlsym(library, "BLASSetThreading") : NULL;
+    void *get = library ? dlsym(library, "BLASGetThreading") : NULL;
     /* ISO C has no cast from void * to a function. */
     memcpy(&g_sgemm, &product, sizeof g_sgemm);
-    memcpy(&g_threading, &threading, sizeof g_threading);
+    memcpy(&g_set, &set, sizeof g_set);
+    memcpy(&g_get, &get, sizeof g_get);
 }
 
 wilor_sgemm_fn wilor_accelerate_sgemm(void) {
@@ -58,13 +64,17 @@ wilor_sgemm_fn wilor_accelerate_sgemm(void) {
 }
 
 void wilor_accelerate_begin(void) {
-    if (g_threading)
-        g_threading(ONE_THREAD);
+    if (!g_set || !g_get || t_others >= 0)
+        return;
+    t_others = g_get();
+    g_set(ONE_THREAD);
 }
 
 void wilor_accelerate_end(void) {
-    if (g_threading)
-        g_threading(MANY_THREADS);
+    if (t_others < 0)
+        return;
+    g_set(t_others);
+    t_others = -1;
 }
 
 #endif

@@ -14,7 +14,8 @@ typedef void (*wilor_sgemm_fn)(int order, int transpose_a, int transpose_b, int 
  * of the process. */
 wilor_sgemm_fn wilor_accelerate_sgemm(void);
 
-/* Around the uses on a thread: the library is to start no threads of its own (macOS 15 and newer). */
+/* Around the uses on a thread, begin any number of times: the library is to start no threads of its own (macOS 15
+ * and newer). The end gives the thread back what it had set. */
 void wilor_accelerate_begin(void);
 void wilor_accelerate_end(void);
 

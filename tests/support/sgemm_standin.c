@@ -1,5 +1,5 @@
 /* A library in place of Apple's Accelerate, so that the tier of that name is tested where there is none
- * (WILOR_ACCELERATE): cblas_sgemm for what the library asks of it, and BLASSetThreading. Whatever else it is
+ * (WILOR_ACCELERATE): cblas_sgemm for what the library asks of it, and BLASSetThreading with its question. Whatever else it is
  * asked for ends the process, so that a wrong call cannot pass. Each sum is one chain over k, for any size. */
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@ enum { ROW_MAJOR = 101, AS_IS = 111, TRANSPOSED = 112, WIDE = 8 };
 void cblas_sgemm(int order, int ta, int tb, int m, int n, int k, float alpha, const float *a,
                  int lda, const float *b, int ldb, float beta, float *c, int ldc);
 int BLASSetThreading(int how);
+int BLASGetThreading(void);
 
 static _Thread_local int g_one_thread;
 
@@ -18,6 +19,8 @@ int BLASSetThreading(int how) {
     g_one_thread = how;
     return 0;
 }
+
+int BLASGetThreading(void) { return g_one_thread; }
 
 static void need(int holds, const char *what) {
     if (holds)

@@ -201,6 +201,20 @@ static void pack_b_bf16(const wilor_dot *d, const float *w, size_t ldc, size_t l
                                  to + i * NR + c * 4);
 }
 
+/* Group by group; a last half of a step stays zero. */
+static void pack_u4_bf16(const wilor_dot *d, const wilor_u4_steps *w, size_t k, void *panel) {
+    const wilor_kernels *t = d->kernels;
+    size_t line = NR * (w->scale_type == WILOR_PANEL_F16 ? 2 : sizeof(float));
+    uint16_t *to = panel;
+    _Alignas(64) float scale[NR], bias[NR];
+    memset(to + k * NR, 0, b_bytes(d, k) - k * NR * sizeof *to);
+    for (size_t i = 0; i < k / w->group; i++, to += w->group * NR) {
+        t->expand_f32(w->scale_type, w->scales + i * line, 1, NULL, NULL, scale);
+        t->expand_f32(w->scale_type, w->biases + i * line, 1, NULL, NULL, bias);
+        wilor_neon_u4_bf16(w->q + i * w->group / 2 * NR, w->group, scale, bias, to);
+    }
+}
+
 /* ---------------------------------------------------------------- products */
 
 /* What is needed soon is spread over all turns, at most a line for each. */
@@ -364,6 +378,7 @@ int wilor_dot_fill_neon(wilor_dot *out, const wilor_kernels *kernels) {
         out[n].quick = true;
         out[n].put_a = put_a_bf16;
         out[n].pack_b = pack_b_bf16;
+        out[n].pack_u4 = pack_u4_bf16;
         out[n++].gemm = gemm_bfmmla;
     }
     return n;

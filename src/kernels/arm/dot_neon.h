@@ -29,4 +29,8 @@ void wilor_neon_sums_bfmmla(const wilor_neon_dot *p, float *sum);
 /* n numbers of a line, and zeros up to a whole step, to a panel of `lines` lines in groups of 4. */
 void wilor_neon_line_bf16(const float *src, size_t n, size_t lines, uint16_t *to);
 
+/* Steps of 4-bit weights (wilor_u4_steps's q), a multiple of 4, with a scale and a bias a column, to a panel of B. */
+void wilor_neon_u4_bf16(const uint8_t *q, size_t steps, const float *scale, const float *bias,
+                        uint16_t *to);
+
 #endif

@@ -73,3 +73,38 @@ void wilor_neon_line_bf16(const float *src, size_t n, size_t lines, uint16_t *to
         put_step(rest, lines, to);
     }
 }
+
+/* Column c of four steps and the next one's: whole numbers times the scale, rounded, plus the bias. */
+static inline void put_columns(uint16x8_t q, const float *scale, const float *bias,
+                               uint16_t *to) {
+    float32x4_t x = vcvtq_f32_u32(vmovl_u16(vget_low_u16(q)));
+    float32x4_t y = vcvtq_f32_u32(vmovl_high_u16(q));
+    x = vaddq_f32(vmulq_n_f32(x, scale[0]), vdupq_n_f32(bias[0]));
+    y = vaddq_f32(vmulq_n_f32(y, scale[1]), vdupq_n_f32(bias[1]));
+    bfloat16x8_t v = vcvtq_low_bf16_f32(x);
+    vst1q_u16(to, vreinterpretq_u16_bf16(vcvtq_high_bf16_f32(v, y)));
+}
+
+void wilor_neon_u4_bf16(const uint8_t *q, size_t steps, const float *scale, const float *bias,
+                        uint16_t *to) {
+    const uint8x16_t low = vdupq_n_u8(15);
+    for (; steps >= 4; steps -= 4, q += 2 * WILOR_NEON_NR, to += 4 * WILOR_NEON_NR) {
+        uint8x16_t r = vld1q_u8(q), t = vld1q_u8(q + WILOR_NEON_NR);
+        uint8x16_t s0 = vandq_u8(r, low), s1 = vshrq_n_u8(r, 4);
+        uint8x16_t s2 = vandq_u8(t, low), s3 = vshrq_n_u8(t, 4);
+        /* A column's two steps, then its four. */
+        uint16x8_t a = vreinterpretq_u16_u8(vzip1q_u8(s0, s1));
+        uint16x8_t b = vreinterpretq_u16_u8(vzip1q_u8(s2, s3));
+        uint16x8_t c = vreinterpretq_u16_u8(vzip2q_u8(s0, s1));
+        uint16x8_t d = vreinterpretq_u16_u8(vzip2q_u8(s2, s3));
+        uint8x16_t four[4] = {
+            vreinterpretq_u8_u16(vzip1q_u16(a, b)), vreinterpretq_u8_u16(vzip2q_u16(a, b)),
+            vreinterpretq_u8_u16(vzip1q_u16(c, d)), vreinterpretq_u8_u16(vzip2q_u16(c, d))};
+        for (size_t i = 0; i < 4; i++) {
+            put_columns(vmovl_u8(vget_low_u8(four[i])), scale + 4 * i, bias + 4 * i,
+                        to + 16 * i);
+            put_columns(vmovl_high_u8(four[i]), scale + 4 * i + 2, bias + 4 * i + 2,
+                        to + 16 * i + 8);
+        }
+    }
+}
