@@ -36,6 +36,11 @@ check "its two pictures, sorted" test "$(grep -o '"source":"[^"]*png"' out | tr 
 run "${base[@]}" 'hände' "${box[@]}"
 is "a folder" 0
 check "its two pictures" lines out 2
+deep=$(printf 'ein-langer-Name-%.0s' $(seq 12))
+mkdir -p "$deep/$deep" && cp a.png "$deep/$deep/a.png"
+run "${base[@]}" "${deep}\\$deep\\a.png" "${box[@]}" -o "$deep/$deep/out.ndjson"
+is "a path above 260 characters" 0
+check "and its events" lines "$deep/$deep/out.ndjson" 1
 fails "a pattern for nothing" 1 "'*.jpg': no file matches" "${base[@]}" '*.jpg' "${box[@]}"
 fails "a missing picture" 1 "'hände\\fehlt.png': No such file or directory" "${base[@]}" 'hände\fehlt.png' "${box[@]}"
 fails "missing weights" 4 "No such file or directory" predict --weights 'kein\modell.safetensors' a.png
@@ -74,6 +79,17 @@ is "bench" 0
 fails "serve" 1 "this build has no server" serve
 fails "download" 4 "this build cannot download" download mini
 fails "a video" 1 "video" live a.mp4 "${weights[@]}" --detector random:micro
+
+# Ctrl-C: Wine makes it of the signal.
+"$WILOR" live 'hände' --loop "${weights[@]}" --detector random:micro >out 2>err </dev/null &
+running=$!
+for _ in $(seq 100); do
+    grep -q '"type":"hands"' out && break
+    sleep 0.2
+done
+kill -INT $running
+wait $running
+check "Ctrl-C ends a stream in order" grep -q '"type":"bye".*"reason":"interrupted"' out
 
 # native NAME OPTION...: the same with the machine's own program.
 native() {
