@@ -6,7 +6,6 @@
 #include "mlx_model.h"
 #include "mlx_worker.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,7 +67,7 @@ static mlx_array put_weights(wilor_mlx_graph *g, const net *n, const wilor_net_s
 static wilor_mlx_result put_steps(net *n, const wilor_net_program *p, wilor_mlx_error *err) {
     wilor_mlx_result st = WILOR_MLX_OK;
     wilor_mlx_lock(n->gpu);
-    mlx_stream stream = wilor_mlx_stream_new(n->gpu);
+    mlx_stream stream = wilor_mlx_stream_default(n->gpu);
     for (int i = 0; i < p->step_count && st == WILOR_MLX_OK; i++) {
         wilor_mlx_graph g;
         step *to = &n->steps[i];
@@ -177,24 +176,30 @@ static mlx_array read_part(wilor_mlx_graph *g, const map *maps, wilor_net_slice 
 
 /* ---------------------------------------------------------------- steps */
 
+/* Below all numbers of a map. Not infinite: mlx_graph.h. */
+static float lowest(wilor_mlx_number number) {
+    return number == WILOR_MLX_F16 ? -65504.0f : -3e38f;
+}
+
 /* The largest of five along an axis, beside the map nothing. */
-static mlx_array largest(wilor_mlx_graph *g, mlx_array x, int axis) {
+static mlx_array largest(wilor_mlx_graph *g, mlx_array x, int axis, float nothing) {
     const int axes[2] = {1, 2}, side[2] = {axis == 1 ? POOL / 2 : 0, axis == 2 ? POOL / 2 : 0};
     if (!x.ctx)
         return x;
     int size = mlx_array_dim(x, axis);
-    mlx_array padded = wilor_mlx_pad(g, x, axes, side, side, -INFINITY);
+    mlx_array padded = wilor_mlx_pad(g, x, axes, side, side, nothing);
     mlx_array most = wilor_mlx_slice(g, padded, axis, 0, size);
     for (int i = 1; i < POOL; i++)
         most = wilor_mlx_maximum(g, most, wilor_mlx_slice(g, padded, axis, i, i + size));
     return most;
 }
 
-static void pool(wilor_mlx_graph *g, map *maps, const wilor_net_step *s) {
+static void pool(wilor_mlx_graph *g, const net *n, map *maps, const wilor_net_step *s) {
+    float nothing = lowest(n->number);
     mlx_array x = read_part(g, maps, s->in, s->channels);
     for (int i = 0; i < 3; i++) {
         const wilor_net_slice to = {s->out.map, s->out.channel + i * s->channels};
-        x = largest(g, largest(g, x, 1), 2);
+        x = largest(g, largest(g, x, 1, nothing), 2, nothing);
         write_part(g, maps, to, s->channels, x);
     }
 }
@@ -231,7 +236,7 @@ static void build(wilor_mlx_graph *g, const net *n, map *maps, mlx_array bytes,
     write_part(g, maps, input, 3, wilor_mlx_as(g, x, wilor_mlx_dtype(n->number)));
     for (int i = 0; i < n->program.step_count; i++)
         if (n->steps[i].s.pool)
-            pool(g, maps, &n->steps[i].s);
+            pool(g, n, maps, &n->steps[i].s);
         else
             convolve(g, n, maps, &n->steps[i]);
     for (int i = 0; i < HEADS; i++) {

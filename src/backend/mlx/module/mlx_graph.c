@@ -153,6 +153,10 @@ mlx_array wilor_mlx_finite_or(wilor_mlx_graph *g, mlx_array a, float other) {
     return wilor_mlx_where(g, one(g, mlx_isfinite, a), a, wilor_mlx_scalar(g, other));
 }
 
+mlx_array wilor_mlx_finite_or_nan(wilor_mlx_graph *g, mlx_array a) {
+    return wilor_mlx_add(g, a, wilor_mlx_subtract(g, a, a));
+}
+
 mlx_array wilor_mlx_clip(wilor_mlx_graph *g, mlx_array a, float least, float most) {
     mlx_array r = mlx_array_new();
     int failed =
@@ -354,7 +358,11 @@ mlx_array wilor_mlx_repeat(wilor_mlx_graph *g, mlx_array a, int axis) {
 
 /* ---------------------------------------------------------------- compiling */
 
-mlx_stream wilor_mlx_stream_new(bool gpu) {
+mlx_stream wilor_mlx_stream_default(bool gpu) {
+    return gpu ? mlx_default_gpu_stream_new() : mlx_default_cpu_stream_new();
+}
+
+static mlx_stream new_stream(bool gpu) {
     mlx_device device = mlx_device_new_type(gpu ? MLX_GPU : MLX_CPU, 0);
     mlx_stream stream = mlx_stream_new_device(device);
     mlx_device_free(device);
@@ -366,7 +374,7 @@ int wilor_mlx_compile(mlx_closure *out, mlx_stream *stream, bool gpu, wilor_mlx_
     /* MLX fuses for processors by calling the system's compiler: not in a library. */
     int failed = !gpu && mlx_set_compile_mode(MLX_COMPILE_MODE_NO_FUSE);
     if (!stream->ctx)
-        *stream = wilor_mlx_stream_new(gpu);
+        *stream = new_stream(gpu);
     mlx_closure plain = mlx_closure_new_func_payload(f, payload, NULL);
     failed = failed || !stream->ctx || !plain.ctx || mlx_compile(out, plain, false);
     mlx_closure_free(plain);

@@ -68,8 +68,11 @@ mlx_array wilor_mlx_sqrt(wilor_mlx_graph *g, mlx_array a);
 mlx_array wilor_mlx_erf(wilor_mlx_graph *g, mlx_array a);
 mlx_array wilor_mlx_sigmoid(wilor_mlx_graph *g, mlx_array a);
 mlx_array wilor_mlx_floor(wilor_mlx_graph *g, mlx_array a);
-/* a where it is finite, else `other`. */
+/* a where it is finite, else `other`, which is finite: a compiled graph's numbers become source text, where MLX writes
+ * others as no compiler reads them. */
 mlx_array wilor_mlx_finite_or(wilor_mlx_graph *g, mlx_array a, float other);
+/* a where it is finite, else NaN. */
+mlx_array wilor_mlx_finite_or_nan(wilor_mlx_graph *g, mlx_array a);
 mlx_array wilor_mlx_clip(wilor_mlx_graph *g, mlx_array a, float least, float most);
 mlx_array wilor_mlx_where(wilor_mlx_graph *g, mlx_array condition, mlx_array a, mlx_array b);
 mlx_array wilor_mlx_scalar(wilor_mlx_graph *g, float value);
@@ -113,7 +116,8 @@ mlx_array wilor_mlx_convolve(wilor_mlx_graph *g, mlx_array a, mlx_array w, int s
 mlx_array wilor_mlx_repeat(wilor_mlx_graph *g, mlx_array a, int axis);
 mlx_array wilor_mlx_contiguous(wilor_mlx_graph *g, mlx_array a);
 
-mlx_stream wilor_mlx_stream_new(bool gpu);
+/* The calling thread's own, for what is done once: MLX keeps every stream that was ever made. */
+mlx_stream wilor_mlx_stream_default(bool gpu);
 
 /* In the thread that will call it: a stream where *stream is empty, and a function that builds a graph on it, compiled
  * for each shape of its inputs when that first comes. Not 0: failed. */

@@ -158,7 +158,7 @@ static wilor_mlx_result quantise(const wilor_mlx_model *m, wilor_mlx_matrix *w,
     mlx_vector_array parts = mlx_vector_array_new();
     wilor_mlx_matrix q = {.group = GROUP, .bits = m->shape.bits};
     wilor_mlx_lock(m->gpu);
-    mlx_stream stream = wilor_mlx_stream_new(m->gpu);
+    mlx_stream stream = wilor_mlx_stream_default(m->gpu);
     if (mlx_quantize(&parts, w->w, (mlx_optional_int){GROUP, true},
                      (mlx_optional_int){q.bits, true}, "affine", (mlx_array){NULL}, stream) ||
         mlx_eval(parts) || mlx_vector_array_get(&q.w, parts, 0) ||

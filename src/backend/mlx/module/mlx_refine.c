@@ -2,10 +2,9 @@
  * of a map is a product, too, with each pixel's share in it, which is zero for all but four. */
 #include "mlx_model.h"
 
-#include <math.h>
-
 #define FOCAL 5000.0f
 #define NORM_EPS 1e-5f
+#define FAR 1e30f
 
 /* ---------------------------------------------------------------- maps */
 
@@ -114,11 +113,11 @@ static mlx_array project(wilor_mlx_graph *g, mlx_array verts, mlx_array cam, int
     return wilor_mlx_multiply(g, xy, wilor_mlx_scalar(g, focal));
 }
 
-/* The farthest coordinate, in patches; infinite where one is not finite. */
+/* The farthest coordinate, in patches; far away where one is not finite. */
 static mlx_array farthest(wilor_mlx_graph *g, mlx_array xy, int n, int vertices, int side) {
     mlx_array all = wilor_mlx_reshape(g, xy, MLX_DIMS(n, 2 * vertices));
     all = wilor_mlx_multiply(g, all, wilor_mlx_scalar(g, (float)MLX_ROWS / (float)side));
-    return wilor_mlx_max(g, wilor_mlx_finite_or(g, all, INFINITY), 1);
+    return wilor_mlx_max(g, wilor_mlx_finite_or(g, all, FAR), 1);
 }
 
 /* ---------------------------------------------------------------- samples */
@@ -127,7 +126,7 @@ static mlx_array farthest(wilor_mlx_graph *g, mlx_array xy, int n, int vertices,
  * finite, as everything is that comes of it. */
 static mlx_array shares(wilor_mlx_graph *g, mlx_array at, int count) {
     mlx_array apart = wilor_mlx_abs(
-        g, wilor_mlx_subtract(g, wilor_mlx_finite_or(g, at, NAN), wilor_mlx_range(g, count)));
+        g, wilor_mlx_subtract(g, wilor_mlx_finite_or_nan(g, at), wilor_mlx_range(g, count)));
     return wilor_mlx_maximum(g, wilor_mlx_subtract(g, wilor_mlx_scalar(g, 1), apart),
                              wilor_mlx_scalar(g, 0));
 }
@@ -135,7 +134,7 @@ static mlx_array shares(wilor_mlx_graph *g, mlx_array at, int count) {
 /* As wilor-mlx: what falls beside the map is its nearest pixel's. */
 static mlx_array shares_clamped(wilor_mlx_graph *g, mlx_array at, int count) {
     mlx_array range = wilor_mlx_range(g, count), sum = {NULL};
-    at = wilor_mlx_finite_or(g, at, NAN);
+    at = wilor_mlx_finite_or_nan(g, at);
     mlx_array first = wilor_mlx_floor(g, at);
     for (int i = 0; i < 2; i++) {
         mlx_array pixel = wilor_mlx_add(g, first, wilor_mlx_scalar(g, (float)i));
