@@ -11,6 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#if !defined(MSG_NOSIGNAL) /* macOS: SIGPIPE is ignored anyway */
+#define MSG_NOSIGNAL 0
+#endif
+
 void wilor_sys_begin(int *argc, char ***argv) {
     (void)argc;
     (void)argv;
