@@ -119,11 +119,11 @@ typedef enum wilor_isa {
     WILOR_ISA_AVX512 = 3, /* with AVX512-VNNI and AVX512-BF16 where the processor has them */
     WILOR_ISA_AMX = 4,    /* AVX-512 and the matrix unit */
     WILOR_ISA_NEON = 16,  /* AArch64; SDOT, SMMLA and BFMMLA where the processor has them */
-    WILOR_ISA_ACCELERATE =
-        17 /* NEON, and float32 products by Apple's Accelerate: its processors' matrix units */
+    WILOR_ISA_ACCELERATE = 17 /* NEON, and Apple's Accelerate for float32 products */
 } wilor_isa;
 
-/* "c", "avx2", "avx512", "amx", "neon", "accelerate"; "auto" for WILOR_ISA_AUTO, "unknown" for others. */
+/* "c", "avx2", "avx512", "amx", "neon", "accelerate"; "auto" for WILOR_ISA_AUTO, "unknown" for
+ * others. */
 WILOR_API const char *wilor_isa_name(wilor_isa isa);
 
 /* The tier that WILOR_ISA_AUTO means here: the processor's best, capped by the environment
