@@ -104,14 +104,14 @@ run "${b[@]}" model --hands 1 --dtype f32
 is "--dtype f32" 0
 check "the table has the phases" test "$(grep -cE '^    (embed|norm|qkv|attention|proj|fc1|fc2|heads|mano|refine|last_block) .* %' out)" -eq 11
 check "but not those that this arithmetic lacks" test "$(grep -c '^    put ' out)" -eq 0
-check "says the type, hands and runs" grep -qE '^  f32, 1 hand, 3 runs, ' out
+check "says the type, hands and runs" grep -qE '^  f32 on cpu, 1 hand, 3 runs, ' out
 # The detector follows the model's type where it has it.
 WILOR_ISA=c run bench detector --detector random:micro --runs 1 --size 64x64 --dtype bf16
 is "a detector in bf16, plain C" 0
-check "says bf16" grep -qE '^  bf16, 1 run' out
+check "says bf16" grep -qE '^  bf16 on cpu, 1 run' out
 run bench detector --detector random:micro --runs 1 --size 64x64 --dtype f32x
 is "a detector beside f32x" 0
-check "says f32" grep -qE '^  f32, 1 run' out
+check "says f32" grep -qE '^  f32 on cpu, 1 run' out
 usage_error "it should be model, detector, route, live, load, peak or kernels" bench speed
 run bench live "${weights[@]}" --detector random:micro --threads 1 --size 160x120 --hands 1 --runs 100 --json
 is "live" 0
