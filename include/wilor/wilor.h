@@ -246,7 +246,8 @@ typedef struct wilor_model_info {
     const char *licence; /* of the weights, "CC0-1.0"; "" unknown */
     double
         rescale; /* the crop that it was trained for, as in wilor_predict_options; 0: unknown */
-    const char *device; /* "cpu", "mlx", "cuda:0", "cuda:0,cuda:1"; lives as long as the model */
+    const char
+        *device; /* "cpu", "mlx", "cuda:0", "cuda:0,cuda:1"; lives as long as the model */
 } wilor_model_info;
 
 /* Fills *info; never fails on a live model. size is sizeof(wilor_model_info) as the caller
