@@ -32,7 +32,7 @@ char *wilor_sys_real_path(const char *path) { return realpath(path, NULL); }
 
 int wilor_sys_truncate(int fd, uint64_t bytes) { return ftruncate(fd, (off_t)bytes); }
 
-int wilor_sys_set_mode(int fd, unsigned mode) { return fchmod(fd, mode); }
+int wilor_sys_set_mode(int fd, unsigned mode) { return fchmod(fd, (mode_t)mode); }
 
 int wilor_sys_touch(int fd) { return futimens(fd, NULL); }
 
