@@ -64,7 +64,7 @@ class WiLoR:
         model._compat = _native.choice("compat", compat, _abi.COMPAT)
         model._threads = threads
         opened = _native.open_model(*files, dtype, threads, packed, heads, device)
-        on_card = (_info(opened).device or b"").startswith(b"cuda")  # packs nothing
+        on_card = (_info(opened).device or b"cpu") != b"cpu"  # packs nothing
         if packed is not None and not on_card and not _info(opened).from_packed:
             _native.save_packed(opened, packed)
             opened.close()
