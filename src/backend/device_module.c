@@ -1,21 +1,14 @@
 /* Finding and loading a device's module. */
 #include "device_module.h"
 
+#include "system.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #ifndef _WIN32
 #include <dlfcn.h>
-
-/* Not from a program that runs with more rights than who started it. */
-static const char *environment(const char *name) {
-#ifdef __GLIBC__
-    return secure_getenv(name);
-#else
-    return getenv(name);
-#endif
-}
 
 /* The folder of the library or program that this code is in, with its slash; "" where it is not known. */
 static void own_folder(char *out, size_t size) {
@@ -33,7 +26,7 @@ static void own_folder(char *out, size_t size) {
 }
 
 static void *open_file(const wilor_device_module *m, char *path, size_t size) {
-    const char *named = environment(m->variable);
+    const char *named = wilor_sys_secure_getenv(m->variable);
     char folder[4096 - 64];
     if (named && *named) {
         snprintf(path, size, "%s", named);

@@ -12,6 +12,8 @@ void wilor_accelerate_end(void) {}
 
 #else
 
+#include "system.h"
+
 #include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -30,13 +32,8 @@ static get_threading_fn g_get;
 static _Thread_local int t_others = -1; /* what the thread had before; -1: it still has */
 static pthread_once_t g_once = PTHREAD_ONCE_INIT;
 
-/* Not from a program that runs with more rights than who started it. */
 static const char *library_path(void) {
-#if defined(__GLIBC__)
-    const char *named = secure_getenv("WILOR_ACCELERATE");
-#else
-    const char *named = getenv("WILOR_ACCELERATE");
-#endif
+    const char *named = wilor_sys_secure_getenv("WILOR_ACCELERATE");
     if (named && *named)
         return named;
 #if defined(__APPLE__) && defined(__aarch64__)

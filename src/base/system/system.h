@@ -65,6 +65,9 @@ bool wilor_sys_is_separator(char c);
 
 /* UTF-8; NULL: not set. The text stays valid as long as nobody sets the variable. */
 const char *wilor_sys_getenv(const char *name);
+/* The same for names of code to load: NULL in a program that runs with more rights than who started it, where
+ * the system can tell. */
+const char *wilor_sys_secure_getenv(const char *name);
 /* The program's own file, with '/', at most room - 1 bytes. Its length; 0: unknown. */
 size_t wilor_sys_program_path(char *path, size_t room);
 

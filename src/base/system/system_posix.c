@@ -76,6 +76,14 @@ void wilor_sys_map_release(void *map, size_t bytes) { madvise(map, bytes, MADV_D
 
 const char *wilor_sys_getenv(const char *name) { return getenv(name); }
 
+const char *wilor_sys_secure_getenv(const char *name) {
+#if defined(__GLIBC__)
+    return secure_getenv(name);
+#else
+    return getenv(name);
+#endif
+}
+
 size_t wilor_sys_program_path(char *path, size_t room) {
 #if defined(__linux__)
     ssize_t n = readlink("/proc/self/exe", path, room - 1);

@@ -112,6 +112,8 @@ const char *wilor_sys_getenv(const char *name) {
     return k ? k->value : NULL;
 }
 
+const char *wilor_sys_secure_getenv(const char *name) { return wilor_sys_getenv(name); }
+
 size_t wilor_sys_program_path(char *path, size_t room) {
     enum { MOST = 32768 };
 
