@@ -15,7 +15,7 @@ struct wilor_model {
     wilor_model_info info;
     char *weights; /* path */
     char *label, *name, *licence;
-    char device[72];       /* "cpu", "cuda:0", "cuda:0,cuda:1", "mlx" */
+    char device[9 * WILOR_MOST_CARDS]; /* "cpu", "cuda:0", "cuda:0,cuda:1", "mlx" */
     char key[65];          /* of the packed weights: what they were made from, and for what */
     wilor_file_map packed; /* in use, or empty */
 };
@@ -80,8 +80,6 @@ typedef enum wilor_device_kind {
     WILOR_DEVICE_CUDA,
     WILOR_DEVICE_MLX
 } wilor_device_kind;
-
-enum { WILOR_MOST_CARDS = 8 };
 
 typedef struct wilor_device {
     wilor_device_kind kind;

@@ -10,6 +10,8 @@
 #include "thread_pool.h"
 #include <stdbool.h>
 
+enum { WILOR_MOST_CARDS = 8 }; /* of one model */
+
 typedef struct wilor_backend_load {
     const wilor_tensor_source *source;
     const wilor_mano *mano; /* outlives the model */

@@ -58,6 +58,21 @@ static void close_side(side *s) {
     wilor_model_free(&s->model);
 }
 
+/* The processor in float32 and the card as asked for, and the crops for both: --hands of them. */
+static float *open_both(side *cpu, side *card, const compare_options *o) {
+    float *rgb = compare_alloc((size_t)o->hands * CROP_FLOATS * sizeof *rgb);
+    compare_fill_crops(rgb, o->hands);
+    open_side(cpu, o, "cpu", WILOR_DTYPE_F32);
+    open_side(card, o, o->device, o->dtype);
+    return rgb;
+}
+
+static void close_both(side *cpu, side *card, float *rgb) {
+    close_side(cpu);
+    close_side(card);
+    free(rgb);
+}
+
 /* ---------------------------------------------------------------- stages */
 
 typedef struct stage {
@@ -157,10 +172,7 @@ void compare_wide(const compare_options *o) {
     wilor_error err;
     const wilor_hands *want, *got;
     side cpu, card;
-    float *rgb = compare_alloc((size_t)o->hands * CROP_FLOATS * sizeof *rgb);
-    compare_fill_crops(rgb, o->hands);
-    open_side(&cpu, o, "cpu", WILOR_DTYPE_F32);
-    open_side(&card, o, o->device, o->dtype);
+    float *rgb = open_both(&cpu, &card, o);
     tolerances t = allowed(o, cpu.model->info.depth);
     static const float shifts[] = {3, 9}; /* to some patches, then to nearly all */
     for (int i = 0; i < 2; i++) {
@@ -172,9 +184,7 @@ void compare_wide(const compare_options *o) {
         compare_need(wilor_run(card.session, rgb, o->hands, &got, &err), &err, "the card");
         compare_hands(got, want, &t);
     }
-    close_side(&cpu);
-    close_side(&card);
-    free(rgb);
+    close_both(&cpu, &card, rgb);
 }
 
 /* Every number of hands up to --hands, however they are shared out over the cards of --device. */
@@ -182,10 +192,7 @@ void compare_cards(const compare_options *o) {
     wilor_error err;
     const wilor_hands *want, *got;
     side cpu, card;
-    float *rgb = compare_alloc((size_t)o->hands * CROP_FLOATS * sizeof *rgb);
-    compare_fill_crops(rgb, o->hands);
-    open_side(&cpu, o, "cpu", WILOR_DTYPE_F32);
-    open_side(&card, o, o->device, o->dtype);
+    float *rgb = open_both(&cpu, &card, o);
     tolerances t = allowed(o, cpu.model->info.depth);
     for (int n = 1; n <= o->hands; n++) {
         printf("-- %d hands on %s\n", n, card.model->info.device);
@@ -193,9 +200,7 @@ void compare_cards(const compare_options *o) {
         compare_need(wilor_run(card.session, rgb, n, &got, &err), &err, "the cards");
         compare_hands(got, want, &t);
     }
-    close_side(&cpu);
-    close_side(&card);
-    free(rgb);
+    close_both(&cpu, &card, rgb);
 }
 
 void compare_network(const compare_options *o) {
@@ -205,15 +210,12 @@ void compare_network(const compare_options *o) {
     void *inside, *model;
     side cpu, card;
     stages all = {.n = 0};
-    float *rgb = compare_alloc((size_t)o->hands * CROP_FLOATS * sizeof *rgb);
-    compare_fill_crops(rgb, o->hands);
-    open_side(&cpu, o, "cpu", WILOR_DTYPE_F32);
+    float *rgb = open_both(&cpu, &card, o);
     all.t = allowed(o, cpu.model->info.depth);
     wilor_cpu_session *work = cpu.session->work;
     work->vit.trace = keep_stage;
     work->vit.trace_context = &all;
     compare_need(wilor_run(cpu.session, rgb, o->hands, &want, &err), &err, "the processor");
-    open_side(&card, o, o->device, o->dtype);
     wilor_cuda_session_inside(card.session->work, &table, &inside, &model);
     table->session_trace(inside, match_stage, &all);
     compare_need(wilor_run(card.session, rgb, o->hands, &got, &err), &err, "the card");
@@ -224,11 +226,9 @@ void compare_network(const compare_options *o) {
         g_compare_failed++;
     }
     compare_graph(&card, rgb, o->hands, got);
-    close_side(&cpu);
-    close_side(&card);
+    close_both(&cpu, &card, rgb);
     for (int i = 0; i < all.n; i++)
         free(all.at[i].data);
-    free(rgb);
 }
 
 /* ---------------------------------------------------------------- from a picture */

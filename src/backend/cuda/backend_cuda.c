@@ -10,13 +10,11 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_CARDS = 8 };
-
 typedef struct cuda_model {
     const wilor_cuda_table *table;
     int cards;
-    int card[MOST_CARDS];
-    void *model[MOST_CARDS]; /* the same weights on each */
+    int card[WILOR_MOST_CARDS];
+    void *model[WILOR_MOST_CARDS]; /* the same weights on each */
     wilor_cuda_shape shape;
     wilor_dtype dtype;
     wilor_isa isa;
@@ -27,7 +25,7 @@ typedef struct cuda_model {
 
 typedef struct cuda_session {
     const cuda_model *m;
-    void *session[MOST_CARDS];
+    void *session[WILOR_MOST_CARDS];
     wilor_cuda_crop crops[256];
     wilor_span span;
 } cuda_session;
@@ -63,23 +61,23 @@ wilor_status wilor_cuda_status(wilor_cuda_result r, int device, const wilor_cuda
 
 /* ---------------------------------------------------------------- model */
 
-static wilor_status choose_number(wilor_cuda_number *out, wilor_dtype *dtype,
-                                  wilor_error *err) {
+wilor_status wilor_cuda_choose(wilor_cuda_number *number, wilor_dtype *dtype, const char *who,
+                               wilor_error *err) {
     if (*dtype == WILOR_DTYPE_AUTO)
         *dtype = WILOR_DTYPE_F16;
     switch (*dtype) {
     case WILOR_DTYPE_F32:
-        *out = WILOR_CUDA_F32;
+        *number = WILOR_CUDA_F32;
         return WILOR_OK;
     case WILOR_DTYPE_F16:
-        *out = WILOR_CUDA_F16;
+        *number = WILOR_CUDA_F16;
         return WILOR_OK;
     case WILOR_DTYPE_BF16:
-        *out = WILOR_CUDA_BF16;
+        *number = WILOR_CUDA_BF16;
         return WILOR_OK;
     default:
         return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
-                               "device cuda has no dtype %s: f32, f16 and bf16",
+                               "%s has no dtype %s: f32, f16 and bf16", who,
                                wilor_dtype_name(*dtype));
     }
 }
@@ -114,11 +112,11 @@ static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_err
     *out = NULL;
     if (!m)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to load the model");
-    m->cards = o->card_count < MOST_CARDS ? o->card_count : MOST_CARDS;
+    m->cards = o->card_count;
     memcpy(m->card, o->cards, (size_t)m->cards * sizeof m->card[0]);
     m->dtype = o->dtype;
     m->isa = wilor_kernels_best(o->max_isa)->isa;
-    WILOR_TRY(choose_number(&m->shape.number, &m->dtype, err));
+    WILOR_TRY(wilor_cuda_choose(&m->shape.number, &m->dtype, "device cuda", err));
     WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
     m->shape.width = dims.width;
     m->shape.depth = dims.depth;

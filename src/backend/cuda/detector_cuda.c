@@ -23,20 +23,6 @@ static wilor_status status_of(const card_net *n, wilor_cuda_result r, const wilo
 
 /* ---------------------------------------------------------------- the network */
 
-static wilor_status choose_number(wilor_cuda_number *out, wilor_dtype *dtype,
-                                  wilor_error *err) {
-    if (*dtype == WILOR_DTYPE_AUTO)
-        *dtype = WILOR_DTYPE_F16;
-    *out = *dtype == WILOR_DTYPE_F32   ? WILOR_CUDA_F32
-           : *dtype == WILOR_DTYPE_F16 ? WILOR_CUDA_F16
-                                       : WILOR_CUDA_BF16;
-    if (*dtype != WILOR_DTYPE_F32 && *dtype != WILOR_DTYPE_F16 && *dtype != WILOR_DTYPE_BF16)
-        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
-                               "the detector on device cuda has no dtype %s: f32, f16 and bf16",
-                               wilor_dtype_name(*dtype));
-    return WILOR_OK;
-}
-
 static void net_free(void *net) {
     card_net *n = net;
     if (!n)
@@ -58,7 +44,7 @@ static wilor_status net_create(void **out, const struct wilor_yolo_program *p,
     if (!n || !d)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
     n->device = device;
-    WILOR_TRY(choose_number(&o.number, dtype, err));
+    WILOR_TRY(wilor_cuda_choose(&o.number, dtype, "the detector on device cuda", err));
     WILOR_TRY(wilor_cuda_module_open(&n->table, err));
     o.program = d->program;
     WILOR_TRY(status_of(n, n->table->net_create(&n->net, device, &o, &e), &e, err));
