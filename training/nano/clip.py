@@ -17,6 +17,7 @@ import os
 
 import torch
 
+from .hand import axis_angle_to_matrix
 from .scene import Scenes, develop, jpeg, lights
 
 FPS, SECONDS, WIDTH, HEIGHT = 30, 8, 640, 480
@@ -32,19 +33,13 @@ def logarithm(m):
     return axis * (angle / (2 * torch.sin(angle)).clamp_min(1e-6))[..., None]
 
 
-def exponential(v):
-    x, y, z = v.unbind(-1)
-    zero = torch.zeros_like(x)
-    return torch.linalg.matrix_exp(torch.stack([zero, -z, y, z, zero, -x, -y, x, zero], -1).reshape(*v.shape[:-1], 3, 3))
-
-
 def between(keys, t):
     """Rotations of keys (K,...,3,3) at times t (T,) in keys, at rest at each."""
     i = t.floor().long().clamp(0, len(keys) - 2)
     f = (t - i).clamp(0, 1)
     f = f * f * (3 - 2 * f)
     turn = logarithm(keys[i].transpose(-1, -2) @ keys[i + 1])
-    return keys[i] @ exponential(turn * f.reshape(-1, *([1] * (turn.dim() - 1))))
+    return keys[i] @ axis_angle_to_matrix(turn * f.reshape(-1, *([1] * (turn.dim() - 1))))
 
 
 def path(name, hand, t):

@@ -19,7 +19,6 @@ import argparse
 import itertools
 import json
 import pathlib
-import subprocess
 import sys
 
 try:
@@ -28,18 +27,15 @@ except ImportError as error:
     print(f'skipped: {error}', file=sys.stderr)
     sys.exit(77)
 
+from scoring import long_side
+
 COLUMNS = ('clip', 'hand frames', 'found', 'side', 'switches', 'swaps', 'false', 'pck10', '3d', 'pa', 'jitter', 'lag')
 SHOWN, INSIDE, NEAR = 1 / 3, 0.6, 0.5
 LAGS = np.arange(-2, 8.01, 0.1)  # frames
 
 
-class Failed(Exception):
-    pass
-
-
 def size_of(hand):
-    x0, y0, x1, y1 = hand['box']
-    return max(x1 - x0, y1 - y0)
+    return long_side(hand['box'])
 
 
 def in_view(hand, size):
@@ -169,14 +165,11 @@ def nearest(found, points):
 
 def track(program, folder, fps, count, options):
     """The hands of every frame, by `wilor live`."""
-    command = [str(program), 'live', str(folder / 'f-%04d.png'), '--fps', str(fps), '--ndjson', '--quiet', *options]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    if done.returncode:
-        raise Failed(f'{program} live ended with {done.returncode}: {done.stderr.strip()[-500:]}')
-    events = [json.loads(line) for line in done.stdout.splitlines()]
+    import sources  # which needs Pillow, and the self check does not
+    events = sources.run([program, 'live', folder / 'f-%04d.png', '--fps', fps, '--ndjson', '--quiet', *options])
     hands = {e['frame']: e['hands'] for e in events if e['type'] == 'hands'}
     if sorted(hands) != list(range(count)):
-        raise Failed(f'{program} live gave events for {len(hands)} of {count} frames of {folder}')
+        raise sources.Failed(f'{program} live gave events for {len(hands)} of {count} frames of {folder}')
     return [hands[n] for n in range(count)]
 
 
@@ -268,12 +261,14 @@ def main():
         return self_check()
     if not args.wilor or not args.clips:
         p.error('--wilor PROGRAM and --clips FOLDER... are needed')
+    import sources
+
     rows = []
     try:
         for folder in args.clips:
             truth = json.loads((folder / 'truth.json').read_text())
             rows.append(score(truth, track(args.wilor, folder, truth['fps'], len(truth['frames']), options)))
-    except (Failed, OSError, ValueError, KeyError) as error:
+    except (sources.Failed, OSError, ValueError, KeyError) as error:
         print(f'rendered.py: {error}', file=sys.stderr)
         return 1
     table(rows)
