@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <setjmp.h>
 
@@ -230,6 +231,76 @@ static void test_newest_wins(void **state) {
     assert_int_equal(c.frames, 2);
 }
 
+typedef struct other_client {
+    wilor_cli_engine *engine;
+    atomic_bool given;
+} other_client;
+
+static void *give_as_other(void *user) {
+    other_client *o = user;
+    wilor_cli_frame f = frame_at(8, WIDTH);
+    wilor_error err;
+    f.giver = 8;
+    if (wilor_cli_engine_give(o->engine, &f, &err) == WILOR_OK)
+        atomic_store(&o->given, true);
+    return NULL;
+}
+
+/* A client's frame overtakes that client's own waiting one, and waits for another client's. */
+static void test_clients_have_turns(void **state) {
+    heard h;
+    pthread_t thread;
+    (void)state;
+    listen_start(&h);
+    h.blocked = true;
+    wilor_cli_engine *e = open_engine(&h, false, true);
+    other_client other = {.engine = e};
+    for (uint64_t i = 0; i < 3; i++) {
+        wilor_cli_frame f = frame_at(i, WIDTH);
+        f.giver = 7;
+        give(e, &f);
+        if (i == 0)
+            wait_for(&h, &h.count, 1); /* in the sink */
+    }
+    assert_int_equal(pthread_create(&thread, NULL, give_as_other, &other), 0);
+    usleep(100000); /* enough for a frame that would not wait */
+    bool waits = !atomic_load(&other.given);
+    block(&h, false);
+    wait_for(&h, &h.count, waits ? 3 : 2);
+    pthread_join(thread, NULL);
+    wilor_cli_engine_free(&e);
+    assert_true(waits);
+    assert_true(atomic_load(&other.given));
+    assert_int_equal(h.event[1].giver, 7);
+    assert_int_equal(h.event[1].frame, 2);
+    assert_int_equal(h.event[1].dropped, 1);
+    assert_int_equal(h.event[2].giver, 8);
+    assert_int_equal(h.event[2].dropped, 0);
+}
+
+/* A source does not wait for clients. */
+static void test_source_overtakes(void **state) {
+    heard h;
+    (void)state;
+    listen_start(&h);
+    h.blocked = true;
+    wilor_cli_engine *e = open_engine(&h, false, true);
+    wilor_cli_frame f = frame_at(0, WIDTH);
+    give(e, &f);
+    wait_for(&h, &h.count, 1);
+    f.giver = 7;
+    give(e, &f);
+    f.giver = 0;
+    f.number = 5;
+    give(e, &f); /* would wait forever */
+    block(&h, false);
+    wait_for(&h, &h.count, 2);
+    wilor_cli_engine_free(&e);
+    assert_int_equal(h.event[1].giver, 0);
+    assert_int_equal(h.event[1].frame, 5);
+    assert_int_equal(h.event[1].dropped, 1);
+}
+
 /* Another giver, another clock, a time before the last one, another size: hands are new. The same time again is
  * the same stream. */
 static void test_begins_anew(void **state) {
@@ -392,6 +463,8 @@ static int open_parts(const char *weights) {
 int main(void) {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_keeps_all),
                                        cmocka_unit_test(test_newest_wins),
+                                       cmocka_unit_test(test_clients_have_turns),
+                                       cmocka_unit_test(test_source_overtakes),
                                        cmocka_unit_test(test_begins_anew),
                                        cmocka_unit_test(test_without_tracking),
                                        cmocka_unit_test(test_asks),

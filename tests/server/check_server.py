@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import shutil
@@ -277,6 +278,19 @@ async def push(s):
               and ea["seq"] != eb["seq"], (ea["seq"], eb["seq"]))
 
 
+async def push_at_once(s):
+    """One frame from each of several clients while the engine is busy: none overtakes another's."""
+    picture = demo()
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(connect(s)) for _ in range(6)]
+        for i, ws in enumerate(sockets):
+            await ws.send(frame((i + 1) * 1000, picture))
+        got = [(await events(ws, 1))[0] for ws in sockets]
+        check("frames of several clients at once: each has its answer",
+              [e["t_capture"] for e in got] == [1, 2, 3, 4, 5, 6] and not any(e["dropped"] for e in got),
+              [(e["t_capture"], e["dropped"]) for e in got])
+
+
 async def push_badly(s):
     picture = demo()
     async with connect(s) as ws:
@@ -317,6 +331,7 @@ def topic_push():
         asyncio.run(push(s))
         asyncio.run(push_badly(s))
     with Server(pace="40") as s:
+        asyncio.run(push_at_once(s))
         asyncio.run(push_too_fast(s))
 
 
@@ -580,6 +595,7 @@ def topic_real():
         check("SIGTERM: exit 0", rc == 0, s.said())
     with Server() as s:
         asyncio.run(real_frames(s))
+        asyncio.run(push_at_once(s))
 
 
 def same_as_predict(hands):

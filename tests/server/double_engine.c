@@ -30,7 +30,7 @@ struct wilor_cli_engine {
     float *vertices;
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t wake;
+    pthread_cond_t wake, taken;
     bool stop, full;
     wilor_cli_frame waiting;
     uint8_t *pixels;
@@ -179,6 +179,7 @@ static void *work(void *user) {
             e->pixels = other, e->room = other_room;
             e->full = false;
             e->dropped = 0;
+            pthread_cond_broadcast(&e->taken);
             e->counts.frames++;
             e->counts.hands[0]++, e->counts.hands[1]++;
             pthread_mutex_unlock(&e->lock);
@@ -200,6 +201,9 @@ wilor_status wilor_cli_engine_give(wilor_cli_engine *e, const wilor_cli_frame *f
     if (!p->data || p->format != WILOR_RGB8)
         return wilor_cli_fail(err, WILOR_ERR_ARG, "a frame without pixels");
     pthread_mutex_lock(&e->lock);
+    while (frame->giver && e->full && e->waiting.giver && e->waiting.giver != frame->giver &&
+           !e->stop)
+        pthread_cond_wait(&e->taken, &e->lock);
     if (e->room < row * (size_t)p->height) {
         free(e->pixels);
         e->room = row * (size_t)p->height;
@@ -261,6 +265,7 @@ wilor_status wilor_cli_engine_create(wilor_cli_engine **out, const wilor_cli_eng
     e->ask_pace = (useconds_t)(1000 * (ask_pace ? atoi(ask_pace) : 0));
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->wake, NULL);
+    pthread_cond_init(&e->taken, NULL);
     wilor_status st = wilor_session_create(&e->session, o->model, NULL, err);
     if (st == WILOR_OK)
         st = wilor_predict_boxes(e->session, &picture, boxes, HANDS, NULL, &e->base, err);
@@ -279,11 +284,13 @@ void wilor_cli_engine_free(wilor_cli_engine **engine) {
     pthread_mutex_lock(&e->lock);
     e->stop = true;
     pthread_cond_signal(&e->wake);
+    pthread_cond_broadcast(&e->taken);
     pthread_mutex_unlock(&e->lock);
     if (e->vertices)
         pthread_join(e->thread, NULL);
     wilor_session_free(&e->session);
     pthread_cond_destroy(&e->wake);
+    pthread_cond_destroy(&e->taken);
     pthread_mutex_destroy(&e->lock);
     free(e->vertices);
     free(e->pixels);

@@ -46,7 +46,7 @@ struct wilor_cli_engine {
 
     pthread_mutex_t lock; /* of what follows, up to `stop` */
     pthread_cond_t work;  /* for the worker */
-    pthread_cond_t space; /* for givers with keep_all */
+    pthread_cond_t space; /* for givers that wait */
     buffer waiting;
     ask *asks[MOST_ASKS]; /* in their order */
     int ask_count;
@@ -114,8 +114,20 @@ static void swap(buffer *a, buffer *b) {
 
 /* ---------------------------------------------------------------- giving */
 
+/* Clients that give frames at once have their turns: another client's waiting frame keeps its place until the
+ * worker takes it. One thread gives all clients' frames, so that none comes between this and the giving; and a
+ * source's frames neither wait here nor are waited for. */
+static void wait_for_turn(wilor_cli_engine *e, uint64_t giver) {
+    pthread_mutex_lock(&e->lock);
+    while (giver && e->waiting.full && e->waiting.frame.giver &&
+           e->waiting.frame.giver != giver && !e->stop)
+        pthread_cond_wait(&e->space, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+}
+
 wilor_status wilor_cli_engine_give(wilor_cli_engine *e, const wilor_cli_frame *frame,
                                    wilor_error *err) {
+    wait_for_turn(e, frame->giver);
     pthread_mutex_lock(&e->giving);
     e->spare.frame = *frame;
     wilor_status st = copy_picture(&e->spare, &frame->picture, err);
@@ -359,7 +371,7 @@ static turn next_turn(wilor_cli_engine *e, turn last, ask **a, unsigned *dropped
         e->waiting.full = false;
         *dropped = e->dropped;
         e->dropped = 0;
-        pthread_cond_signal(&e->space);
+        pthread_cond_broadcast(&e->space);
     }
     pthread_mutex_unlock(&e->lock);
     return t;

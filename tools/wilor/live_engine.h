@@ -2,7 +2,7 @@
  *
  * One worker thread has the detector, the model and the tracker. There is one frame in work and at most
  * one waiting; a newer one takes the waiting one's place, and the next event counts it as dropped. With
- * `keep_all` (files) the giver waits instead. Sinks are called on the worker's thread, in the order
+ * `keep_all` (files) the giver waits instead, and so does a client's frame for another client's. Sinks are called on the worker's thread, in the order
  * in which they were added, and must not wait for others.
  *
  * After the first frames nothing is allocated here as long as frames keep their size. */
@@ -67,7 +67,8 @@ void wilor_cli_engine_free(wilor_cli_engine **engine);
 wilor_status wilor_cli_engine_sink(wilor_cli_engine *engine, wilor_cli_sink_fn fn, void *user,
                                    wilor_error *err);
 
-/* Any thread. ERR_ARG for a picture that cannot be, ERR_NOMEM, ERR_CANCELLED once the engine stops. */
+/* Any thread; clients' frames from one. ERR_ARG for a picture that cannot be, ERR_NOMEM, ERR_CANCELLED once the
+ * engine stops. */
 wilor_status wilor_cli_engine_give(wilor_cli_engine *engine, const wilor_cli_frame *frame,
                                    wilor_error *err);
 
