@@ -1,18 +1,19 @@
 #!/usr/bin/env python3
-"""What a call through Python costs beside the same call from C: both loops run in this process, in turns, on
-one session of the library.
+"""What a call through Python takes beside the library's own work: the time of each call, less the time
+between entering and leaving the library's function in that same call.
 
-    overhead.py [--rounds N] [--weights NAME] [--limit MS]
+    overhead.py [--calls N] [--weights NAME] [--limit MS]
 
-A turn is twenty calls. The figures are the differences of the two loops' minima and medians, of the wall's
-time and of this thread's processor time; the latter does not count what others do on a busy machine, but for
-the caches that they empty. Weights are by formula ("tiny": a short run, so that its own variation stays
-small), one thread, a given box in a picture of 640 x 480. `nothing` is a call without a box, all in warm
-caches; behind a run Python's code and data have left them. With --limit: 1 when a minimum of the processor
-time's differences is above it. 77 without a C compiler, which the C loop needs."""
+So a machine whose speed changes from call to call, as shared ones' does, changes the two alike, and the
+median says something. Included is all that Python does: arguments, the foreign call, the copy of the result,
+objects; and what it costs that the run before has emptied the caches of Python's code and data. Weights are
+by formula, one thread, a given box in a picture of 640 x 480. `nothing` is a call without a box, all in warm
+caches. With --limit: 1 when the median of the wall's time is above it for one hand. 77 without a C compiler,
+which the clock inside the call needs."""
 
 import argparse
 import ctypes
+import functools
 import os
 import pathlib
 import shutil
@@ -25,82 +26,57 @@ import time
 import numpy as np
 
 import wilor
-from wilor import _library, _picture
-from wilor.pipeline import make_boxes, predict_options
+from wilor import _library
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-TURN = 20
+POINTS = ("keypoints_2d", "keypoints_3d")
 
 
-def compile_loop(folder):
-    """The C loop as a function."""
+def put_clock(folder):
+    """The library's function is from here on the one with a clock; returns its two results."""
     compiler = os.environ.get("CC") or shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None:
         print("skipped: no C compiler")
         sys.exit(77)
-    source, target = pathlib.Path(__file__).with_name("call_loop.c"), pathlib.Path(folder) / "call_loop.so"
-    options = ["-std=c11", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", f"-I{ROOT / 'include'}"]
-    subprocess.check_call([compiler, *options, "-o", target, source])
-    return ctypes.CDLL(str(target)).call_loop
+    source, target = pathlib.Path(__file__).with_name("call_timed.c"), pathlib.Path(folder) / "call_timed.so"
+    command = [*compiler.split(), "-O2", "-shared", "-fPIC", "-I", ROOT / "include", "-o", target, source]
+    subprocess.run([str(x) for x in command], check=True)
+    clock, library = ctypes.CDLL(str(target)), _library.load()
+    plain, timed = library.wilor_predict_boxes, clock.timed_predict_boxes
+    address = ctypes.cast(plain, ctypes.c_void_p)
+    ctypes.c_void_p.in_dll(clock, "timed_function").value = address.value
+    timed.restype, timed.argtypes = plain.restype, plain.argtypes
+    library.wilor_predict_boxes = timed
+    return [ctypes.c_double.in_dll(clock, name) for name in ("timed_wall", "timed_processor")]
 
 
-class Turns:
-    """Times of calls from C and from Python, a turn each after the other."""
+def one_call(pipeline, picture, boxes, lists):
+    hands = pipeline(picture, boxes=boxes, include_vertices="vertices" in lists)
+    return [getattr(hand, name) for hand in hands for name in lists]
 
-    def __init__(self, loop, pipeline, picture, boxes, **options):
-        self.loop, self.pipeline, self.picture = loop, pipeline, picture
-        self.boxes, self.options = boxes, options
-        self.c, self.python = ([], []), ([], [])
 
-    def from_c(self):
-        wall, processor = (ctypes.c_double * TURN)(), (ctypes.c_double * TURN)()
-        view, keep = _picture.view(self.picture)
-        boxes, plain = make_boxes(self.boxes, "right"), predict_options()
-        with self.pipeline._store.pipeline() as one:
-            status = self.loop(
-                ctypes.cast(_library.load().wilor_predict_boxes, ctypes.c_void_p),
-                ctypes.c_void_p(one.session),
-                ctypes.byref(view),
-                boxes,
-                len(boxes),
-                ctypes.byref(plain),
-                TURN,
-                wall,
-                processor,
-            )
-        assert status == 0 and keep is self.picture
-        self.c[0].extend(wall)
-        self.c[1].extend(processor)
-
-    def from_python(self):
-        for _ in range(TURN):
-            processor_then, then = time.thread_time_ns(), time.perf_counter_ns()
-            self.pipeline(self.picture, boxes=self.boxes, **self.options)
-            wall = time.perf_counter_ns() - then
-            self.python[1].append((time.thread_time_ns() - processor_then) * 1e-6)
-            self.python[0].append(wall * 1e-6)
-
-    def run(self, rounds):
-        self.from_c(), self.from_python()
-        self.c, self.python = ([], []), ([], [])
-        for i in range(rounds):
-            for turn in (self.from_c, self.from_python)[:: 1 if i % 2 else -1]:
-                turn()
-
-    def say(self, name):
-        """A line; returns the difference of the processor time's minima."""
-        low = [min(p) - min(c) for p, c in zip(self.python, self.c)]
-        middle = [statistics.median(p) - statistics.median(c) for p, c in zip(self.python, self.c)]
-        print(
-            f"{name}: processor min {low[1]:.3f}, median {middle[1]:.3f}; wall min {low[0]:.3f}, "
-            f"median {middle[0]:.3f} ms (C: {min(self.c[1]):.3f}, {statistics.median(self.c[1]):.3f})"
-        )
-        return low[1]
+def measure(name, clock, calls, call):
+    """A line; returns the median of the wall's time."""
+    wall, processor, inside = [], [], []
+    for i in range(calls + calls // 10):
+        processor_then, then = time.thread_time_ns(), time.perf_counter_ns()
+        call()
+        took = (time.perf_counter_ns() - then) * 1e-6
+        if i >= calls // 10:  # the first ones warm up
+            processor.append((time.thread_time_ns() - processor_then) * 1e-6 - clock[1].value)
+            wall.append(took - clock[0].value)
+            inside.append(clock[0].value)
+    tenths = statistics.quantiles(wall, n=10)
+    print(
+        f"{name}: wall min {min(wall):.3f}, median {tenths[4]:.3f}, p90 {tenths[8]:.3f}; processor median "
+        f"{statistics.median(processor):.3f} ms (the library: {statistics.median(inside):.3f})"
+    )
+    return tenths[4]
 
 
 def main():
     ap = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    ap.add_argument("--rounds", type=int, default=20)
+    ap.add_argument("--calls", type=int, default=1000)
     ap.add_argument("--weights", default="tiny")
     ap.add_argument("--limit", type=float)
     a = ap.parse_args()
@@ -109,21 +85,22 @@ def main():
     pipeline = wilor.HandPosePipeline(None, model)
     picture = np.zeros((480, 640, 3), np.uint8)
     box = [[50, 50, 200, 200]]
-    print(wilor.build_info(), "load", *(f"{x:.1f}" for x in os.getloadavg()))
+    print(wilor.build_info(), "Python", sys.version.split()[0], "load", *(f"{x:.1f}" for x in os.getloadavg()))
+    costs = {}
     with tempfile.TemporaryDirectory() as folder:
-        loop = compile_loop(folder)
-        costs = []
-        for name, boxes, vertices in (
-            ("nothing", [], False),
-            ("1 hand", box, False),
-            ("1 hand, its vertices as a list", box, True),
-            ("4 hands", box * 4, False),
+        clock = put_clock(folder)
+        for name, boxes, lists in (
+            ("nothing", [], ()),
+            ("1 hand", box, ()),
+            ("1 hand, its points as lists", box, POINTS),
+            ("1 hand, its vertices as a list, too", box, (*POINTS, "vertices")),
+            ("4 hands", box * 4, ()),
+            ("4 hands, their points as lists", box * 4, POINTS),
         ):
-            turns = Turns(loop, pipeline, picture, boxes, include_vertices=vertices)
-            turns.run(a.rounds)
-            costs.append((turns.say(name), vertices))
-    slow = [cost for cost, vertices in costs if not vertices and a.limit is not None and cost > a.limit]
-    sys.exit(1 if slow else 0)
+            call = functools.partial(one_call, pipeline, picture, boxes, lists)
+            costs[name] = measure(name, clock, a.calls, call)
+    late = a.limit is not None and costs["1 hand"] > a.limit
+    sys.exit(1 if late else 0)
 
 
 if __name__ == "__main__":

@@ -140,6 +140,25 @@ def test_pickle(pipeline, picture):
     assert again.size == (260, 180)
 
 
+def test_points_when_asked(pipeline, picture):
+    """The lists are made at the first look, stay what they are from then on, and can be replaced; a hand made
+    by its six fields has those."""
+    hand = pipeline(picture, include_vertices=True)[0]
+    unread = pickle.loads(pickle.dumps(hand))
+    made = set(vars(hand))
+    assert made.isdisjoint({"keypoints_2d", "keypoints_3d", "vertices"})
+    first = hand.keypoints_3d
+    hand.points[0] = 9
+    assert hand.keypoints_3d is first and first == unread.keypoints_3d != hand.points.tolist()
+    assert asdict(unread)["vertices"] == hand.vertices == hand.arrays.vertices_3d[0].tolist()
+    hand.keypoints_2d = [[1.0, 2.0]]
+    assert hand.keypoints_2d == [[1.0, 2.0]] and unread.keypoints_2d != hand.keypoints_2d
+    own = wilor.HandPose("left", 1.0, [0.0] * 4, [[3.0, 4.0]])
+    assert own.keypoints_2d == [[3.0, 4.0]] and own.keypoints_3d is None and own.vertices is None
+    with pytest.raises(TypeError):
+        wilor.HandPose("left", 1.0, [0.0] * 4)
+
+
 def test_failed_hands_are_empty(pipeline, picture):
     """What is not finite is in no plain field."""
     hands = run(pipeline, picture)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -19,8 +19,9 @@ STATES = ("detected", "tracked", "predicted")
 
 @dataclass
 class HandPose:
-    """A hand. The six fields are those of wilor_mlx.pipeline.HandPose 0.3.1, plain lists of floats; all else
-    is float32 arrays, views of the picture's one result buffer (`arrays`). Metres, radians, pixels; camera
+    """A hand. The six fields are those of wilor_mlx.pipeline.HandPose 0.3.1, plain lists of floats, those of
+    points made when they are first asked for; all else is float32 arrays, views of the picture's one result
+    buffer (`arrays`). Metres, radians, pixels; camera
     axes x right, y down, z forward; points and vertices lie about the MANO origin: add `cam_t` for the
     camera's frame."""
 
@@ -195,28 +196,51 @@ def build(
     """A HandPose for each hand of a result."""
     n = arrays.n
     numbers, flags = arrays.plain()
-    meshes = arrays.vertices_3d.tolist() if include_vertices else None
-    boxes, points, projected, seen = n, 5 * n, 68 * n, 110 * n
     out = []
     for i in range(n):
-        failed, detected = flags[n + i], flags[2 * n + i]
-        first, step = (seen + 63 * i, 3) if detected else (projected + 42 * i, 2)
-        hand = HandPose(
-            hand_side="right" if flags[i] else "left",
-            confidence=numbers[i],
-            bbox=numbers[boxes + 4 * i : boxes + 4 * i + 4],
-            keypoints_2d=[numbers[k : k + 2] for k in range(first, first + 21 * step, step)],
-            keypoints_3d=_rows(numbers, points + 63 * i) if include_3d and not failed else None,
-            vertices=None if meshes is None or failed else meshes[i],
-        )
-        hand.arrays, hand.index, hand._faces = arrays, i, faces
+        hand = object.__new__(HandPose)
+        hand.__dict__ = {
+            "hand_side": "right" if flags[i] else "left",
+            "confidence": numbers[i],
+            "bbox": numbers[n + 4 * i : n + 4 * i + 4],
+            "arrays": arrays,
+            "index": i,
+            "_faces": faces,
+        }
+        if not include_3d or flags[n + i]:
+            hand.keypoints_3d = None
+        if not include_vertices or flags[n + i]:
+            hand.vertices = None
         out.append(hand)
     return out
 
 
-def _rows(numbers: list[float], first: int) -> list[list[float]]:
-    """21 × 3 of them from `first` on."""
-    return [numbers[k : k + 3] for k in range(first, first + 63, 3)]
+class _Later:
+    """A field of a hand that build() made: its list, made at the first look, from then on in its place."""
+
+    def __init__(self, name: str, make: Callable[[HandPose], list[list[float]]]):
+        self.name, self.make = name, make
+
+    def __get__(self, hand: HandPose | None, owner: type | None = None) -> Any:
+        if hand is None or hand.__dict__.get("arrays") is None:
+            raise AttributeError(self.name)
+        points = hand.__dict__[self.name] = self.make(hand)
+        return points
+
+
+def _seen(hand: HandPose) -> list[list[float]]:
+    if hand.detected:
+        return cast(list[list[float]], hand._array("detected_keypoints")[:, :2].tolist())
+    return cast(list[list[float]], hand.keypoints_2d_projected.tolist())
+
+
+# Behind the dataclass, whose signature and defaults stay as they are.
+for _name, _make in {
+    "keypoints_2d": _seen,
+    "keypoints_3d": lambda hand: hand.points.tolist(),
+    "vertices": lambda hand: hand._array("vertices_3d").tolist(),
+}.items():
+    setattr(HandPose, _name, _Later(_name, _make))
 
 
 class Hands(list[HandPose]):

@@ -67,10 +67,10 @@ class HandArrays:
         return view
 
     def plain(self) -> tuple[list[float], list[int]]:
-        """What most results are asked for, in two calls of NumPy instead of eight: the numbers of score, box,
-        keypoints_3d, keypoints_2d and detected_keypoints (n hands of each); side, failed and detected."""
+        """What every hand is made with, in two calls of NumPy instead of five: the numbers of score and box
+        (n hands of each); side, failed and detected."""
         floats, flags = self._layout["score"].offset, self._layout["side"].offset
-        numbers = self.buffer[floats : self._layout["crop"].offset].view(np.float32)
+        numbers = self.buffer[floats : floats + 20 * self.n].view(np.float32)
         return numbers.tolist(), self.buffer[flags : flags + 3 * self.n].tolist()
 
     def __getstate__(self) -> dict[str, Any]:
@@ -89,7 +89,7 @@ Layout = dict[str, Piece]
 
 # -1 stands for the number of vertices.
 _ARRAYS: list[tuple[str, tuple[int, ...], np.dtype]] = [
-    # These five in this order: plain() reads them as one.
+    # These two in this order: plain() reads them as one.
     ("score", (), _F),
     ("box", (4,), _F),
     ("keypoints_3d", (21, 3), _F),
