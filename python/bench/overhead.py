@@ -85,7 +85,9 @@ def main():
     pipeline = wilor.HandPosePipeline(None, model)
     picture = np.zeros((480, 640, 3), np.uint8)
     box = [[50, 50, 200, 200]]
-    print(wilor.build_info(), "Python", sys.version.split()[0], "load", *(f"{x:.1f}" for x in os.getloadavg()))
+    print(
+        wilor.build_info(), "Python", sys.version.split()[0], "load", *(f"{x:.1f}" for x in os.getloadavg())
+    )
     costs = {}
     with tempfile.TemporaryDirectory() as folder:
         clock = put_clock(folder)
