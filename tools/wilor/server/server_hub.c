@@ -82,6 +82,7 @@ void wilor_server_sink(void *user, const wilor_cli_live_event *event,
     if (!note)
         return;
     note->giver = giver;
+    note->frame = event->frame;
     note->dropped = event->dropped;
     note->refs = 0;
     note->with_json = note->with_record = false;
@@ -208,14 +209,16 @@ static int write_note(wilor_server *s, wilor_server_client *c) {
 
 /* ---------------------------------------------------------------- events to clients */
 
-/* A client that pushes frames gets the answers to its own ones; all others get everything. */
+/* A client that pushes frames gets the answers to its own ones; all others get everything. A frame that the engine
+ * has no event for (a source overtook it) is not waited for forever. */
 static bool wants(const wilor_server_client *c, const wilor_server_note *note, int64_t now) {
-    enum { SILENT_SECONDS = 2 };
+    enum { SILENT_SECONDS = 2, WAIT_SECONDS = 30 };
 
     bool reader = c->kind == WILOR_SERVER_SSE || c->kind == WILOR_SERVER_JSON
                       ? note->with_json
                       : c->kind == WILOR_SERVER_RECORD && note->with_record;
-    bool pushes = c->pushed && now - c->pushed < SILENT_SECONDS * WILOR_SERVER_SECOND;
+    int seconds = c->waits ? WAIT_SECONDS : SILENT_SECONDS;
+    bool pushes = c->pushed && now - c->pushed < seconds * WILOR_SERVER_SECOND;
     return reader && (!pushes || note->giver == c->id);
 }
 
@@ -252,9 +255,14 @@ static void count_lost(wilor_server *s, wilor_server_client *c, unsigned lost) {
 static void hand_out(wilor_server *s, wilor_server_note *note) {
     int64_t now = wilor_cli_nanoseconds();
     note->refs++;
-    for (wilor_server_client *c = s->clients; c; c = c->next)
+    for (wilor_server_client *c = s->clients; c; c = c->next) {
         if (wants(c, note, now))
             give_note(s, c, note);
+        if (note->giver == c->id) {
+            c->waits = note->frame + 1 != c->frames;
+            c->pushed = now;
+        }
+    }
     wilor_server_note_drop(s, note);
 }
 
@@ -306,8 +314,10 @@ static void hand_out_answers(wilor_server *s, wilor_server_job *done) {
     for (wilor_server_job *job = done, *next; job; job = next) {
         next = job->next;
         wilor_server_client *c = wilor_server_client_find(s, job->client);
-        if (c && c->kind != WILOR_SERVER_HTTP) /* of a pushed frame: an error */
+        if (c && c->kind != WILOR_SERVER_HTTP) { /* of a pushed frame: an error */
             wilor_server_say_error(s, c, job->status, job->detail);
+            c->waits = false;
+        }
         if (c && c->busy && !c->answer) {
             c->answer = job;
             wilor_server_client_write(c);
@@ -463,6 +473,7 @@ static void take_frame(wilor_server *s, wilor_server_client *c) {
                                 .counted = c->room};
     c->body = NULL;
     c->size = c->room = 0;
+    c->waits = true;
     c->dropped += wilor_server_push_put(s, push);
 }
 

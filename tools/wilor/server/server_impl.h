@@ -25,7 +25,7 @@ enum {
 typedef struct wilor_server_note {
     struct wilor_server_note *next;
     unsigned refs; /* service thread, once it has it */
-    uint64_t giver;
+    uint64_t giver, frame;
     unsigned dropped;
     bool with_json, with_record;
     wilor_cli_buffer json;
@@ -104,8 +104,10 @@ typedef struct wilor_server_client {
     bool any;         /* it has got an event */
     unsigned dropped; /* frames since the last event that it got */
     char *word;       /* a status or an error to be sent; on the heap */
-    int64_t pushed;   /* when it pushed its last frame; 0: never */
-    uint64_t frames;  /* that it pushed */
+    int64_t
+        pushed; /* when it pushed a frame or had an answer to one, the last time; 0: never */
+    bool waits; /* its last frame has had no answer yet */
+    uint64_t frames; /* that it pushed */
 } wilor_server_client;
 
 struct wilor_server {
