@@ -242,7 +242,7 @@ def topic_stream():
 
 
 def wait_clients(s, n):
-    for _ in range(100):
+    for _ in range(int(100 * SLOW)):
         if f"\nwilor_clients {n}\n" in s.get("/metrics").text:
             return True
         time.sleep(0.1)
