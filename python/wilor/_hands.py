@@ -21,9 +21,8 @@ STATES = ("detected", "tracked", "predicted")
 class HandPose:
     """A hand. The six fields are those of wilor_mlx.pipeline.HandPose 0.3.1, plain lists of floats, those of
     points made when they are first asked for; all else is float32 arrays, views of the picture's one result
-    buffer (`arrays`). Metres, radians, pixels; camera
-    axes x right, y down, z forward; points and vertices lie about the MANO origin: add `cam_t` for the
-    camera's frame."""
+    buffer (`arrays`). Metres, radians, pixels; camera axes x right, y down, z forward; points and vertices
+    lie about the MANO origin: add `cam_t` for the camera's frame."""
 
     hand_side: str
     """"left" or "right"."""

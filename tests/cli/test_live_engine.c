@@ -176,6 +176,15 @@ static void give(wilor_cli_engine *e, const wilor_cli_frame *frame) {
     assert_int_equal(wilor_cli_engine_give(e, frame, &err), WILOR_OK);
 }
 
+/* Frame 0, of that giver, keeps the worker in the sink until block(h, false). */
+static void occupy(wilor_cli_engine *e, heard *h, uint64_t giver) {
+    wilor_cli_frame f = frame_at(0, WIDTH);
+    f.giver = giver;
+    block(h, true);
+    give(e, &f);
+    wait_for(h, &h->count, 1);
+}
+
 /* Whether a hand of event a lives on in event b. */
 static bool lives_on(const heard *h, int a, int b) {
     for (int i = 0; i < h->event[a].n; i++)
@@ -210,13 +219,10 @@ static void test_newest_wins(void **state) {
     wilor_cli_engine_counts c;
     (void)state;
     listen_start(&h);
-    h.blocked = true;
     wilor_cli_engine *e = open_engine(&h, false, true);
-    wilor_cli_frame f = frame_at(0, WIDTH);
-    give(e, &f);
-    wait_for(&h, &h.count, 1); /* in the sink */
+    occupy(e, &h, 0);
     for (uint64_t i = 1; i <= 6; i++) {
-        f = frame_at(i, WIDTH);
+        wilor_cli_frame f = frame_at(i, WIDTH);
         give(e, &f);
     }
     block(&h, false);
@@ -252,15 +258,13 @@ static void test_clients_have_turns(void **state) {
     pthread_t thread;
     (void)state;
     listen_start(&h);
-    h.blocked = true;
     wilor_cli_engine *e = open_engine(&h, false, true);
     other_client other = {.engine = e};
-    for (uint64_t i = 0; i < 3; i++) {
+    occupy(e, &h, 7);
+    for (uint64_t i = 1; i < 3; i++) {
         wilor_cli_frame f = frame_at(i, WIDTH);
         f.giver = 7;
         give(e, &f);
-        if (i == 0)
-            wait_for(&h, &h.count, 1); /* in the sink */
     }
     assert_int_equal(pthread_create(&thread, NULL, give_as_other, &other), 0);
     usleep(100000); /* enough for a frame that would not wait */
@@ -283,11 +287,9 @@ static void test_source_overtakes(void **state) {
     heard h;
     (void)state;
     listen_start(&h);
-    h.blocked = true;
     wilor_cli_engine *e = open_engine(&h, false, true);
+    occupy(e, &h, 0);
     wilor_cli_frame f = frame_at(0, WIDTH);
-    give(e, &f);
-    wait_for(&h, &h.count, 1);
     f.giver = 7;
     give(e, &f);
     f.giver = 0;
@@ -380,10 +382,7 @@ static void test_asks(void **state) {
     wait_for(&answers, &answers.refused, 1);
     assert_int_equal(ask(e, &answers, &box, 4), WILOR_ERR_LIMIT);
     /* While the worker is busy they wait, up to a limit; the end answers them all. */
-    stream.blocked = true;
-    wilor_cli_frame f = frame_at(0, WIDTH);
-    give(e, &f);
-    wait_for(&stream, &stream.count, 1);
+    occupy(e, &stream, 0);
     int waiting = 0;
     while (ask(e, &answers, &box, 1) == WILOR_OK)
         waiting++;

@@ -201,8 +201,7 @@ wilor_status wilor_cli_engine_give(wilor_cli_engine *e, const wilor_cli_frame *f
     if (!p->data || p->format != WILOR_RGB8)
         return wilor_cli_fail(err, WILOR_ERR_ARG, "a frame without pixels");
     pthread_mutex_lock(&e->lock);
-    while (frame->giver && e->full && e->waiting.giver && e->waiting.giver != frame->giver &&
-           !e->stop)
+    while (e->full && wilor_cli_frames_take_turns(&e->waiting, frame) && !e->stop)
         pthread_cond_wait(&e->taken, &e->lock);
     if (e->room < row * (size_t)p->height) {
         free(e->pixels);

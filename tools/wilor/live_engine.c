@@ -114,20 +114,18 @@ static void swap(buffer *a, buffer *b) {
 
 /* ---------------------------------------------------------------- giving */
 
-/* Clients that give frames at once have their turns: another client's waiting frame keeps its place until the
- * worker takes it. One thread gives all clients' frames, so that none comes between this and the giving; and a
- * source's frames neither wait here nor are waited for. */
-static void wait_for_turn(wilor_cli_engine *e, uint64_t giver) {
+/* Before `giving` is taken, so that a source, which neither waits here nor is waited for, is not held up. One
+ * thread gives all clients' frames: none comes between this and the giving. */
+static void wait_for_turn(wilor_cli_engine *e, const wilor_cli_frame *frame) {
     pthread_mutex_lock(&e->lock);
-    while (giver && e->waiting.full && e->waiting.frame.giver &&
-           e->waiting.frame.giver != giver && !e->stop)
+    while (e->waiting.full && wilor_cli_frames_take_turns(&e->waiting.frame, frame) && !e->stop)
         pthread_cond_wait(&e->space, &e->lock);
     pthread_mutex_unlock(&e->lock);
 }
 
 wilor_status wilor_cli_engine_give(wilor_cli_engine *e, const wilor_cli_frame *frame,
                                    wilor_error *err) {
-    wait_for_turn(e, frame->giver);
+    wait_for_turn(e, frame);
     pthread_mutex_lock(&e->giving);
     e->spare.frame = *frame;
     wilor_status st = copy_picture(&e->spare, &frame->picture, err);

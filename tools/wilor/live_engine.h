@@ -2,8 +2,8 @@
  *
  * One worker thread has the detector, the model and the tracker. There is one frame in work and at most
  * one waiting; a newer one takes the waiting one's place, and the next event counts it as dropped. With
- * `keep_all` (files) the giver waits instead, and so does a client's frame for another client's. Sinks are called on the worker's thread, in the order
- * in which they were added, and must not wait for others.
+ * `keep_all` (files) the giver waits instead, and so does a client's frame for another client's. Sinks are
+ * called on the worker's thread, in the order in which they were added, and must not wait for others.
  *
  * After the first frames nothing is allocated here as long as frames keep their size. */
 #ifndef WILOR_CLI_LIVE_ENGINE_H
@@ -25,6 +25,12 @@ typedef struct wilor_cli_frame {
     uint64_t
         giver; /* handed through to the sinks: who gave it (a client's number), 0: the source */
 } wilor_cli_frame;
+
+/* Of two clients' frames none takes the other's place: the second waits until the first is taken. */
+static inline bool wilor_cli_frames_take_turns(const wilor_cli_frame *a,
+                                               const wilor_cli_frame *b) {
+    return a->giver && b->giver && a->giver != b->giver;
+}
 
 typedef void (*wilor_cli_sink_fn)(void *user, const wilor_cli_live_event *event,
                                   const wilor_picture *picture, uint64_t giver);

@@ -104,10 +104,9 @@ typedef struct wilor_server_client {
     bool any;         /* it has got an event */
     unsigned dropped; /* frames since the last event that it got */
     char *word;       /* a status or an error to be sent; on the heap */
-    int64_t
-        pushed; /* when it pushed a frame or had an answer to one, the last time; 0: never */
-    bool waits; /* its last frame has had no answer yet */
-    uint64_t frames; /* that it pushed */
+    int64_t pushed;   /* when it last pushed a frame or had an answer to one; 0: never */
+    bool waits;       /* its last frame has had no answer yet */
+    uint64_t frames;  /* that it pushed */
 } wilor_server_client;
 
 struct wilor_server {
