@@ -77,7 +77,7 @@ static void close_both(side *cpu, side *card, float *rgb) {
 
 typedef struct stage {
     char name[40];
-    int rows, cols;
+    int rows, cols, matched;
     float *data;
 } stage;
 
@@ -102,6 +102,7 @@ static void keep_stage(void *context, const char *name, int block, const float *
     name_stage(s->name, sizeof s->name, name, block);
     s->rows = rows;
     s->cols = cols;
+    s->matched = 0;
     s->data = compare_alloc((size_t)rows * (size_t)cols * sizeof(float));
     for (int r = 0; r < rows; r++)
         for (int c = 0; c < cols; c++) {
@@ -113,16 +114,18 @@ static void keep_stage(void *context, const char *name, int block, const float *
         }
 }
 
+/* Each stage once: by everything, hands are computed one by one under the same names. */
 static void match_stage(void *context, const char *name, int block, const float *data, int rows,
                         int cols) {
     stages *all = context;
     char full[40];
     name_stage(full, sizeof full, name, block);
     for (int i = 0; i < all->n; i++) {
-        const stage *s = &all->at[i];
+        stage *s = &all->at[i];
         /* The card may be asked for more hands than there are: its graph's size. */
-        if (strcmp(s->name, full) || s->cols != cols || s->rows > rows)
+        if (s->matched || strcmp(s->name, full) || s->cols != cols || s->rows > rows)
             continue;
+        s->matched = 1;
         compare_numbers(full, data, s->data, (size_t)s->rows * (size_t)cols, all->t.tokens);
         all->matched++;
         return;

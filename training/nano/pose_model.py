@@ -192,6 +192,8 @@ class Backbone(nn.Module):
         self.register_buffer("wanted", torch.tensor(rows), persistent=False)
         # training only: which patch holds each keypoint, told by the patches before the last block
         self.where_norm, self.where = Norm(dim), nn.Linear(dim, POINTS)
+        # and where each keypoint lies as seen from each patch: right, down (pixels of the crop) and away (metres from the wrist)
+        self.vote = nn.Linear(dim, 3 * POINTS)
         # and what all patches together say the hand is: a short way for gradients, while the leading tokens have yet to learn
         # where to look
         self.crowd = Scaled(dim, [0.5] * 96 + [0.5] * 10 + [2.0, 0.05, 0.05])
@@ -224,7 +226,8 @@ class Backbone(nn.Module):
 
     def forward(self, image):
         """uint8 (B, 256, 192, 3) RGB -> the 22 wanted tokens after last_norm, float32 (B, 22, D), and in training what the patches
-        say before the last block: how likely each holds each keypoint, as logits (B, 192, 21), and their mean (B, D)."""
+        say before the last block: how likely each holds each keypoint, as logits (B, 192, 21), where each keypoint lies as seen
+        from each (B, 192, 63), and their mean (B, D)."""
         kind = image.device.type
         dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else torch.float32
         x = ((image.float() - self.mean) * self.inv_std).to(dtype)
@@ -232,13 +235,13 @@ class Backbone(nn.Module):
         x = torch.cat([self.leading()[None].expand(len(x), -1, -1), x], 1).to(self.residual)
         for block in self.blocks[:-1]:
             x = block(x)
-        where = crowd = None
+        where = vote = crowd = None
         if self.training:
             patches = self.where_norm(x[:, LEAD:])
-            where, crowd = self.where(patches).float(), patches.float().mean(1)
+            where, vote, crowd = self.where(patches).float(), self.vote(patches).float(), patches.float().mean(1)
         x = self.blocks[-1](x, self.wanted)
         with torch.autocast(kind, enabled=False):
-            return self.last_norm(x.float()), where, crowd
+            return self.last_norm(x.float()), where, vote, crowd
 
     def read_out(self, tokens):
         """6D (B, 96), betas (B, 10), camera (B, 3) from the wanted tokens."""
@@ -336,12 +339,12 @@ class NanoWiLoR(nn.Module):
         return dict(rotmats=rot, betas=betas, cam=cam, verts=verts, keypoints=points)
 
     def forward(self, image):
-        tokens, where, crowd = self.backbone(image)
+        tokens, where, vote, crowd = self.backbone(image)
         raw = self.backbone.read_out(tokens)
         first = self.pose(*raw)
         delta = self.refine_net(tokens[:, LEAD:], first["verts"].detach(), raw[2].detach())
         final = self.pose(*(a + b for a, b in zip(raw, delta[:3])))
-        final["beyond"], final["where"] = delta[3], where
+        final["beyond"], final["where"], final["vote"] = delta[3], where, vote
         if crowd is not None:
             final["crowd"] = self.pose(*self.backbone.read_crowd(crowd))
         return first, final
@@ -353,7 +356,7 @@ def folded_state(model, weights=None):
     out = {k: v.detach().float().cpu().clone() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     for k, v in (weights or {}).items():
         out[k] = v.detach().float().cpu().clone()
-    out = {k: v for k, v in out.items() if not k.startswith(("backbone.where", "backbone.crowd"))}
+    out = {k: v for k, v in out.items() if not k.startswith(("backbone.where", "backbone.vote", "backbone.crowd"))}
     for name, m in model.named_modules():
         if isinstance(m, Scaled):
             s = m.scale.cpu()

@@ -326,7 +326,7 @@ def default_body(device):
 class Scenes:
     """What both kinds share: figures, renderer, dice, materials."""
 
-    def __init__(self, hands, things, device, seed, backgrounds, hand=None, body=None):
+    def __init__(self, hands, things, device, seed, backgrounds, hand=None, body=None, pool=None):
         self.device = torch.device(device)
         self.ease = 0.0  # 1: hands alone, arms from below, sharp pictures; training may begin so
         self.d = Dice(device, seed)
@@ -338,7 +338,7 @@ class Scenes:
         procedural = procedural_backgrounds(160 if self.device.type == "cuda" else 16, 7, device)
         self.backgrounds = procedural if backgrounds is None else torch.cat([backgrounds.to(self.device), procedural])
         self.pictures = len(self.backgrounds)
-        many = 120_000 if self.device.type == "cuda" else 400
+        many = pool or (120_000 if self.device.type == "cuda" else 400)
         self.pool = PosePool(many, self.d.g, device)
         clasp = [w * 0.15 if k != "clasp" else 1.0 for k, w in zip(KINDS, KIND_WEIGHTS)]
         self.clasp_pool = PosePool(many // 6, self.d.g, device, clasp)
@@ -430,8 +430,8 @@ class PoseScenes(Scenes):
 
     HANDS, THINGS = 2, 4
 
-    def __init__(self, batch, device, seed=1, backgrounds=None, hand=None, samples=2):
-        super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand)
+    def __init__(self, batch, device, seed=1, backgrounds=None, hand=None, samples=2, pool=None):
+        super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand, pool=pool)
         self.batch, self.samples = batch, samples
 
     def _clasp(self, turn, wrist, flip, thing):
@@ -459,7 +459,9 @@ class PoseScenes(Scenes):
         hands = self.fingers(torch.stack([mode == 2, mode == 3], 1))
         fingers, betas, thing = hands["rotmats15"], hands["betas"], hands["object"]
         upright = self._frame(math.pi / 2 + d.n(b, sigma=0.45), d.n(b, sigma=0.3), d.n(b, sigma=0.5) + math.pi * d.chance(0.5, b))
-        turn = torch.where(easy[:, None, None], upright, d.rotation(b))
+        wide = self._frame(math.pi / 2 + d.n(b, sigma=1.0), d.n(b, sigma=0.7), d.n(b, sigma=1.0) + math.pi * d.chance(0.5, b))
+        turn = torch.where(d.chance(0.5, b)[:, None, None], wide, d.rotation(b))  # every second as arms are mostly held
+        turn = torch.where(easy[:, None, None], upright, turn)
         mirrored = torch.stack([torch.zeros(b, dtype=torch.bool, device=self.device), d.chance(0.6, b)], 1)
         wrist = torch.zeros(b, 3, device=self.device)
         # the other hand: beside, behind, in front, or its forearm held; or this one's forearm is held by it
@@ -550,8 +552,8 @@ class DetectScenes(Scenes):
 
     HANDS, THINGS, MAX = 6, 9, 8
 
-    def __init__(self, batch, size=320, device="cpu", seed=1, backgrounds=None, hand=None, samples=2):
-        super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand, default_body(device))
+    def __init__(self, batch, size=320, device="cpu", seed=1, backgrounds=None, hand=None, samples=2, pool=None):
+        super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand, default_body(device), pool)
         self.batch, self.size, self.samples = batch, size, samples
 
     def _people(self, people, turn, wrist, left, present):

@@ -36,6 +36,9 @@ class DetectorTask:
     def no_decay(name):
         return False
 
+    def progress(self, done):
+        pass
+
     @staticmethod
     def vary(batch, generator):
         """Every second picture as a mirror shows it, left and right hands exchanged; other light."""
@@ -53,12 +56,15 @@ class DetectorTask:
         return dict(batch, image=x, boxes=torch.where(w, mirrored, boxes), kpts=torch.where(w[..., None], turned, points),
                     cls=torch.where(flip[:, None], 1 - batch["cls"], batch["cls"]))
 
-    def scenes(self, seed):
+    def scenes(self, seed, **few):
+        """few: pool=N where not many different poses are asked for (making them takes a while)."""
         if self.args.fake:
             from .fake_scene import DetectScenes
-        else:
-            from .scene import DetectScenes
-        return DetectScenes(self.args.batch, self.args.size, self.device, seed)
+
+            return DetectScenes(self.args.batch, self.args.size, self.device, seed)
+        from .scene import DetectScenes
+
+        return DetectScenes(self.args.batch, self.args.size, self.device, seed, **few)
 
     def loss(self, batch):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.args.amp)):
@@ -68,7 +74,7 @@ class DetectorTask:
     def evaluate(self):
         """Held-out pictures, the same ones every time, in float32."""
         if self.held_out is None:
-            scenes = self.scenes(HELD_OUT_SEED)
+            scenes = self.scenes(HELD_OUT_SEED, pool=8192)
             rounds = max(1, self.args.eval_samples // self.args.batch)
             self.held_out = [scenes.next() for _ in range(rounds)]
         score = detector_loss.DetectorScore()

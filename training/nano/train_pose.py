@@ -17,6 +17,7 @@ def arguments():
     p.add_argument("--heads", type=int, default=3)
     p.add_argument("--mlp-ratio", type=float, default=4)
     p.add_argument("--mimic", type=int, default=0, help="begin with attention to neighbours (pose_model.attend_to_neighbours)")
+    p.add_argument("--see-first", type=float, default=0, help="part of the time over which the whole hand's loss gets its full weight; the patches' is large first")
     p.add_argument("--residual", choices=("fp32", "bf16"), default="fp32", help="precision of the residual stream")
     p.add_argument("--hand", default=None, help="hand-cc0.npz; default: $WILOR_HAND, or the tests'")
     return p
@@ -33,6 +34,7 @@ class PoseTask:
         self.model = NanoWiLoR(self.hand, **self.config, mimic=bool(args.mimic)).to(self.device).train()
         self.model.backbone.residual = torch.bfloat16 if args.residual == "bf16" and args.amp else torch.float32
         self.held_out = None
+        self.seeing = torch.ones((), device=self.device)
         if args.compile:
             self.model.backbone.compile(dynamic=False)
 
@@ -53,7 +55,7 @@ class PoseTask:
         the perspective of a move, which is less than the crop's own jitter."""
         image, n = batch["image"], len(batch["image"])
         u = lambda lo, hi, *s: torch.rand(n, *s, generator=generator, device=image.device) * (hi - lo) + lo
-        angle, scale, move = u(-0.45, 0.45), torch.exp(u(-0.14, 0.1)), u(-0.03, 0.03, 2)
+        angle, scale, move = u(-0.8, 0.8), torch.exp(u(-0.14, 0.1)), u(-0.03, 0.03, 2)
         c, s = torch.cos(angle), torch.sin(angle)
         turn = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], 1)  # of picture coordinates, x right, y down
         # grid_sample wants where each output pixel comes from, in halves of the 192 x 256 picture; pixel 128 is the crop's middle
@@ -74,23 +76,31 @@ class PoseTask:
         return dict(batch, image=x.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1), rotmats=rot, keypoints2d=points,
                     keypoints3d=batch["keypoints3d"] @ space.transpose(1, 2), visible=batch["visible"] * inside)
 
-    def scenes(self, seed):
+    def progress(self, done):
+        """Told the part of the time that is over."""
+        if self.args.see_first:
+            self.seeing.fill_(min(1.0, 0.2 + 0.8 * done / self.args.see_first))
+
+    def scenes(self, seed, **few):
+        """few: pool=N where not many different poses are asked for (making them takes a while)."""
         if self.args.fake:
             from .fake_scene import PoseScenes
-        else:
-            from .scene import PoseScenes
-        return PoseScenes(self.args.batch, self.device, seed)
+
+            return PoseScenes(self.args.batch, self.device, seed)
+        from .scene import PoseScenes
+
+        return PoseScenes(self.args.batch, self.device, seed, **few)
 
     def loss(self, batch):
         target = pose_loss.prepare_target(self.hand, batch)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.args.amp)):
             first, final = self.model(batch["image"])
-        return pose_loss.pose_loss(first, final, target)
+        return pose_loss.pose_loss(first, final, target, self.seeing)
 
     def evaluate(self):
         """Means over held-out pictures, the same ones every time, in float32."""
         if self.held_out is None:
-            scenes = self.scenes(HELD_OUT_SEED)
+            scenes = self.scenes(HELD_OUT_SEED, pool=8192)
             rounds = max(1, self.args.eval_samples // self.args.batch)
             self.held_out = [scenes.next() for _ in range(rounds)]
         sums, first_mpjpe = {}, 0.0

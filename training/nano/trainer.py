@@ -28,7 +28,7 @@ def process_start():
 
 
 STARTED = process_start()
-LOG_EVERY, TALK_EVERY, SAVE_SECONDS, EVAL_SECONDS = 100, 20, 60, 120
+LOG_EVERY, TALK_EVERY, SAVE_SECONDS, EVAL_SECONDS = 200, 20, 60, 200
 
 
 def common_arguments(name, lr, batch, weight_decay):
@@ -56,6 +56,7 @@ def common_arguments(name, lr, batch, weight_decay):
     p.add_argument("--seed", type=int, default=1)
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     p.add_argument("--compile", type=int, default=0)
+    p.add_argument("--graph", type=int, default=0, help="a step as two CUDA graphs (loss and gradient; optimiser): the loss must not wait for the device")
     p.add_argument("--amp", type=int, default=1, help="bfloat16 autocast")
     p.add_argument("--side-stream", type=int, default=1, help="make pictures on a second CUDA stream, one batch ahead")
     p.add_argument("--max-steps", type=int, default=0, help="stop after so many steps of this piece (tests)")
@@ -122,6 +123,7 @@ class Flat:
         self.ema_buffers = {n: b.clone() for n, b in self.buffers.items()}
         self.steps = 0
         self.skipped = torch.zeros((), device=dev)
+        self.rates = torch.zeros(4, device=dev)
         self.by_adam, self.muon = None, {}
 
     def use_muon(self, chosen):
@@ -137,7 +139,7 @@ class Flat:
         """The matrices' part of step(): moments lie in `first`, as AdamW's do; an update's root mean square is AdamW's 0.2."""
         for (r, c), members in self.muon.items():
             look = lambda flat: torch.cat([self.view(flat, n).reshape(k, r, c) for n, k in members])
-            update = orthogonal(look(g) * (1 - momentum) + momentum * look(self.first)) * (0.2 * math.sqrt(max(r, c)) * -lr)
+            update = orthogonal(look(g) * (1 - momentum) + momentum * look(self.first)) * (lr * (-0.2 * math.sqrt(max(r, c))))
             at = 0
             for n, k in members:
                 self.view(self.values, n).add_(update[at : at + k].reshape(self.shapes[n]))
@@ -150,10 +152,16 @@ class Flat:
             return flat[at : at + n].view(s[0], s[2], s[3], s[1]).permute(0, 3, 1, 2)
         return flat[at : at + n].view(s)
 
-    def step(self, lr, beta1, beta2, weight_decay, clip, ema):
-        """One AdamW step with the gradients there are, which are zeroed. A step with a gradient that is not finite is skipped."""
+    def set_rates(self, lr, beta1, beta2, ema):
+        """What changes from step to step, as numbers on the device: update() can be captured."""
         self.steps += 1
         t = self.steps
+        for i, rate in enumerate((lr, lr / (1 - beta1**t), 1 / math.sqrt(1 - beta2**t), 1 - min(ema, (1 + t) / (10 + t)))):
+            self.rates[i].fill_(rate)  # a copy from the host would wait for the device
+
+    def update(self, beta1, beta2, weight_decay, clip):
+        """One AdamW step with the gradients there are, which are zeroed. A step with a gradient that is not finite is skipped."""
+        lr, adam_lr, unbias, to_ema = self.rates.unbind()
         g = self.grads
         norm = g.norm()
         fine = torch.isfinite(norm)
@@ -163,19 +171,25 @@ class Flat:
         g.mul_(fine)
         self.first.lerp_(g, 1 - beta1)
         self.second.mul_(beta2).addcmul_(g, g, value=1 - beta2)
-        root = self.second.sqrt().div_(math.sqrt(1 - beta2**t)).add_(1e-8)
-        self.values.addcmul_(self.values, self.decay, value=-lr * weight_decay)
-        if self.by_adam is None:
-            self.values.addcdiv_(self.first, root, value=-lr / (1 - beta1**t))
-        else:
-            self.values.addcdiv_(self.first * self.by_adam, root, value=-lr / (1 - beta1**t))
+        root = self.second.sqrt().mul_(unbias).add_(1e-8)
+        self.values.sub_(self.values * self.decay * (lr * weight_decay))
+        change = self.first / root * adam_lr
+        self.values.sub_(change if self.by_adam is None else change * self.by_adam)
+        if self.by_adam is not None:
             self.muon_step(lr, g)
-        d = min(ema, (1 + t) / (10 + t))
-        self.ema.lerp_(self.values, 1 - d)
-        if self.buffers:
-            torch._foreach_lerp_(list(self.ema_buffers.values()), list(self.buffers.values()), 1 - d)
+        self.ema.lerp_(self.values, to_ema)
+        for name, b in self.buffers.items():
+            self.ema_buffers[name].lerp_(b, to_ema)
         g.zero_()
         return norm
+
+    def step(self, lr, beta1, beta2, weight_decay, clip, ema):
+        self.set_rates(lr, beta1, beta2, ema)
+        return self.update(beta1, beta2, weight_decay, clip)
+
+    def everything(self):
+        """The tensors that a step changes."""
+        return [self.values, self.ema, self.first, self.second, self.skipped, *self.buffers.values(), *self.ema_buffers.values()]
 
     def parts(self):
         named = lambda flat: {n: self.view(flat, n) for n in self.spans}
@@ -251,6 +265,30 @@ class averaged:
         self.flat.model.train()
 
 
+class Graph:
+    """function(batch) -> {name: tensor}, captured as a CUDA graph at the first batch; a call copies the batch in and replays. The
+    results are the same tensors every time."""
+
+    def __init__(self, function, batch):
+        self.batch = {k: v.clone() for k, v in batch.items()}
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
+            for _ in range(3):
+                function(self.batch)
+        torch.cuda.current_stream().wait_stream(stream)
+        torch.cuda.synchronize()
+        self.graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(self.graph, capture_error_mode="thread_local"):
+            self.results = function(self.batch)
+
+    def __call__(self, batch):
+        for k, v in batch.items():
+            self.batch[k].copy_(v, non_blocking=True)
+        self.graph.replay()
+        return self.results
+
+
 class Ahead:
     """next() of scenes, one batch ahead on a second stream. Batches are dicts of tensors."""
 
@@ -264,6 +302,8 @@ class Ahead:
             return {k: v for k, v in self.scenes.next().items() if torch.is_tensor(v)}
 
     def next(self):
+        """The batch that is ready. fill() makes the next one: to be called when the step on this one is under way, since making
+        pictures may wait for the device."""
         if self.stream is None:
             return self.make()
         main = torch.cuda.current_stream(self.device)
@@ -271,15 +311,15 @@ class Ahead:
             self.stream.wait_stream(main)  # what the scenes were made of
             self.fill()
         main.wait_stream(self.stream)
-        batch = self.waiting
+        batch, self.waiting = self.waiting, None
         for t in batch.values():
             t.record_stream(main)
-        self.fill()
         return batch
 
     def fill(self):
-        with torch.cuda.stream(self.stream):
-            self.waiting = self.make()
+        if self.stream is not None:
+            with torch.cuda.stream(self.stream):
+                self.waiting = self.make()
 
 
 class Memory:
@@ -338,7 +378,7 @@ def rate_at(args, progress, steps, steps_here):
 
 class Trainer:
     """task: name, model (module in train mode), loss(batch) -> (total, {name: detached scalar}), evaluate() -> {name: number}
-    (rank 0, averaged weights), no_decay(name), config (dict), scenes(seed), channels_last."""
+    (rank 0, averaged weights), no_decay(name), progress(part), config (dict), scenes(seed), channels_last."""
 
     def __init__(self, args, world, task):
         self.args, self.world, self.task = args, world, task
@@ -360,7 +400,7 @@ class Trainer:
         if world.size > 1:
             dist.broadcast(self.flat.values, 0)
         self.clock = Clock(args, before)
-        self.log_file = None
+        self.log_file, self.graphs = None, None
         if world.rank == 0:
             os.makedirs(args.out, exist_ok=True)
             self.log_file = open(os.path.join(args.out, f"{task.name}.log.ndjson"), "a", buffering=1)
@@ -391,13 +431,30 @@ class Trainer:
         self.clock.paused += took
         self.clock.reserve = max(self.clock.reserve, 5 + 1.5 * took)
 
-    def one_step(self, batch, lr):
+    def gradient(self, batch):
         total, terms = self.task.loss(batch)
         total.backward()
-        self.world.mean(self.flat.grads)
+        return dict(terms, loss=total.detach())
+
+    def one_step(self, batch, lr):
         a = self.args
-        norm = self.flat.step(lr, 0.9, a.beta2, a.weight_decay, a.clip, a.ema)
-        return dict(terms, loss=total.detach(), grad=norm)
+        self.flat.set_rates(lr, 0.9, a.beta2, a.ema)
+        update = lambda _: dict(grad=self.flat.update(0.9, a.beta2, a.weight_decay, a.clip))
+        if not a.graph or self.world.device.type != "cuda":
+            terms = self.gradient(batch)
+            self.world.mean(self.flat.grads)
+            return dict(terms, **update(None))
+        if self.graphs is None:
+            with torch.no_grad():
+                kept = [t.clone() for t in self.flat.everything()]
+            self.graphs = [Graph(self.gradient, batch), Graph(update, {})]
+            with torch.no_grad():
+                for t, k in zip(self.flat.everything(), kept):
+                    t.copy_(k)
+                self.flat.grads.zero_()
+        terms = self.graphs[0](batch)
+        self.world.mean(self.flat.grads)
+        return dict(terms, **self.graphs[1]({}))
 
     def steps(self, batch, lr):
         """A step for each of --parts pieces of a batch; the last one's terms."""
@@ -415,7 +472,9 @@ class Trainer:
         a, w = self.args, self.world
         seed = (a.seed * 1000 + self.pieces) * 64 + w.rank
         torch.manual_seed(seed)
+        began = time.monotonic()
         source, scenes = self.scenes(seed)
+        since_scenes = time.monotonic() - began
         ahead = Ahead(scenes, w.device, a.side_stream)
         saved = measured = since = time.monotonic()
         progress, stop, sums, count, here = 0.0, False, {}, 0, 0
@@ -429,6 +488,7 @@ class Trainer:
                     break
                 if a.easy:
                     source.ease = max(0.0, 1 - progress / a.easy)
+                self.task.progress(progress)
                 if save:
                     self.save()
                     saved = now
@@ -437,6 +497,9 @@ class Trainer:
                     measured = time.monotonic()
             lr = rate_at(a, progress, self.flat.steps, here)
             terms = self.steps(ahead.next(), lr)
+            ahead.fill()
+            if here == 0:
+                first = time.monotonic() - since
             here += 1
             count += 1
             self.samples += a.batch * w.size
@@ -446,7 +509,8 @@ class Trainer:
                 now = time.monotonic()
                 means = {k: (v / count).item() for k, v in sums.items()}
                 rate = count * a.batch * w.size / (now - since)
-                self.log(step=self.flat.steps, samples_s=round(rate, 1), lr=lr, progress=progress, skipped=self.flat.skipped.item(), **means)
+                extra = dict(first_step_s=first, scenes_s=since_scenes) if here == LOG_EVERY else {}
+                self.log(step=self.flat.steps, samples_s=round(rate, 1), **extra, lr=lr, progress=progress, skipped=self.flat.skipped.item(), **means)
                 sums, count, since = {}, 0, time.monotonic()
         sizes = self.save()
         self.measure()
@@ -474,7 +538,12 @@ class Trainer:
         batch = {k: v for k, v in scenes.next().items() if torch.is_tensor(v)}
         clocked("step", lambda: self.steps(batch, 1e-6))
         ahead = Ahead(scenes, w.device, a.side_stream)
-        clocked("both", lambda: self.steps(ahead.next(), 1e-6))
+
+        def both():
+            self.steps(ahead.next(), 1e-6)
+            ahead.fill()
+
+        clocked("both", both)
 
 
 def main(task_class, args):
