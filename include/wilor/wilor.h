@@ -288,7 +288,7 @@ typedef struct wilor_session_options {
     int max_hands; /* most hands in one call; 0: 64 */
     int batch;     /* hands computed together; 0: 2. More hands in a call are done in parts.
                       About 13 MB each at full size */
-    int threads;   /* 0: wilor_threads_default() */
+    int threads;   /* 0: wilor_threads_default(), beside a card at most 4 */
     int full_path; /* non-zero: compute every token and the whole feature maps, also where it can
                       change nothing (docs/architecture.md); slower, for checking */
     /* MLX: implies full_path. The results of levels 2 and 3 depend on which crops share a batch,
@@ -558,7 +558,7 @@ typedef struct wilor_pipeline_options {
     size_t struct_size;
     int max_hands; /* most hands in one picture; 0: 64. The detector's best are kept */
     int batch;     /* hands computed together; 0: 2 */
-    int threads;   /* 0: wilor_threads_default() */
+    int threads;   /* 0: wilor_threads_default(), beside a card at most 4 */
     int full_path; /* as in wilor_session_options */
     wilor_compat compat;
     wilor_find_fn find; /* NULL, or used instead of the detector */

@@ -94,7 +94,11 @@ wilor_status wilor_device_parse(wilor_device *out, const char *text, wilor_dtype
 
 /* The caller's options (NULL is fine) with every default filled in, checked. */
 wilor_status wilor_session_options_fill(wilor_session_options *own,
-                                        const wilor_session_options *o, wilor_error *err);
+                                        const wilor_session_options *o, bool on_card,
+                                        wilor_error *err);
+
+/* Of a model's or a detector's device: not the processor. */
+bool wilor_on_card(const char *device);
 
 /* What packed weights depend on, as 64 hex digits: the files' sizes, times and tensors, the heads,
  * the kernel tier, the arithmetic and how this version packs. */

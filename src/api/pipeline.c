@@ -41,9 +41,16 @@ static wilor_status grow(wilor_pages *pages, size_t bytes, const char *what, wil
 
 /* ---------------------------------------------------------------- create */
 
+/* Whether the processor has neither network to compute. */
+static bool on_card(const wilor_detector *detector, const wilor_model *model) {
+    return (!detector || wilor_on_card(detector->device)) &&
+           (!model || wilor_on_card(model->device));
+}
+
 /* The caller's options, and those of the session inside, with every default filled in. */
 static wilor_status read_options(wilor_pipeline_options *own, wilor_session_options *session,
-                                 const wilor_pipeline_options *o, wilor_error *err) {
+                                 const wilor_pipeline_options *o, bool on_card,
+                                 wilor_error *err) {
     wilor_status st = WILOR_OK;
     *own = (wilor_pipeline_options){.struct_size = sizeof *own};
     if (o)
@@ -54,7 +61,7 @@ static wilor_status read_options(wilor_pipeline_options *own, wilor_session_opti
                                     .threads = own->threads,
                                     .full_path = own->full_path,
                                     .compat = own->compat};
-    WILOR_TRY(wilor_session_options_fill(session, &theirs, err));
+    WILOR_TRY(wilor_session_options_fill(session, &theirs, on_card, err));
     own->max_hands = session->max_hands;
 done:
     return st;
@@ -73,7 +80,7 @@ wilor_status wilor_pipeline_create(wilor_pipeline **out, const wilor_detector *d
             err, WILOR_ERR_ARG,
             "wilor_pipeline_create: out, and one of detector and model, may not be NULL");
     *out = NULL;
-    WILOR_TRY(read_options(&o, &so, options, err));
+    WILOR_TRY(read_options(&o, &so, options, on_card(detector, model), err));
     p = wilor_heap_alloc(1, sizeof *p);
     if (!p || !(p->boxes = wilor_heap_alloc((size_t)o.max_hands, sizeof *p->boxes)) ||
         !(p->found = wilor_heap_alloc((size_t)o.max_hands, 63 * sizeof(float))))
@@ -495,7 +502,7 @@ size_t wilor_pipeline_memory(const wilor_detector *detector, const wilor_model *
     wilor_session_options so;
     wilor_letterbox l;
     size_t bytes = sizeof(wilor_pipeline);
-    if (read_options(&o, &so, options, NULL) != WILOR_OK)
+    if (read_options(&o, &so, options, on_card(detector, model), NULL) != WILOR_OK)
         return 0;
     if (model)
         bytes += wilor_session_memory(model, &so);

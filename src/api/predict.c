@@ -250,6 +250,11 @@ static void plan_backend_crops(call *c, int n) {
 static wilor_status make_crops(call *c, int n, wilor_error *err) {
     wilor_status st = WILOR_OK;
     plan_backend_crops(c, n);
+    bool all = true;
+    for (int i = 0; i < n; i++)
+        all = all && c->crops[i].by_backend;
+    if (all)
+        return WILOR_OK;
     wilor_threads_run(c->s->pool, crop_unit, c, n * WILOR_CROP_BANDS);
     /* One that failed once more, for its message; memory may be back. */
     for (int i = 0; i < n; i++)

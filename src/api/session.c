@@ -3,12 +3,23 @@
 
 #include "crop.h"
 
+#include <string.h>
+
 enum { DEFAULT_HANDS = 64, DEFAULT_BATCH = 2, MOST_HANDS = 4096, MOST_BATCH = 256 };
 
 enum { CROP_FLOATS = WILOR_CROP_SIDE * WILOR_CROP_SIDE * 3 };
 
+/* What is left for threads beside a card is short: more of them cost more to wake than they save. */
+enum { THREADS_BESIDE_A_CARD = 4 };
+
+static int default_threads(bool on_card) {
+    int n = wilor_threads_default();
+    return on_card && n > THREADS_BESIDE_A_CARD ? THREADS_BESIDE_A_CARD : n;
+}
+
 wilor_status wilor_session_options_fill(wilor_session_options *own,
-                                        const wilor_session_options *o, wilor_error *err) {
+                                        const wilor_session_options *o, bool on_card,
+                                        wilor_error *err) {
     wilor_status st = WILOR_OK;
     *own = (wilor_session_options){.struct_size = sizeof *own};
     if (o)
@@ -18,7 +29,7 @@ wilor_status wilor_session_options_fill(wilor_session_options *own,
                    "wilor_session_options: max_hands, batch and threads may not be negative");
     own->max_hands = own->max_hands ? own->max_hands : DEFAULT_HANDS;
     own->batch = own->batch ? own->batch : DEFAULT_BATCH;
-    own->threads = own->threads ? own->threads : wilor_threads_default();
+    own->threads = own->threads ? own->threads : default_threads(on_card);
     if (own->max_hands > MOST_HANDS || own->batch > MOST_BATCH ||
         own->threads > WILOR_MAX_THREADS)
         WILOR_FAIL(
@@ -35,6 +46,8 @@ wilor_status wilor_session_options_fill(wilor_session_options *own,
 done:
     return st;
 }
+
+bool wilor_on_card(const char *device) { return strcmp(device, "cpu") != 0; }
 
 static wilor_backend_session for_backend(const wilor_session_options *o) {
     return (wilor_backend_session){o->batch, o->full_path, o->compat};
@@ -115,7 +128,8 @@ static size_t results_bytes(const wilor_model *m, int hands, int batch) {
 
 size_t wilor_session_memory(const wilor_model *model, const wilor_session_options *options) {
     wilor_session_options o;
-    if (!model || wilor_session_options_fill(&o, options, NULL) != WILOR_OK)
+    if (!model ||
+        wilor_session_options_fill(&o, options, wilor_on_card(model->device), NULL) != WILOR_OK)
         return 0;
     wilor_backend_session b = for_backend(&o);
     return results_bytes(model, o.max_hands, o.batch) +
@@ -132,7 +146,7 @@ wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
         return wilor_error_set(err, WILOR_ERR_ARG,
                                "wilor_session_create: out and model may not be NULL");
     *out = NULL;
-    WILOR_TRY(wilor_session_options_fill(&o, options, err));
+    WILOR_TRY(wilor_session_options_fill(&o, options, wilor_on_card(model->device), err));
     s = wilor_heap_alloc(1, sizeof *s);
     size_t bytes = results_bytes(model, o.max_hands, o.batch);
     if (!s || !wilor_pages_alloc(&s->pages, bytes))

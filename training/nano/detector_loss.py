@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from .detector_model import BINS, CLASSES, POINTS, anchors, decode, decode_boxes, decode_points
 
 TOP, ALPHA, BETA = 10, 0.5, 6.0
-GAINS = dict(box=7.5, cls=0.5, dfl=1.5, points=12.0, seen=1.0)
+GAINS = dict(box=7.5, cls=1.0, dfl=1.5, points=4.0, seen=0.5)
 SIGMA = 1.0 / POINTS  # one for all points
 
 

@@ -358,7 +358,7 @@ def folded_state(model, weights=None):
         out[k] = v.detach().float().cpu().clone()
     out = {k: v for k, v in out.items() if not k.startswith(("backbone.where", "backbone.vote", "backbone.crowd"))}
     for name, m in model.named_modules():
-        if isinstance(m, Scaled):
+        if isinstance(m, Scaled) and name + ".weight" in out:
             s = m.scale.cpu()
             out[name + ".weight"] *= s[:, None]
             out[name + ".bias"] *= s

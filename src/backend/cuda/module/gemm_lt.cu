@@ -10,7 +10,7 @@
 
 namespace wilor_cuda {
 
-enum { CANDIDATES = 8, TIMED_RUNS = 5 };
+enum { CANDIDATES = 24, TIMED_RUNS = 5 };
 
 static const size_t WORKSPACE = 32u << 20;
 

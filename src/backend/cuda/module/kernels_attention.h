@@ -3,9 +3,10 @@
  *
  * plain_attention: any number, any head dimension; a warp is a query. The oracle of
  * tensor_attention: 16-bit numbers on matrix units (m16n8k16), head dimensions up to 16 · DEPTH, padded with
- * zeros. A block of threads is 64 queries, a warp 16 of them; keys and values of the head lie in shared
- * memory, all 224 scores of a query in its four lanes' registers, so the softmax is one pass. The scores'
- * layout is already that of the second product's operand.
+ * zeros. A warp is 16 queries; a block has 2 warps for few hands, so that more of the card works, else 4.
+ * Keys and values of the head lie in shared memory, the values arriving while scores are computed, all 224
+ * scores of a query in its four lanes' registers, so the softmax is one pass. The scores' layout is already
+ * that of the second product's operand. Weights of the products to come are fetched meanwhile.
  *
  * `each` queries of a hand are read: the tokens that chosen_token names. */
 #ifndef WILOR_CUDA_KERNELS_ATTENTION_H
@@ -29,7 +30,9 @@ template <class T> struct attention_args {
     T *out;       /* (hands from `first` on) × each × d */
     int d, dim;
     int first, each, cols;
-    float scale; /* 1 / √dim */
+    float scale;       /* 1 / √dim */
+    bool sixteen;      /* rows of heads are whole pieces of sixteen bytes */
+    ahead to_fetch[2]; /* by tensor_attention */
 };
 
 /* Grid: queries / 4, heads, hands. */
@@ -98,21 +101,34 @@ template <class T, int DEPTH> size_t tensor_attention_shared() {
     return 2 * (size_t)KEY_ROWS * attention_tile<DEPTH>::ROW * sizeof(T);
 }
 
-/* Keys and values of a head, zeros around them. Two numbers at once: dim is even. */
+/* Keys, or values, of a head, zeros around them: sixteen bytes at once without waiting, or two numbers
+ * (dim is even). */
 template <class T, int DEPTH>
-__device__ __forceinline__ void load_keys(const T *k, const T *v, size_t ld, int dim, T *keys,
-                                          T *values) {
-    enum { ROW = attention_tile<DEPTH>::ROW, PAIRS = attention_tile<DEPTH>::DIM / 2 };
+__device__ __forceinline__ void load_rows(const T *from, const attention_args<T> &a, T *to) {
+    enum {
+        ROW = attention_tile<DEPTH>::ROW,
+        PAIRS = attention_tile<DEPTH>::DIM / 2,
+        EIGHTS = attention_tile<DEPTH>::DIM / 8
+    };
 
-    for (int i = (int)threadIdx.x; i < KEY_ROWS * PAIRS; i += ATTENTION_THREADS) {
-        int row = i / PAIRS, column = i % PAIRS * 2;
-        uint32_t key = 0, value = 0;
-        if (row < TOKENS && column < dim) {
-            key = *reinterpret_cast<const uint32_t *>(k + (size_t)row * ld + column);
-            value = *reinterpret_cast<const uint32_t *>(v + (size_t)row * ld + column);
+    size_t ld = 3 * (size_t)a.d;
+    if (a.sixteen) {
+        for (int i = (int)threadIdx.x; i < KEY_ROWS * EIGHTS; i += (int)blockDim.x) {
+            int row = i / EIGHTS, column = i % EIGHTS * 8;
+            T *at = to + row * ROW + column;
+            if (row < TOKENS && column < a.dim)
+                copy_16(at, from + (size_t)row * ld + column);
+            else
+                clear_16(at);
         }
-        *reinterpret_cast<uint32_t *>(keys + row * ROW + column) = key;
-        *reinterpret_cast<uint32_t *>(values + row * ROW + column) = value;
+        return;
+    }
+    for (int i = (int)threadIdx.x; i < KEY_ROWS * PAIRS; i += (int)blockDim.x) {
+        int row = i / PAIRS, column = i % PAIRS * 2;
+        uint32_t pair = 0;
+        if (row < TOKENS && column < a.dim)
+            pair = *reinterpret_cast<const uint32_t *>(from + (size_t)row * ld + column);
+        *reinterpret_cast<uint32_t *>(to + row * ROW + column) = pair;
     }
 }
 
@@ -155,7 +171,7 @@ __device__ __forceinline__ void soften(float s[2 * KEY_TILES][4], float scale, i
     }
 }
 
-/* Grid: queries / 64, heads, hands. */
+/* Grid: queries / 16 / warps, heads, hands. */
 template <class T, int DEPTH>
 __global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_args<T> a) {
     enum { ROW = attention_tile<DEPTH>::ROW };
@@ -166,11 +182,15 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_
     int head = (int)blockIdx.y, hand = (int)blockIdx.z;
     size_t ld = 3 * (size_t)a.d;
     const T *rows = a.qkv + (size_t)(a.first + hand) * TOKENS * ld + (size_t)(head * a.dim);
-    load_keys<T, DEPTH>(rows + a.d, rows + 2 * (size_t)a.d, ld, a.dim, keys, values);
-    __syncthreads();
-    int query = ((int)blockIdx.x * ATTENTION_WARPS + warp) * QUERY_TILE;
-    if (query >= a.each)
-        return; /* a whole warp; no barrier of the block below */
+    load_rows<T, DEPTH>(rows + a.d, a, keys);
+    copies_close();
+    load_rows<T, DEPTH>(rows + 2 * (size_t)a.d, a, values);
+    copies_close();
+    if (threadIdx.x == 0 && hand == 0)
+        for (const ahead &w : a.to_fetch)
+            fetch_ahead(w, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
+    /* Warps without queries stay for the barriers. */
+    int query = ((int)blockIdx.x * (int)blockDim.x / 32 + warp) * QUERY_TILE;
     const T *q[2];
 #pragma unroll
     for (int r = 0; r < 2; r++) {
@@ -183,19 +203,29 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_
 #pragma unroll
         for (int i = 0; i < 4; i++)
             qa[d][i] = query_pair(q[i % 2], 16 * d + 2 * t + i / 2 * 8, a.dim);
+    copies_wait<1>();
+    __syncthreads();
 
     float s[2 * KEY_TILES][4];
 #pragma unroll
-    for (int j = 0; j < 2 * KEY_TILES; j++) {
-        s[j][0] = s[j][1] = s[j][2] = s[j][3] = 0;
+    for (int j = 0; j < KEY_TILES; j++) {
+        float *low = s[2 * j], *high = s[2 * j + 1];
+        low[0] = low[1] = low[2] = low[3] = high[0] = high[1] = high[2] = high[3] = 0;
 #pragma unroll
         for (int d = 0; d < DEPTH; d++) {
-            uint32_t
-                b[2]; /* lanes 0 … 7 point at keys 8j …, columns 16d …; 8 … 15 at columns + 8 */
-            load_matrices(b, keys + (8 * j + lane % 8) * ROW + 16 * d + lane / 8 % 2 * 8);
-            mma_16x8x16<T>(s[j], qa[d], b);
+            /* Lanes 0 … 7 point at keys 16j …, columns 16d …; 8 … 15 at columns + 8; 16 … 31: eight keys
+             * further. */
+            uint32_t b[4];
+            load_four_matrices(b, keys + (16 * j + lane / 16 * 8 + lane % 8) * ROW + 16 * d +
+                                      lane / 8 % 2 * 8);
+            mma_16x8x16<T>(low, qa[d], b);
+            mma_16x8x16<T>(high, qa[d], b + 2);
         }
     }
+    copies_wait<0>();
+    __syncthreads();
+    if (query >= a.each)
+        return; /* a whole warp; no barrier below */
     float sums[2];
     soften(s, a.scale, t, sums);
     uint32_t weights[KEY_TILES][4];
@@ -207,23 +237,25 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_
             weights[j][i] = pack_pair<T>(two[0], two[1]);
         }
 #pragma unroll
-    for (int n = 0; n < 2 * DEPTH; n++) {
-        float o[4] = {0, 0, 0, 0};
+    for (int n = 0; n < DEPTH; n++) {
+        float o[2][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}};
 #pragma unroll
         for (int j = 0; j < KEY_TILES; j++) {
-            uint32_t b[2]; /* lanes 0 … 15 point at keys 16j …, columns 8n … */
-            load_matrices_turned(b, values + (16 * j + lane % 16) * ROW + 8 * n);
-            mma_16x8x16<T>(o, weights[j], b);
+            /* Lanes 0 … 15 point at keys 16j …, columns 16n …; 16 … 31 at columns + 8. */
+            uint32_t b[4];
+            load_four_matrices_turned(b, values + (16 * j + lane % 16) * ROW + 16 * n +
+                                             lane / 16 * 8);
+            mma_16x8x16<T>(o[0], weights[j], b);
+            mma_16x8x16<T>(o[1], weights[j], b + 2);
         }
-        int column = 8 * n + 2 * t;
 #pragma unroll
-        for (int r = 0; r < 2; r++) {
-            int i = query + g + 8 * r;
-            if (i < a.each && column < a.dim)
-                *reinterpret_cast<uint32_t *>(a.out +
-                                              (size_t)(hand * a.each + i) * (size_t)a.d +
-                                              (size_t)(head * a.dim + column)) =
-                    pack_pair<T>(o[2 * r] / sums[r], o[2 * r + 1] / sums[r]);
+        for (int i = 0; i < 4; i++) {
+            int at = query + g + i % 2 * 8, column = 16 * n + i / 2 * 8 + 2 * t;
+            const float *two = &o[i / 2][i % 2 * 2], sum = sums[i % 2];
+            if (at < a.each && column < a.dim)
+                *reinterpret_cast<uint32_t *>(
+                    a.out + (size_t)(hand * a.each + at) * (size_t)a.d +
+                    (size_t)(head * a.dim + column)) = pack_pair<T>(two[0] / sum, two[1] / sum);
         }
     }
 }

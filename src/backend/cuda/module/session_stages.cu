@@ -84,7 +84,21 @@ wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
     return plan_half(s, &s->wide, TOKENS, err);
 }
 
+/* A block's matrix, for a kernel before its product to fetch into the card's cache; none behind the last. */
+static ahead weights_ahead(const model *m, int t, int block) {
+    const wilor_cuda_shape *shape = &m->shape;
+    size_t d = (size_t)shape->width, outputs = t == WILOR_NET_QKV_W    ? 3 * d
+                                               : t == WILOR_NET_PROJ_W ? d
+                                                                       : (size_t)shape->mlp;
+    if (block >= shape->depth)
+        return {nullptr, 0};
+    return {tensor<void>(m, t, block), outputs * d * number_bytes(shape->number) / 16 * 16};
+}
+
 /* ---------------------------------------------------------------- attention */
+
+/* From so many hands on there are enough blocks of four warps. */
+enum { MANY_HANDS = 4 };
 
 template <class T, int DEPTH> static cudaError_t allow_shared() {
     return cudaFuncSetAttribute(tensor_attention<T, DEPTH>,
@@ -131,12 +145,13 @@ wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err) {
 
 template <class T>
 static void launch_tensor(session *s, const attention_args<T> &a, int hands) {
-    dim3 grid(parts((size_t)a.each, QUERY_TILE * ATTENTION_WARPS), (unsigned)s->m->shape.heads,
+    unsigned warps = hands < MANY_HANDS ? ATTENTION_WARPS / 2 : ATTENTION_WARPS;
+    dim3 grid(parts((size_t)a.each, QUERY_TILE * warps), (unsigned)s->m->shape.heads,
               (unsigned)hands);
     by_depth(s->attention_depth, [&](auto constant) {
         enum { DEPTH = decltype(constant)::value };
 
-        wilor_launch(tensor_attention<T, DEPTH>, grid, ATTENTION_THREADS,
+        wilor_launch(tensor_attention<T, DEPTH>, grid, 32 * warps,
                      tensor_attention_shared<T, DEPTH>(), s->stream, a);
     });
 }
@@ -144,9 +159,10 @@ static void launch_tensor(session *s, const attention_args<T> &a, int hands) {
 template <> void launch_tensor(session *, const attention_args<float> &, int) {}
 
 /* `each` queries of hands first …, the corner of `cols` patch columns; the result is dense. */
-static void attend(session *s, int first, int hands, int each, int cols) {
+static void attend(session *s, int block, int first, int hands, int each, int cols) {
     const wilor_cuda_shape *shape = &s->m->shape;
     int dim = shape->width / shape->heads;
+    bool sixteen = dim % 8 == 0 && shape->width % 8 == 0;
     by_number(shape->number, [&](auto zero) {
         typedef decltype(zero) T;
         attention_args<T> a = {static_cast<const T *>(s->on.qkv),
@@ -156,7 +172,10 @@ static void attend(session *s, int first, int hands, int each, int cols) {
                                first,
                                each,
                                cols,
-                               1.0f / sqrtf((float)dim)};
+                               1.0f / sqrtf((float)dim),
+                               sixteen,
+                               {weights_ahead(s->m, WILOR_NET_PROJ_W, block),
+                                weights_ahead(s->m, WILOR_NET_FC1_W, block)}};
         if (s->attention_depth) {
             launch_tensor<T>(s, a, hands);
             return;
@@ -251,7 +270,7 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
         tell_number(s, "qkv", i, on->qkv, rows, 3 * m->shape.width);
         if (i + 1 == m->shape.depth)
             break; /* its chosen rows are another function's */
-        attend(s, 0, p->hands, TOKENS, GRID_COLS);
+        attend(s, i, 0, p->hands, TOKENS, GRID_COLS);
         CUDA_TRY(finish_block(s, &p->whole, i, on->x, rows, err));
     }
     CUDA_CALL(cudaGetLastError(), "the network", err);
@@ -269,7 +288,7 @@ static wilor_cuda_result run_tail(session *s, const half_plans *p, const result_
     const model *m = s->m;
     const session_memory *on = &s->on;
     int rows = hands * each, d = m->shape.width;
-    attend(s, first, hands, each, cols);
+    attend(s, m->shape.depth - 1, first, hands, each, cols);
     wilor_launch(choose_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->x,
                  on->chosen, d, first, each, cols);
     CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, err));

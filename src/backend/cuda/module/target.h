@@ -78,6 +78,83 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
+/* ---------------------------------------------------------------- copies */
+
+/* Sixteen bytes to shared memory, both sides aligned, without waiting where the card can (8.0): groups of
+ * them are closed by copies_close and awaited by copies_wait<N>, which leaves the last N groups on their way.
+ * A barrier must follow before other threads' copies are read. */
+#ifdef __CUDACC__
+__device__ __forceinline__ void copy_16(void *to, const void *from) {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;\n" ::"r"(
+                     static_cast<uint32_t>(__cvta_generic_to_shared(to))),
+                 "l"(from)
+                 : "memory");
+#else
+    *reinterpret_cast<uint4 *>(to) = *reinterpret_cast<const uint4 *>(from);
+#endif
+}
+
+__device__ __forceinline__ void clear_16(void *to) {
+    *static_cast<uint4 *>(to) = make_uint4(0, 0, 0, 0);
+}
+
+__device__ __forceinline__ void copies_close() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;\n" ::: "memory");
+#endif
+}
+
+template <int N> __device__ __forceinline__ void copies_wait() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
+#endif
+}
+
+/* Memory that a kernel to come will read: on its way to the cache while this one computes. Nothing waits for
+ * it, and before 9.0 nothing happens. */
+__device__ __forceinline__ void prefetch(const void *from, uint32_t bytes) {
+#if __CUDA_ARCH__ >= 900
+    asm volatile(
+        "cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(__cvta_generic_to_global(from)),
+        "r"(bytes)
+        : "memory");
+#endif
+}
+#else
+inline void copy_16(void *to, const void *from) { memcpy(to, from, 16); }
+
+inline void clear_16(void *to) { memset(to, 0, 16); }
+
+inline void copies_close() {}
+
+template <int N> void copies_wait() {}
+
+inline void prefetch(const void *from, uint32_t bytes) {
+    (void)from;
+    (void)bytes;
+}
+#endif
+
+/* Weights of products to come. Each thread block of a kernel asks for its part, so that the card's
+ * memory is busy while the kernel computes. */
+struct ahead {
+    const void *from;
+    size_t bytes; /* a multiple of 16 */
+};
+
+static const size_t PREFETCH_PIECE = 16384;
+
+/* Part `part` of `parts`, by one thread. */
+__device__ __forceinline__ void fetch_ahead(const ahead &a, unsigned part, unsigned parts) {
+    for (size_t at = (size_t)part * PREFETCH_PIECE; at < a.bytes;
+         at += (size_t)parts * PREFETCH_PIECE) {
+        size_t left = a.bytes - at;
+        prefetch(static_cast<const char *>(a.from) + at,
+                 (uint32_t)(left < PREFETCH_PIECE ? left : PREFETCH_PIECE));
+    }
+}
+
 /* ---------------------------------------------------------------- matrix instructions */
 
 /* Fragments of m16n8k16 (PTX's names). Lane l, g = l / 4, t = l % 4:
@@ -142,6 +219,14 @@ __device__ __forceinline__ void load_matrices_turned(uint32_t r[2], const void *
                  : "memory");
 }
 
+__device__ __forceinline__ void load_four_matrices_turned(uint32_t r[4], const void *row) {
+    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
+                 : "r"(at)
+                 : "memory");
+}
+
 /* Four of them: rows 16 … 31 of the lanes point at the third and fourth. */
 __device__ __forceinline__ void load_four_matrices(uint32_t r[4], const void *row) {
     uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
@@ -202,6 +287,10 @@ inline void load_matrices_turned(uint32_t r[2], const void *row) {
 
 inline void load_four_matrices(uint32_t r[4], const void *row) {
     emulate_ldmatrix(r, row, 4, false);
+}
+
+inline void load_four_matrices_turned(uint32_t r[4], const void *row) {
+    emulate_ldmatrix(r, row, 4, true);
 }
 #endif
 
