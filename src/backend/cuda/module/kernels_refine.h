@@ -13,7 +13,7 @@ enum {
     AT_ONCE = 8, /* pixels or hands of a block */
     TAPS = 4,    /* inputs of an output of a transposed convolution */
     REFINE_THREADS = 128,
-    REFINE_BLOCKS = 8, /* a multiprocessor, at least: much is to be read at once */
+    REFINE_BLOCKS = 6, /* a multiprocessor, at least: much is to be read at once */
     REFINE_WARPS = REFINE_THREADS / 32,
     READ_OUTPUTS = POSE_NUMBERS + BETAS + CAM,
     SAMPLE_THREADS = 256,
@@ -76,6 +76,8 @@ __device__ __forceinline__ float block_sums(float *sum) {
     return x;
 }
 
+/* In what follows biases are asked for with the weights: behind the sums they would be waited for. */
+
 /* ---------------------------------------------------------------- tokens to numbers and the first map */
 
 /* Decoders of pose, shape, camera. */
@@ -114,13 +116,14 @@ template <int N> __device__ __forceinline__ void read_out(const decode_args &a, 
     for (int r = 0; r < AT_ONCE; r++)
         rows[r] = from + r < a.hands ? ((from + r) * a.each + token) * a.d : -1;
     const layer *l = &a.read.from[kind];
+    float bias = l->b[row], init = a.init[kind][at];
     add_dots<N, 3>(a.tokens, rows, l->w + (size_t)row * (size_t)a.d, a.d, (int)threadIdx.x,
                    REFINE_THREADS, sum);
     float whole = block_sums(sum);
     int hand = from + (int)threadIdx.x;
     if (threadIdx.x >= AT_ONCE || hand >= a.hands)
         return;
-    a.read.to[kind][(a.first + hand) * wide + at] = a.init[kind][at] + (whole + l->b[row]);
+    a.read.to[kind][(a.first + hand) * wide + at] = init + (whole + bias);
     if (o == 0)
         a.corner[a.first + hand] = CORNER;
 }
@@ -128,21 +131,24 @@ template <int N> __device__ __forceinline__ void read_out(const decode_args &a, 
 /* Channel o of eight pixels of the coarse map. */
 template <int N> __device__ __forceinline__ void coarse(const decode_args &a, int o) {
     int from = (int)blockIdx.y * AT_ONCE, outputs = a.d / 2;
-    int rows[AT_ONCE];
-    float sum[AT_ONCE] = {0};
+    int hand = from / a.pixels, pixel = from % a.pixels, rows[AT_ONCE];
+    float sum[AT_ONCE] = {0}, bias = a.coarse.b[o];
     if (from >= a.hands * a.pixels)
         return;
 #pragma unroll
     for (int r = 0; r < AT_ONCE; r++) {
-        int at = from + r, row = at / a.pixels * a.each + LEAD + at % a.pixels;
-        rows[r] = at < a.hands * a.pixels ? row * a.d : -1;
+        rows[r] = hand < a.hands ? (hand * a.each + LEAD + pixel) * a.d : -1;
+        if (++pixel == a.pixels) {
+            pixel = 0;
+            hand++;
+        }
     }
     add_dots<N, 3>(a.tokens, rows, a.coarse.w + (size_t)o * (size_t)a.d, a.d, (int)threadIdx.x,
                    REFINE_THREADS, sum);
     float whole = block_sums(sum);
     int at = from + (int)threadIdx.x;
     if (threadIdx.x < AT_ONCE && at < a.hands * a.pixels)
-        a.map[(size_t)at * (size_t)outputs + (size_t)o] = whole + a.coarse.b[o];
+        a.map[(size_t)at * (size_t)outputs + (size_t)o] = whole + bias;
 }
 
 /* What only tokens are needed for. Grid: channels of the coarse map and a hand's numbers, pixels / 8. */
@@ -184,6 +190,7 @@ __global__ void __launch_bounds__(REFINE_THREADS, REFINE_BLOCKS)
     const upsample_net *net = &a.net[blockIdx.z / 4];
     if (from >= a.hands * count)
         return;
+    float scale = net->scale[o], shift = net->shift[o];
     if (thread < TAPS * AT_ONCE) {
         int of = thread / AT_ONCE, at = from + thread % AT_ONCE, pixel = at % count;
         int y = pixel / wide + py - of / 2, x = pixel % wide + px - of % 2;
@@ -201,7 +208,7 @@ __global__ void __launch_bounds__(REFINE_THREADS, REFINE_BLOCKS)
         net->w + (((size_t)parity * (size_t)a.outputs + (size_t)o) * TAPS + (size_t)tap) *
                      (size_t)a.inputs;
     add_dots<N, 5>(a.in, rows, w, a.inputs, thread % 32, 32, sum);
-    float v = block_sums(sum) * net->scale[o] + net->shift[o];
+    float v = block_sums(sum) * scale + shift;
     int at = from + thread, hand = at / count, pixel = at % count;
     if (thread >= AT_ONCE || at >= a.hands * count)
         return;
@@ -289,11 +296,12 @@ __global__ void __launch_bounds__(REFINE_THREADS, REFINE_BLOCKS)
     for (int r = 0; r < AT_ONCE; r++)
         rows[r] = from + r < a.hands ? (from + r) * a.k : -1;
     const layer *l = &a.add.from[kind];
+    float bias = l->b[at];
     add_dots<N, 3>(a.features, rows, l->w + (size_t)at * (size_t)a.k, a.k, (int)threadIdx.x,
                    REFINE_THREADS, sum);
     float whole = block_sums(sum);
     if (threadIdx.x < AT_ONCE && hand < a.hands)
-        a.add.to[kind][(a.first + hand) * wide + at] += whole + l->b[at];
+        a.add.to[kind][(a.first + hand) * wide + at] += whole + bias;
 }
 
 } // namespace wilor_cuda
