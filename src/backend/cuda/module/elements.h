@@ -111,17 +111,23 @@ WILOR_BOTH int corner_needed(float c, int side) {
     return p > CORNER ? p : CORNER;
 }
 
-/* Bilinear sample of one channel, zeros outside; NaN and infinite coordinates give NaN. */
-WILOR_BOTH float sample(const float *map, int rows, int cols, int channels, int channel,
-                        const float xy[2]) {
-    float x0 = floorf(xy[0]), y0 = floorf(xy[1]), v[4];
+/* Bilinear sample of N channels, zeros outside; NaN and infinite coordinates give NaN. */
+template <int N>
+WILOR_BOTH numbers<float, N> sample(const float *map, int rows, int cols, int channels,
+                                    int channel, const float xy[2]) {
+    float x0 = floorf(xy[0]), y0 = floorf(xy[1]), weight[4];
+    numbers<float, N> v[4], sum;
     for (int i = 0; i < 4; i++) {
         float x = x0 + (float)(i % 2), y = y0 + (float)(i / 2);
-        float weight = (1.0f - fabsf(xy[0] - x)) * (1.0f - fabsf(xy[1] - y));
-        bool inside = x >= 0.0f && x < (float)cols && y >= 0.0f && y < (float)rows;
-        v[i] = weight * (inside ? map[((int)y * cols + (int)x) * channels + channel] : 0.0f);
+        weight[i] = (1.0f - fabsf(xy[0] - x)) * (1.0f - fabsf(xy[1] - y));
+        v[i] = numbers<float, N>();
+        if (x >= 0.0f && x < (float)cols && y >= 0.0f && y < (float)rows)
+            v[i] = load<N>(map + ((int)y * cols + (int)x) * channels + channel);
     }
-    return v[0] + v[1] + v[2] + v[3];
+    for (int k = 0; k < N; k++)
+        sum.at[k] = weight[0] * v[0].at[k] + weight[1] * v[1].at[k] + weight[2] * v[2].at[k] +
+                    weight[3] * v[3].at[k];
+    return sum;
 }
 
 /* ---------------------------------------------------------------- crops: crop_warp.c, pixel by pixel */

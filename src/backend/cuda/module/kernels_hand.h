@@ -1,5 +1,5 @@
-/* From the network's numbers to a hand: decoders of single tokens, rotations, MANO, crops. mano.c's
- * arithmetic: the chain of joints in double, blend shapes five rows at a time, the template last. */
+/* From the network's numbers to a hand: rotations, MANO, where its points fall on RefineNet's maps.
+ * mano.c's arithmetic: the chain of joints in double, the template last. */
 #ifndef WILOR_CUDA_KERNELS_HAND_H
 #define WILOR_CUDA_KERNELS_HAND_H
 
@@ -8,195 +8,223 @@
 
 namespace wilor_cuda {
 
-enum { HAND_THREADS = 128, READ_OUTPUTS = 6 * JOINTS + BETAS + CAM };
-
-/* ---------------------------------------------------------------- decoders */
-
-struct read_out_args {
-    const float *tokens; /* hands × each × d */
-    int d, each;
-    layer pose, shape, cam;
-    const float *init_pose, *init_betas, *init_cam;
-    float *pose6d, *betas, *cam_out;
+/* A block makes few vertices, so that the blend shapes are read by many blocks; its threads are groups of
+ * rows for each of the vertices' numbers, and a warp for the joints. */
+enum {
+    MESH_VERTICES = 8,
+    MESH_NUMBERS = 3 * MESH_VERTICES,
+    MESH_GROUPS = 10,
+    MESH_ROWS = (MANO_ROWS + MESH_GROUPS - 1) / MESH_GROUPS,
+    MESH_JOINTS_FROM = 256, /* the first thread of the joints' warp */
+    MESH_THREADS = MESH_JOINTS_FROM + 32,
+    MESH_WEIGHTS = MESH_VERTICES * JOINTS
 };
 
-/* A warp is one of the 109 numbers of a hand. Grid: READ_OUTPUTS / 4 rounded up, hands. */
-__global__ void read_out_kernel(read_out_args a) {
-    int o = (int)blockIdx.x * (HAND_THREADS / 32) + (int)threadIdx.x / 32;
-    int lane = (int)threadIdx.x % 32, hand = (int)blockIdx.y;
-    if (o >= READ_OUTPUTS)
-        return;
-    int token = o < POSE_NUMBERS ? o / 6 : o < POSE_NUMBERS + BETAS ? JOINTS : JOINTS + 1;
-    int at = o < POSE_NUMBERS           ? o
-             : o < POSE_NUMBERS + BETAS ? o - POSE_NUMBERS
-                                        : o - POSE_NUMBERS - BETAS;
-    int row = o < POSE_NUMBERS ? o % 6 : at;
-    const layer *l = o < POSE_NUMBERS ? &a.pose : token == JOINTS ? &a.shape : &a.cam;
-    const float *init = o < POSE_NUMBERS  ? a.init_pose
-                        : token == JOINTS ? a.init_betas
-                                          : a.init_cam;
-    float *out = o < POSE_NUMBERS  ? a.pose6d + hand * POSE_NUMBERS
-                 : token == JOINTS ? a.betas + hand * BETAS
-                                   : a.cam_out + hand * CAM;
-    const float *x = a.tokens + ((size_t)hand * (size_t)a.each + (size_t)token) * (size_t)a.d;
-    const float *w = l->w + (size_t)row * (size_t)a.d;
-    float sum = 0;
-    for (int i = lane; i < a.d; i += 32)
-        sum = fmaf(x[i], w[i], sum);
-    sum = warp_sum(sum);
-    if (lane == 0)
-        out[at] = init[at] + (sum + l->b[row]);
-}
-
-/* ---------------------------------------------------------------- MANO */
-
-struct hand_args {
+struct mesh_args {
     mano_arrays mano;
-    const float *pose6d;
+    const float *pose6d, *cam;
     float *betas;       /* replaced where there are fixed ones */
     const float *fixed; /* NULL; or a flag and 10 numbers on the card */
     float *rotation, *verts, *keypoints;
-    float *skin; /* hands × 16 × 12 */
-    int *corner; /* NULL, or per hand: set to the least; place_kernel raises it */
-    int first;   /* hand of the arrays that block 0 does */
+    float *
+        xy; /* NULL, or hands × 3 × vertices × 2: where vertices fall on maps of side 64, 32, 16 */
+    int *corner; /* with xy: per hand, what corner of the patches they need, if that is more */
+    int first;   /* the first hand of the arrays */
 };
 
-/* One joint's rest place for a shape. */
-__device__ __forceinline__ void rest_joint(const mano_arrays &m, const float *betas, int joint,
-                                           double out[3]) {
-    for (int i = 0; i < 3; i++) {
-        out[i] = m.joints[3 * joint + i];
+struct mesh_shared {
+    double rest[JOINTS * 3]; /* joints at rest */
+    float rotation[JOINTS * 9], skin[JOINTS * MATRIX34];
+    float betas[BETAS], blend[MANO_ROWS]; /* what blend shapes are multiplied by */
+    float weight[MESH_WEIGHTS], part[MESH_GROUPS][MESH_NUMBERS];
+    float before[MESH_NUMBERS], at[MESH_NUMBERS]; /* vertices before and after skinning */
+    float template_[MESH_NUMBERS];
+    int start[MESH_VERTICES + 1], joint[MESH_WEIGHTS], parents[JOINTS], joint_map[KEYPOINTS],
+        tip[KEYPOINTS];
+};
+
+/* The block's vertices' part of the model, and small tables. 128 threads. */
+__device__ __forceinline__ void fetch_tables(const mano_arrays &m, mesh_shared *s, int thread,
+                                             int vertex) {
+    int some = m.vertices - vertex < MESH_VERTICES ? m.vertices - vertex : (int)MESH_VERTICES;
+    int begin = m.skin_start[vertex], count = m.skin_start[vertex + some] - begin;
+    if (thread < count) {
+        s->weight[thread] = m.skin_weight[begin + thread];
+        s->joint[thread] = m.skin_joint[begin + thread];
+    }
+    if (thread <= some)
+        s->start[thread] = m.skin_start[vertex + thread] - begin;
+    if (thread < 3 * some)
+        s->template_[thread] = m.template_[3 * vertex + thread];
+    if (thread < JOINTS)
+        s->parents[thread] = m.parents[thread];
+    if (thread < KEYPOINTS) {
+        int joint = m.joint_map[thread];
+        s->joint_map[thread] = joint;
+        s->tip[thread] = joint < JOINTS ? -1 : m.tips[joint - JOINTS];
+    }
+}
+
+/* Rotations, shape, and what they multiply blend shapes by; joints at rest. 128 threads. */
+__device__ __forceinline__ void fetch_pose(const mesh_args &a, mesh_shared *s, int thread,
+                                           int hand) {
+    const float *betas = a.fixed && a.fixed[0] != 0.0f ? a.fixed + 1 : a.betas + hand * BETAS;
+    if (thread < JOINTS) {
+        float *turned = s->rotation + 9 * thread;
+        rotation_from_6d(a.pose6d + hand * POSE_NUMBERS + 6 * thread, turned);
+        for (int i = 0; i < 9 && thread > 0; i++)
+            s->blend[BETAS + 9 * (thread - 1) + i] = turned[i] - (i % 4 == 0 ? 1.0f : 0.0f);
+    }
+    thread -= 32;
+    if (thread >= 0 && thread < BETAS)
+        s->blend[thread] = s->betas[thread] = betas[thread];
+    thread -= 32;
+    if (thread >= 0 && thread < JOINTS * 3) {
+        double x = a.mano.joints[thread];
+#pragma unroll
         for (int b = 0; b < BETAS; b++)
-            out[i] += (double)betas[b] * m.joints_by_beta[(b * JOINTS + joint) * 3 + i];
+            x += (double)betas[b] * a.mano.joints_by_beta[b * JOINTS * 3 + thread];
+        s->rest[thread] = x;
     }
 }
 
-__device__ __forceinline__ void turn(const double *a, const double *x, double *y) {
+/* y may be x's place. */
+__device__ __forceinline__ void turn(const float *a, const double x[3], double y[3]) {
+    double x0 = x[0], x1 = x[1], x2 = x[2];
     for (int i = 0; i < 3; i++)
-        y[i] = a[3 * i] * x[0] + a[3 * i + 1] * x[1] + a[3 * i + 2] * x[2];
+        y[i] = a[3 * i] * x0 + a[3 * i + 1] * x1 + a[3 * i + 2] * x2;
 }
 
-/* Where a joint goes and how it is turned: along its ancestors, root first. */
-__device__ __forceinline__ void chain(const mano_arrays &m, const float *rotation,
-                                      const float *betas, int joint, double turned[9],
+/* Where a joint goes, and how it is turned, column by column: from its parent to the root, each turns
+ * what hangs on it. */
+__device__ __forceinline__ void chain(const mesh_shared *s, int joint, double turned[3][3],
                                       double place[3]) {
-    int path[JOINTS], n = 0;
-    for (int j = joint; j > 0 && n < JOINTS - 1; j = m.parents[j])
-        path[n++] = j;
-    for (int i = 0; i < 9; i++)
-        turned[i] = rotation[i];
-    rest_joint(m, betas, 0, place);
-    double before[3] = {place[0], place[1], place[2]};
-    while (n > 0) {
-        int j = path[--n];
-        double rest[3], bone[3], moved[3], next[9];
-        rest_joint(m, betas, j, rest);
+    for (int i = 0; i < 3; i++) {
+        place[i] = s->rest[3 * joint + i];
+        for (int k = 0; k < 3; k++)
+            turned[k][i] = s->rotation[9 * joint + 3 * i + k];
+    }
+    while (joint > 0) {
+        joint = s->parents[joint];
+        const float *by = s->rotation + 9 * joint;
+        const double *about = s->rest + 3 * joint;
         for (int i = 0; i < 3; i++)
-            bone[i] = rest[i] - before[i];
-        turn(turned, bone, moved);
+            place[i] -= about[i];
+        turn(by, place, place);
         for (int i = 0; i < 3; i++) {
-            place[i] += moved[i];
-            before[i] = rest[i];
-            for (int k = 0; k < 3; k++)
-                next[3 * i + k] = turned[3 * i] * (double)rotation[9 * j + k] +
-                                  turned[3 * i + 1] * (double)rotation[9 * j + 3 + k] +
-                                  turned[3 * i + 2] * (double)rotation[9 * j + 6 + k];
+            place[i] += about[i];
+            turn(by, turned[i], turned[i]);
         }
-        for (int i = 0; i < 9; i++)
-            turned[i] = next[i];
     }
 }
 
-/* Rotations, posed joints, and the matrices that skinning blends: a warp is a hand, 16 lanes work. */
-__global__ void pose_kernel(hand_args a) {
-    int hand = a.first + (int)blockIdx.x, joint = (int)threadIdx.x;
-    float *rotation = a.rotation + hand * JOINTS * 9, *betas = a.betas + hand * BETAS;
-    if (joint < JOINTS)
-        rotation_from_6d(a.pose6d + hand * POSE_NUMBERS + 6 * joint, rotation + 9 * joint);
-    if (joint < BETAS && a.fixed && a.fixed[0] != 0.0f)
-        betas[joint] = a.fixed[1 + joint];
-    if (joint == 0 && a.corner)
-        a.corner[hand] = CORNER;
-    __syncthreads();
-    if (joint >= JOINTS)
-        return;
-    double turned[9], place[3], rest[3], moved[3];
-    chain(a.mano, rotation, betas, joint, turned, place);
-    rest_joint(a.mano, betas, joint, rest);
-    turn(turned, rest, moved);
-    float *skin = a.skin + ((size_t)hand * JOINTS + (size_t)joint) * MATRIX34;
+/* The matrices that skinning blends; `tells`: this block writes what there is one of a hand. */
+__device__ __forceinline__ void pose_joint(const mesh_args &a, mesh_shared *s, int joint,
+                                           int hand, bool tells) {
+    double turned[3][3], place[3];
+    const double *rest = s->rest + 3 * joint;
+    float *skin = s->skin + joint * MATRIX34;
+    chain(s, joint, turned, place);
     for (int i = 0; i < 3; i++) {
         for (int k = 0; k < 3; k++)
-            skin[4 * i + k] = (float)turned[3 * i + k];
-        skin[4 * i + 3] = (float)(place[i] - moved[i]);
+            skin[4 * i + k] = (float)turned[k][i];
+        skin[4 * i + 3] = (float)(place[i] - (turned[0][i] * rest[0] + turned[1][i] * rest[1] +
+                                              turned[2][i] * rest[2]));
     }
+    if (!tells)
+        return;
+    for (int i = 0; i < 9; i++)
+        a.rotation[(hand * JOINTS + joint) * 9 + i] = s->rotation[9 * joint + i];
+    if (joint < BETAS && a.fixed)
+        a.betas[hand * BETAS + joint] = s->betas[joint];
     for (int k = 0; k < KEYPOINTS; k++)
-        if (a.mano.joint_map[k] == joint)
+        if (s->joint_map[k] == joint)
             for (int i = 0; i < 3; i++)
                 a.keypoints[(hand * KEYPOINTS + k) * 3 + i] = (float)place[i];
 }
 
-/* Number `at` of the mesh before skinning. c: the 145 coefficients. */
-__device__ __forceinline__ float blended(const mano_arrays &m, const float *c, int at) {
+/* Number `at` (0 … 23) of the block's vertices after skinning. */
+__device__ __forceinline__ float skinned(const mesh_shared *s, int at) {
+    float m[4] = {0};
+    const float *p = s->before + at / 3 * 3;
+    for (int i = s->start[at / 3]; i < s->start[at / 3 + 1]; i++) {
+        const float *b = s->skin + s->joint[i] * MATRIX34 + 4 * (at % 3);
+        for (int k = 0; k < 4; k++)
+            m[k] += s->weight[i] * b[k];
+    }
+    return (m[0] * p[0] + m[1] * p[1]) + (m[2] * p[2] + m[3]);
+}
+
+/* Where vertex v, at p, falls on one of the maps. */
+__device__ __forceinline__ void place(const mesh_args &a, const float *p, int hand, int map,
+                                      int v) {
+    int side = 64 >> map, need = CORNER;
+    numbers<float, 2> xy;
+    project(p, a.cam + hand * CAM, (float)side, xy.at);
+    for (int k = 0; k < 2; k++) {
+        int n = corner_needed(xy.at[k], side);
+        need = n > need ? n : need;
+    }
+    store(a.xy + ((size_t)(hand * MAPS + map) * (size_t)a.mano.vertices + (size_t)v) * 2, xy);
+    if (need > CORNER)
+        atomicMax(a.corner + hand, need);
+}
+
+/* The block's vertices, by its first warp. */
+__device__ __forceinline__ void finish_vertices(const mesh_args &a, mesh_shared *s, int vertex,
+                                                int hand) {
+    int at = (int)threadIdx.x, v = vertex + at / 3;
+    bool works = at < MESH_NUMBERS && v < a.mano.vertices;
     float sum = 0;
-    for (int r = 0; r < MANO_ROWS; r += 5) {
-        const float *p = m.rows + (size_t)r * (size_t)m.stride + (size_t)at;
-        size_t s = (size_t)m.stride;
-        sum += (c[r] * p[0] + c[r + 1] * p[s]) + (c[r + 2] * p[2 * s] + c[r + 3] * p[3 * s]) +
-               c[r + 4] * p[4 * s];
+    for (int g = 0; g < MESH_GROUPS && works; g++)
+        sum += s->part[g][at];
+    if (works)
+        s->before[at] = sum + s->template_[at];
+    __syncwarp();
+    if (works) {
+        s->at[at] = skinned(s, at);
+        a.verts[((size_t)hand * (size_t)a.mano.vertices + (size_t)vertex) * 3 + (size_t)at] =
+            s->at[at];
+        for (int k = 0; k < KEYPOINTS; k++)
+            if (s->tip[k] == v)
+                a.keypoints[(hand * KEYPOINTS + k) * 3 + at % 3] = s->at[at];
     }
-    return sum + m.template_[at];
+    __syncwarp();
+    if (works && a.xy) /* as many maps as a vertex has numbers */
+        place(a, s->at + at / 3 * 3, hand, at % 3, v);
 }
 
-/* A thread is a vertex. Grid: vertices / HAND_THREADS, hands. */
-__global__ void skin_kernel(hand_args a) {
-    __shared__ float c[MANO_ROWS + 3], skin[JOINTS * MATRIX34];
-    int hand = a.first + (int)blockIdx.y;
-    const float *rotation = a.rotation + hand * JOINTS * 9;
-    for (int i = (int)threadIdx.x; i < MANO_ROWS; i += HAND_THREADS) {
-        int k = i - BETAS;
-        c[i] = i < BETAS ? a.betas[hand * BETAS + i]
-                         : rotation[9 + k] - (k % 9 % 4 == 0 ? 1.0f : 0.0f);
+/* A hand's mesh, joints, rotations and places on the maps. Grid: vertices / MESH_VERTICES, hands. */
+__global__ void __launch_bounds__(MESH_THREADS)
+    mesh_kernel(const __grid_constant__ mesh_args a) {
+    __shared__ mesh_shared s;
+    int thread = (int)threadIdx.x, hand = a.first + (int)blockIdx.y;
+    int vertex = (int)blockIdx.x * MESH_VERTICES;
+    int at = thread % MESH_NUMBERS, group = thread / MESH_NUMBERS;
+    const float *rows = a.mano.rows + 3 * vertex + at;
+    bool blends = group < MESH_GROUPS && 3 * vertex + at < 3 * a.mano.vertices;
+    float p[MESH_ROWS], sum = 0;
+#pragma unroll
+    for (int i = 0; i < MESH_ROWS; i++) {
+        int row = group + i * MESH_GROUPS;
+        p[i] = blends && row < MANO_ROWS ? rows[(size_t)row * (size_t)a.mano.stride] : 0.0f;
     }
-    for (int i = (int)threadIdx.x; i < JOINTS * MATRIX34; i += HAND_THREADS)
-        skin[i] = a.skin[(size_t)hand * JOINTS * MATRIX34 + (size_t)i];
+    if (thread < 128)
+        fetch_pose(a, &s, thread, hand);
+    else if (thread < 256)
+        fetch_tables(a.mano, &s, thread - 128, vertex);
     __syncthreads();
-    int v = (int)blockIdx.x * HAND_THREADS + (int)threadIdx.x;
-    if (v >= a.mano.vertices)
-        return;
-    float m[MATRIX34] = {0}, p[3], at[3];
-    for (int s = a.mano.skin_start[v]; s < a.mano.skin_start[v + 1]; s++) {
-        const float *b = skin + a.mano.skin_joint[s] * MATRIX34;
-        float w = a.mano.skin_weight[s];
-        for (int i = 0; i < MATRIX34; i++)
-            m[i] += w * b[i];
-    }
-    for (int i = 0; i < 3; i++)
-        p[i] = blended(a.mano, c, 3 * v + i);
-    float *out = a.verts + ((size_t)hand * (size_t)a.mano.vertices + (size_t)v) * 3;
-    for (int i = 0; i < 3; i++)
-        out[i] = at[i] =
-            (m[4 * i] * p[0] + m[4 * i + 1] * p[1]) + (m[4 * i + 2] * p[2] + m[4 * i + 3]);
-    for (int k = 0; k < KEYPOINTS; k++) {
-        int tip = a.mano.joint_map[k] - JOINTS;
-        if (tip >= 0 && a.mano.tips[tip] == v)
-            for (int i = 0; i < 3; i++)
-                a.keypoints[(hand * KEYPOINTS + k) * 3 + i] = at[i];
-    }
-}
-
-/* ---------------------------------------------------------------- crops */
-
-/* A thread is a pixel. Grid: 256 rows, crops. frame: one on the card, which may change between runs of a
- * graph. */
-__global__ void crop_kernel(const frame_view *frame, const crop_order *orders, float *crops) {
-    int x = (int)threadIdx.x, y = (int)blockIdx.x, i = (int)blockIdx.y;
-    const crop_order *o = &orders[i];
-    if (!o->on_card)
-        return;
-    frame_view f = *frame;
-    crop_pixel(&f, o->inverse, o->mirrored, o->cv4, x, y,
-               crops + (size_t)i * CROP_FLOATS + (size_t)(y * SIDE + x) * 3);
+    if (group < MESH_GROUPS) {
+#pragma unroll
+        for (int i = 0; i < MESH_ROWS; i++)
+            if (group + i * MESH_GROUPS < MANO_ROWS)
+                sum = fmaf(s.blend[group + i * MESH_GROUPS], p[i], sum);
+        s.part[group][at] = sum;
+    } else if (thread >= MESH_JOINTS_FROM && thread < MESH_JOINTS_FROM + JOINTS)
+        pose_joint(a, &s, thread - MESH_JOINTS_FROM, hand, blockIdx.x == 0);
+    __syncthreads();
+    if (thread < 32)
+        finish_vertices(a, &s, vertex, hand);
 }
 
 } // namespace wilor_cuda

@@ -1,13 +1,27 @@
-/* The backbone's kernels but for attention: patches, tokens, norms, GELU, the last block's rows. A block of
- * threads is a row, or a stretch of numbers. */
+/* Crops, and the backbone's kernels but for attention: patches, tokens, norms, GELU, the last block's
+ * rows. A block of threads is a row, or a stretch of numbers. */
 #ifndef WILOR_CUDA_KERNELS_VIT_H
 #define WILOR_CUDA_KERNELS_VIT_H
 
 #include "elements.h"
+#include "kernels_hand_types.h"
 
 namespace wilor_cuda {
 
-enum { ROW_THREADS = 128, FLAT_THREADS = 256 };
+enum { ROW_THREADS = 128, FLAT_THREADS = 256, NORM_STEPS = 4, NORM_MOST_THREADS = 1024 };
+
+/* A thread is a pixel. Grid: 256 rows, crops. frame: one on the card, which may change between runs of a
+ * graph. */
+template <class T>
+__global__ void crop_kernel(const frame_view *frame, const crop_order *orders, T *crops) {
+    int x = (int)threadIdx.x, y = (int)blockIdx.x, i = (int)blockIdx.y;
+    const crop_order *o = &orders[i];
+    if (!o->on_card)
+        return;
+    frame_view f = *frame;
+    crop_pixel(&f, o->inverse, o->mirrored, o->cv4, x, y,
+               crops + (size_t)i * CROP_FLOATS + (size_t)(y * SIDE + x) * 3);
+}
 
 /* Crops (n × 256 × 256 × 3) to rows of 768 numbers; a block of threads is a patch. */
 template <class T> __global__ void patches_kernel(const float *crops, T *out) {
@@ -21,56 +35,94 @@ template <class T> __global__ void patches_kernel(const float *crops, T *out) {
 template <class T>
 __global__ void tokens_kernel(const float *embedded, const float *bias, const float *position,
                               const float *lead, float *x, int d) {
-    int row = (int)blockIdx.x, hand = row / TOKENS, token = row % TOKENS;
+    int row = (int)blockIdx.x, hand = row / TOKENS, token = row % TOKENS, patch = token - LEAD;
     float *to = x + (size_t)row * (size_t)d;
-    if (token < LEAD) {
-        for (int i = (int)threadIdx.x; i < d; i += (int)blockDim.x)
-            to[i] = lead[(size_t)token * (size_t)d + (size_t)i];
-        return;
+    for (int i = 4 * (int)threadIdx.x; i < d; i += 4 * (int)blockDim.x) {
+        if (token < LEAD) {
+            store(to + i, load<4>(lead + (size_t)token * (size_t)d + i));
+            continue;
+        }
+        auto y = load<4>(embedded + ((size_t)hand * PATCHES + (size_t)patch) * (size_t)d + i);
+        auto at = load<4>(position + (size_t)patch * (size_t)d + i), b = load<4>(bias + i);
+        for (int k = 0; k < 4; k++)
+            y.at[k] = at.at[k] + (y.at[k] + b.at[k]);
+        store(to + i, y);
     }
-    int patch = token - LEAD;
-    const float *from = embedded + ((size_t)hand * PATCHES + (size_t)patch) * (size_t)d;
-    for (int i = (int)threadIdx.x; i < d; i += (int)blockDim.x)
-        to[i] = position[(size_t)patch * (size_t)d + (size_t)i] + (from[i] + bias[i]);
 }
 
-/* Sum over a block of ROW_THREADS; every thread gets it. */
-__device__ __forceinline__ float block_sum(float x) {
-    __shared__ float part[ROW_THREADS / 32];
+/* Sum over a block; every thread gets it. part: a number a warp, of this sum's own. */
+__device__ __forceinline__ float block_sum(float x, float *part) {
     x = warp_sum(x);
     if (threadIdx.x % 32 == 0)
         part[threadIdx.x / 32] = x;
     __syncthreads();
     x = 0;
-    for (int i = 0; i < ROW_THREADS / 32; i++)
+    for (int i = 0; i < (int)blockDim.x / 32; i++)
         x += part[i];
-    __syncthreads();
     return x;
 }
 
-/* LayerNorm of one row a block; variance about the mean, not by squares. */
-template <class T>
-__global__ void norm_kernel(const float *x, const float *gamma, const float *beta, T *out,
-                            int d) {
-    const float *from = x + (size_t)blockIdx.x * (size_t)d;
-    T *to = out + (size_t)blockIdx.x * (size_t)d;
-    float sum = 0, squares = 0;
-    for (int i = (int)threadIdx.x; i < d; i += ROW_THREADS)
-        sum += from[i];
-    float mean = block_sum(sum) / (float)d;
-    for (int i = (int)threadIdx.x; i < d; i += ROW_THREADS)
-        squares += (from[i] - mean) * (from[i] - mean);
-    float scale = 1.0f / sqrtf(block_sum(squares) / (float)d + 1e-6f);
-    for (int i = (int)threadIdx.x; i < d; i += ROW_THREADS)
-        to[i] = narrow<T>((from[i] - mean) * scale * gamma[i] + beta[i]);
+/* Threads that hold a row of d numbers in their registers. */
+static inline unsigned norm_threads(int d) {
+    return (unsigned)(d + 128 * NORM_STEPS - 1) / (128 * NORM_STEPS) * 32;
 }
 
-/* rows × m sums to activations: bias, GELU. */
+/* LayerNorm of one row a block, which is read once, with what it is multiplied by; variance about the
+ * mean, not by squares. */
 template <class T>
-__global__ void gelu_kernel(const float *sums, const float *bias, T *out, int m, size_t count) {
-    size_t i = (size_t)blockIdx.x * FLAT_THREADS + threadIdx.x;
-    if (i < count)
-        out[i] = narrow<T>(gelu(sums[i] + bias[i % (size_t)m]));
+__global__ void __launch_bounds__(NORM_MOST_THREADS)
+    norm_kernel(const float *x, const float *gamma, const float *beta, T *out, int d) {
+    __shared__ float part[2][NORM_MOST_THREADS / 32];
+    size_t row = (size_t)blockIdx.x * (size_t)d;
+    numbers<float, 4> v[NORM_STEPS], by[NORM_STEPS], plus[NORM_STEPS];
+    float sum = 0, squares = 0;
+#pragma unroll
+    for (int s = 0; s < NORM_STEPS; s++) {
+        int i = 4 * (int)(threadIdx.x + (unsigned)s * blockDim.x);
+        v[s] = by[s] = plus[s] = numbers<float, 4>();
+        if (i < d) {
+            v[s] = load<4>(x + row + i);
+            by[s] = load<4>(gamma + i);
+            plus[s] = load<4>(beta + i);
+        }
+    }
+#pragma unroll
+    for (int s = 0; s < NORM_STEPS; s++)
+        sum += (v[s].at[0] + v[s].at[1]) + (v[s].at[2] + v[s].at[3]);
+    float mean = block_sum(sum, part[0]) / (float)d;
+#pragma unroll
+    for (int s = 0; s < NORM_STEPS; s++) {
+        if (4 * (int)(threadIdx.x + (unsigned)s * blockDim.x) >= d)
+            continue;
+        for (int k = 0; k < 4; k++) {
+            v[s].at[k] -= mean;
+            squares = fmaf(v[s].at[k], v[s].at[k], squares);
+        }
+    }
+    float scale = 1.0f / sqrtf(block_sum(squares, part[1]) / (float)d + 1e-6f);
+#pragma unroll
+    for (int s = 0; s < NORM_STEPS; s++) {
+        int i = 4 * (int)(threadIdx.x + (unsigned)s * blockDim.x);
+        numbers<T, 4> y;
+        for (int k = 0; k < 4; k++)
+            y.at[k] = narrow<T>(v[s].at[k] * scale * by[s].at[k] + plus[s].at[k]);
+        if (i < d)
+            store(out + row + i, y);
+    }
+}
+
+/* rows × m sums to activations: bias, GELU. N numbers a thread. Grid: rows, m / N / FLAT_THREADS. */
+template <class T, int N>
+__global__ void gelu_kernel(const float *sums, const float *bias, T *out, int m) {
+    int i = N * (int)(blockIdx.y * FLAT_THREADS + threadIdx.x);
+    size_t at = (size_t)blockIdx.x * (size_t)m + (size_t)i;
+    if (i >= m)
+        return;
+    numbers<float, N> x = load<N>(sums + at), b = load<N>(bias + i);
+    numbers<T, N> y;
+    for (int k = 0; k < N; k++)
+        y.at[k] = narrow<T>(gelu(x.at[k] + b.at[k]));
+    store(out + at, y);
 }
 
 /* Rows of the residual stream that the last block computes: hands first …, `each` rows of a hand. */
@@ -80,8 +132,8 @@ __global__ void choose_kernel(const float *x, float *out, int d, int first, int 
     int row = (int)blockIdx.x, hand = first + row / each;
     const float *from =
         x + ((size_t)hand * TOKENS + (size_t)chosen_token(row % each, cols)) * (size_t)d;
-    for (int i = (int)threadIdx.x; i < d; i += (int)blockDim.x)
-        out[(size_t)row * (size_t)d + (size_t)i] = from[i];
+    for (int i = 4 * (int)threadIdx.x; i < d; i += 4 * (int)blockDim.x)
+        store(out + (size_t)row * (size_t)d + i, load<4>(from + i));
 }
 
 /* To float32, for tests that look at activations. */

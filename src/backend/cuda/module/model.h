@@ -6,6 +6,8 @@
 #include "elements.h"
 #include "kernels_hand_types.h"
 
+#include <type_traits>
+
 namespace wilor_cuda {
 
 /* The blocks' tensors behind those that there is one of. */
@@ -49,6 +51,13 @@ template <class F> auto by_number(wilor_cuda_number n, F f) {
     default:
         return f(float());
     }
+}
+
+/* Call f with how many numbers a thread reads at once: four, where rows allow it. */
+template <class F> void by_reach(bool four, F f) {
+    if (four)
+        return f(std::integral_constant<int, 4>());
+    f(std::integral_constant<int, 1>());
 }
 
 wilor_cuda_result device_info(int device, wilor_cuda_device_info *out, wilor_cuda_error *err);

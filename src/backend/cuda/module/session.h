@@ -90,6 +90,11 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
 wilor_cuda_result run_lean(session *s, const size_plan *p, wilor_cuda_error *err);
 /* The rest for one hand by all patches; the result is the one of p. */
 wilor_cuda_result run_wide(session *s, const size_plan *p, int hand, wilor_cuda_error *err);
+/* For tests: waits for a stage's numbers, where someone listens. */
+void tell(session *s, const char *stage, int block, const float *card, int rows, int cols);
+
+/* session_hand.cu: from the last tokens of hands first … to their results, by rows × cols patches. */
+void run_hand(session *s, const result_view *r, int first, int hands, int rows, int cols);
 
 } // namespace wilor_cuda
 

@@ -2,8 +2,6 @@
 #include "session.h"
 
 #include "kernels_attention.h"
-#include "kernels_hand.h"
-#include "kernels_refine.h"
 #include "kernels_vit.h"
 
 #include <vector>
@@ -12,8 +10,7 @@ namespace wilor_cuda {
 
 /* ---------------------------------------------------------------- for tests */
 
-static void tell(session *s, const char *stage, int block, const float *card, int rows,
-                 int cols) {
+void tell(session *s, const char *stage, int block, const float *card, int rows, int cols) {
     if (!s->trace)
         return;
     std::vector<float> host((size_t)rows * (size_t)cols);
@@ -193,20 +190,25 @@ static void norm(session *s, const float *x, int gamma, int block, void *out, in
     const model *m = s->m;
     by_number(m->shape.number, [&](auto zero) {
         typedef decltype(zero) T;
-        wilor_launch(norm_kernel<T>, (unsigned)rows, ROW_THREADS, 0, s->stream, x,
-                     tensor<float>(m, gamma, block), tensor<float>(m, gamma + 1, block),
+        wilor_launch(norm_kernel<T>, (unsigned)rows, norm_threads(m->shape.width), 0, s->stream,
+                     x, tensor<float>(m, gamma, block), tensor<float>(m, gamma + 1, block),
                      static_cast<T *>(out), m->shape.width);
     });
 }
 
 static void gelu_rows(session *s, int block, int rows) {
     const model *m = s->m;
-    size_t count = (size_t)rows * (size_t)m->shape.mlp;
+    int mlp = m->shape.mlp;
     by_number(m->shape.number, [&](auto zero) {
         typedef decltype(zero) T;
-        wilor_launch(gelu_kernel<T>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, s->stream,
-                     s->on.sums, tensor<float>(m, WILOR_NET_FC1_B, block),
-                     static_cast<T *>(s->on.hidden), m->shape.mlp, count);
+        by_reach(mlp % 4 == 0, [&](auto constant) {
+            enum { N = decltype(constant)::value };
+
+            dim3 grid((unsigned)rows, parts((size_t)mlp, N * FLAT_THREADS));
+            wilor_launch(gelu_kernel<T, N>, grid, FLAT_THREADS, 0, s->stream, s->on.sums,
+                         tensor<float>(m, WILOR_NET_FC1_B, block),
+                         static_cast<T *>(s->on.hidden), mlp);
+        });
     });
 }
 
@@ -238,7 +240,7 @@ static wilor_cuda_result embed(session *s, const size_plan *p, wilor_cuda_error 
     const session_memory *on = &s->on;
     unsigned n = (unsigned)p->hands;
     const order_header *order = reinterpret_cast<const order_header *>(on->orders);
-    wilor_launch(crop_kernel, dim3(SIDE, n), SIDE, 0, s->stream, &order->frame,
+    wilor_launch(crop_kernel<float>, dim3(SIDE, n), SIDE, 0, s->stream, &order->frame,
                  reinterpret_cast<const crop_order *>(on->orders + ORDER_HEADER), on->crops);
     if (m->patch == WILOR_CUDA_F32)
         wilor_launch(patches_kernel<float>, n * PATCHES, FLAT_THREADS, 0, s->stream, on->crops,
@@ -280,10 +282,9 @@ done:
 
 /* ---------------------------------------------------------------- behind the blocks */
 
-/* The last block, the last norm and the decoders for hands first …, `each` rows of a hand. */
-static wilor_cuda_result run_tail(session *s, const half_plans *p, const result_view *r,
-                                  int first, int hands, int each, int cols,
-                                  wilor_cuda_error *err) {
+/* The last block and the last norm for hands first …, `each` rows of a hand. */
+static wilor_cuda_result run_tail(session *s, const half_plans *p, int first, int hands,
+                                  int each, int cols, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const model *m = s->m;
     const session_memory *on = &s->on;
@@ -292,121 +293,12 @@ static wilor_cuda_result run_tail(session *s, const half_plans *p, const result_
     wilor_launch(choose_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->x,
                  on->chosen, d, first, each, cols);
     CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, err));
-    wilor_launch(norm_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->chosen,
+    wilor_launch(norm_kernel<float>, (unsigned)rows, norm_threads(d), 0, s->stream, on->chosen,
                  tensor<float>(m, WILOR_NET_LAST_GAMMA), tensor<float>(m, WILOR_NET_LAST_BETA),
                  on->tokens, d);
     tell(s, "tokens_out", m->shape.depth - 1, on->tokens, rows, d);
-    {
-        read_out_args a = {on->tokens,
-                           d,
-                           each,
-                           layer_of(m, WILOR_NET_DECPOSE_W),
-                           layer_of(m, WILOR_NET_DECSHAPE_W),
-                           layer_of(m, WILOR_NET_DECCAM_W),
-                           tensor<float>(m, WILOR_NET_INIT_POSE),
-                           tensor<float>(m, WILOR_NET_INIT_BETAS),
-                           tensor<float>(m, WILOR_NET_INIT_CAM),
-                           on->pose6d + first * POSE_NUMBERS,
-                           r->betas + first * BETAS,
-                           r->cam + first * CAM};
-        wilor_launch(read_out_kernel,
-                     dim3(parts(READ_OUTPUTS, HAND_THREADS / 32), (unsigned)hands),
-                     HAND_THREADS, 0, s->stream, a);
-    }
 done:
     return st;
-}
-
-/* Rotations, joints, mesh; last: with the caller's shape, if there is one. */
-static void pose(session *s, const result_view *r, int first, int hands, bool last) {
-    const model *m = s->m;
-    const session_memory *on = &s->on;
-    const order_header *order = reinterpret_cast<const order_header *>(on->orders);
-    hand_args a = {m->mano,  on->pose6d,   r->betas, last ? order->fixed : nullptr, r->rotation,
-                   r->verts, r->keypoints, on->skin, last ? nullptr : r->corner,    first};
-    dim3 grid(parts((size_t)m->mano.vertices, HAND_THREADS), (unsigned)hands);
-    wilor_launch(pose_kernel, (unsigned)hands, 32, 0, s->stream, a);
-    wilor_launch(skin_kernel, grid, HAND_THREADS, 0, s->stream, a);
-    if (!last)
-        wilor_launch(place_kernel, grid, HAND_THREADS, 0, s->stream, r->verts, r->cam,
-                     m->mano.vertices, on->xy, r->corner, first);
-}
-
-static void tell_hands(session *s, const result_view *r, const char *pose6d, const char *betas,
-                       const char *cam, const char *verts, int first, int hands) {
-    int v = s->m->mano.vertices;
-    tell(s, pose6d, first, s->on.pose6d + first * POSE_NUMBERS, hands, POSE_NUMBERS);
-    tell(s, betas, first, r->betas + first * BETAS, hands, BETAS);
-    tell(s, cam, first, r->cam + first * CAM, hands, CAM);
-    tell(s, verts, first, r->verts + (size_t)first * (size_t)v * 3, hands, v * 3);
-}
-
-static void upsample(session *s, const float *in, int rows, int cols, int inputs, float *out,
-                     int out_rows, int out_cols, int outputs, int w, int hands) {
-    const model *m = s->m;
-    upsample_args a = {in,
-                       out,
-                       tensor<float>(m, w),
-                       tensor<float>(m, w + 1),
-                       tensor<float>(m, w + 2),
-                       rows,
-                       cols,
-                       inputs,
-                       out_rows,
-                       out_cols,
-                       outputs,
-                       hands};
-    size_t pixels = (size_t)hands * (size_t)((out_rows + 1) / 2) * (size_t)((out_cols + 1) / 2);
-    dim3 grid(parts((size_t)outputs, REFINE_THREADS / 32), parts(pixels, PIXELS_A_WARP), 4);
-    wilor_launch(upsample_kernel, grid, REFINE_THREADS, 0, s->stream, a);
-}
-
-/* RefineNet on rows × cols patches of hands first …, whose tokens are `each` rows a hand. */
-static void refine(session *s, const result_view *r, int first, int hands, int each, int rows,
-                   int cols) {
-    const model *m = s->m;
-    const session_memory *on = &s->on;
-    int d = m->shape.width, k = d / 8 + d / 4 + d / 2;
-    bool whole = cols == GRID_COLS;
-    int rows2 = whole ? 2 * rows : 2 * rows - 1, cols2 = whole ? 2 * cols : 2 * cols - 1;
-    int rows4 = whole ? 2 * rows2 : 2 * rows2 - 1, cols4 = whole ? 2 * cols2 : 2 * cols2 - 1;
-    coarse_args c = {on->tokens, d, each, rows * cols, hands, layer_of(m, WILOR_NET_COARSE_W),
-                     on->map[2]};
-    wilor_launch(coarse_kernel,
-                 dim3(parts((size_t)d / 2, REFINE_THREADS / 32),
-                      parts((size_t)(hands * rows * cols), PIXELS_A_WARP)),
-                 REFINE_THREADS, 0, s->stream, c);
-    upsample(s, on->map[2], rows, cols, d / 2, on->map[1], rows2, cols2, d / 4,
-             WILOR_NET_MIDDLE_W, hands);
-    upsample(s, on->map[2], rows, cols, d / 2, on->half, rows2, cols2, d / 4, WILOR_NET_FINE0_W,
-             hands);
-    upsample(s, on->half, rows2, cols2, d / 4, on->map[0], rows4, cols4, d / 8,
-             WILOR_NET_FINE1_W, hands);
-    sample_args a = {{on->map[0], on->map[1], on->map[2]},
-                     {rows4, rows2, rows},
-                     {cols4, cols2, cols},
-                     {d / 8, d / 4, d / 2},
-                     on->xy,
-                     m->mano.vertices,
-                     first,
-                     on->features};
-    wilor_launch(sample_kernel, dim3(parts((size_t)k, 32), (unsigned)hands), SAMPLE_WARPS * 32,
-                 0, s->stream, a);
-    tell(s, "features", first, on->features, hands, k);
-    correct_args e = {on->features,
-                      k,
-                      hands,
-                      first,
-                      layer_of(m, WILOR_NET_REFINE_POSE_W),
-                      layer_of(m, WILOR_NET_REFINE_SHAPE_W),
-                      layer_of(m, WILOR_NET_REFINE_CAM_W),
-                      on->pose6d,
-                      r->betas,
-                      r->cam};
-    wilor_launch(
-        correct_kernel,
-        dim3(parts(READ_OUTPUTS, REFINE_THREADS / 32), parts((size_t)hands, PIXELS_A_WARP)),
-        REFINE_THREADS, 0, s->stream, e);
 }
 
 static wilor_cuda_result run_rest(session *s, const half_plans *p, const result_view *r,
@@ -414,12 +306,8 @@ static wilor_cuda_result run_rest(session *s, const half_plans *p, const result_
                                   wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     int each = LEAD + rows * cols;
-    CUDA_TRY(run_tail(s, p, r, first, hands, each, cols, err));
-    pose(s, r, first, hands, false);
-    tell_hands(s, r, "pose6d0", "betas0", "cam0", "verts0", first, hands);
-    refine(s, r, first, hands, each, rows, cols);
-    pose(s, r, first, hands, true);
-    tell_hands(s, r, "pose6d", "betas", "cam", "verts", first, hands);
+    CUDA_TRY(run_tail(s, p, first, hands, each, cols, err));
+    run_hand(s, r, first, hands, rows, cols);
     CUDA_CALL(cudaGetLastError(), "behind the network", err);
 done:
     return st;

@@ -63,6 +63,17 @@ template <class T> WILOR_BOTH void unpack_pair(uint32_t word, float *low, float 
     *high = widen(pair[1]);
 }
 
+/* N neighbours, read or written at once; their place is a multiple of their size. */
+template <class T, int N> struct alignas(N * sizeof(T)) numbers { T at[N]; };
+
+template <int N, class T> WILOR_BOTH numbers<T, N> load(const T *from) {
+    return *reinterpret_cast<const numbers<T, N> *>(from);
+}
+
+template <class T, int N> WILOR_BOTH void store(T *to, const numbers<T, N> &x) {
+    *reinterpret_cast<numbers<T, N> *>(to) = x;
+}
+
 /* Sums over the lanes of a warp; every lane gets them. */
 __device__ __forceinline__ float warp_sum(float x) {
     for (int m = 16; m > 0; m /= 2)
