@@ -27,6 +27,7 @@ class Wilor(torch.nn.Module):
         self.parents = [int(p) for p in weights['mano.parents']]
         self.register_buffer('mean', torch.tensor([0.485, 0.456, 0.406]))
         self.register_buffer('std', torch.tensor([0.229, 0.224, 0.225]))
+        self.register_buffer('eye', torch.eye(3))
 
     def __getitem__(self, name):
         return getattr(self, self.names[name])
@@ -86,7 +87,7 @@ class Wilor(torch.nn.Module):
         n = len(r)
         shaped = self['mano.v_template'] + torch.einsum('vck,nk->nvc', self['mano.shapedirs'], betas)
         joints = torch.einsum('jv,nvc->njc', self['mano.J_regressor'], shaped)
-        feature = (r[:, 1:] - torch.eye(3)).reshape(n, 135)
+        feature = (r[:, 1:] - self.eye).reshape(n, 135)
         posed = shaped + (feature @ self['mano.posedirs']).reshape(n, -1, 3)
         turn, place = [r[:, 0]], [joints[:, 0]]
         for j, p in enumerate(self.parents[1:], 1):
@@ -119,7 +120,7 @@ class Wilor(torch.nn.Module):
             q = vertices + torch.stack([cam[:, 1], cam[:, 2], 10000 / (h * cam[:, 0] + 1e-9)], -1)[:, None]
             uv = q[..., :2] / q[..., 2:] * (5000 / h)
             f = f.float()
-            grid = uv / torch.tensor([w - 1.0, h - 1.0]) * 2 - 1
+            grid = torch.stack([uv[..., 0] / (w - 1), uv[..., 1] / (h - 1)], -1) * 2 - 1
             features.append(F.grid_sample(f, grid[:, :, None], align_corners=True)[..., 0].amax(-1))
         v = torch.cat(features, 1)
         return [self.linear(v, p + k) for k in ('dec_pose', 'dec_shape', 'dec_cam')]

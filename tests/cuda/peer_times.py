@@ -98,9 +98,8 @@ def main():
         try:
             measure('float16 torch.compile max-autotune', model, n)
         except RuntimeError as e:
-            print('peer failed:', str(e).splitlines()[0])
+            print('peer failed:', ' | '.join(str(e).splitlines()[:6]))
 
 
 if __name__ == '__main__':
-    torch.set_default_device('cuda')  # for constants that the network makes
     main()
