@@ -30,6 +30,18 @@ struct uint3 {
     unsigned x, y, z;
 };
 
+struct alignas(8) float2 {
+    float x, y;
+};
+
+inline float2 make_float2(float x, float y) { return {x, y}; }
+
+inline int min(int a, int b) { return a < b ? a : b; }
+
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+
 struct dim3 {
     unsigned x, y, z;
 
@@ -65,6 +77,8 @@ inline void __syncthreads() { wilor_emu::sync_block(); }
 
 inline void __syncwarp() { wilor_emu::sync_warp(); }
 
+inline void __threadfence() {}
+
 inline float __shfl_xor_sync(unsigned, float value, int mask) {
     uint32_t *words = wilor_emu::warp_words();
     unsigned lane = wilor_emu::now->linear % 32;
@@ -78,6 +92,12 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
 inline int atomicMax(int *at, int value) {
     int old = *at;
     *at = value > old ? value : old;
+    return old;
+}
+
+inline unsigned atomicInc(unsigned *at, unsigned last) {
+    unsigned old = *at;
+    *at = old >= last ? 0 : old + 1;
     return old;
 }
 

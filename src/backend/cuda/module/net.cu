@@ -14,9 +14,16 @@ struct net {
     wilor_cuda_number number;
     std::vector<wilor_net_map> maps;
     std::vector<wilor_net_step> steps; /* weights, bias: on the card */
-    int input, head[3];
+    std::vector<char> padded;          /* maps with channels that stay zero */
+    int input, head[3], multiprocessors;
     char *block;
     size_t bytes;
+};
+
+/* How a convolution is cut into blocks. */
+struct conv_plan {
+    int outputs; /* of a tile; 0: plain_conv */
+    int tiles, parts, part_steps;
 };
 
 struct net_run {
@@ -27,6 +34,10 @@ struct net_run {
     char *block, *pinned;
     size_t room, pinned_room;
     std::vector<char *> maps;
+    std::vector<conv_plan> plans; /* of the steps */
+    float *work;
+    unsigned *ended;
+    size_t work_numbers, most_tiles;
     uint8_t *bytes_card;
     uint8_t *bytes_host;
     float *head_host[3];
@@ -37,6 +48,30 @@ struct net_run {
 
 static size_t conv_numbers(const wilor_net_step *s) {
     return (size_t)s->outputs * (size_t)(s->size * s->size) * (size_t)s->inputs;
+}
+
+static bool is_head(const net *n, int map) {
+    return map == n->head[0] || map == n->head[1] || map == n->head[2];
+}
+
+static int whole_eights(int x) { return (x + CONV_VECTOR - 1) / CONV_VECTOR * CONV_VECTOR; }
+
+/* tensor_conv reads eight channels at a time: maps get channels that stay zero, and a convolution of the
+ * last channels of a map has weights for these, which are zero, too. */
+static void pad_channels(net *n) {
+    std::vector<wilor_net_map> maps = n->maps;
+    n->padded.assign(maps.size(), 0);
+    if (n->number == WILOR_CUDA_F32)
+        return;
+    for (size_t i = 0; i < maps.size(); i++) {
+        if (!is_head(n, (int)i))
+            n->maps[i].channels = whole_eights(maps[i].channels);
+        n->padded[i] = n->maps[i].channels != maps[i].channels;
+    }
+    for (wilor_net_step &s : n->steps)
+        if (!s.pool && s.in.channel % CONV_VECTOR == 0 &&
+            s.in.channel + s.inputs == maps[(size_t)s.in.map].channels)
+            s.inputs = whole_eights(s.inputs);
 }
 
 static void push_weights(net *n, std::vector<wilor_net_step> *to, device_arena *a) {
@@ -55,10 +90,10 @@ static wilor_cuda_result put_weights(const net *n, const wilor_net_step *from,
                                      const wilor_net_step *to, float by, float *staging,
                                      wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
-    size_t count = conv_numbers(from);
-    std::vector<float> scaled(from->weights, from->weights + count);
-    for (float &x : scaled)
-        x *= by;
+    size_t count = conv_numbers(to), inputs = (size_t)from->inputs;
+    std::vector<float> scaled(count);
+    for (size_t i = 0; i < conv_numbers(from); i++)
+        scaled[i / inputs * (size_t)to->inputs + i % inputs] = from->weights[i] * by;
     CUDA_CALL(cudaMemcpy(const_cast<float *>(to->bias), from->bias,
                          (size_t)from->outputs * sizeof(float), cudaMemcpyHostToDevice),
               "a bias", err);
@@ -91,7 +126,9 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
     memcpy(n->head, o->program.head, sizeof n->head);
     n->maps.assign(o->program.maps, o->program.maps + o->program.map_count);
     n->steps.assign(o->program.steps, o->program.steps + o->program.step_count);
+    pad_channels(n);
     CUDA_TRY(device_info(device, &card, err));
+    n->multiprocessors = card.multiprocessors;
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
     if (card.major * 10 + card.minor < 75 || (card.major < 8 && o->number == WILOR_CUDA_BF16)) {
         st = fail(err, WILOR_CUDA_UNSUPPORTED,
@@ -170,10 +207,6 @@ void net_run_close(void *p) {
     delete r;
 }
 
-static bool is_head(const net *n, int map) {
-    return map == n->head[0] || map == n->head[1] || map == n->head[2];
-}
-
 static size_t map_numbers(const net_run *r, size_t i) {
     const wilor_net_map *m = &r->n->maps[i];
     return (size_t)(r->width >> m->shift) * (size_t)(r->height >> m->shift) *
@@ -190,6 +223,8 @@ static void push_maps(net_run *r, device_arena *card, device_arena *host) {
     for (size_t i = 0; i < r->maps.size(); i++)
         r->maps[i] = card->push<char>(map_bytes(r, i));
     r->bytes_card = card->push<uint8_t>(bytes);
+    r->work = card->push<float>(r->work_numbers);
+    r->ended = card->push<unsigned>(r->most_tiles);
     r->bytes_host = host->push<uint8_t>(bytes);
     for (int l = 0; l < 3; l++)
         r->head_host[l] = host->push<float>(map_numbers(r, (size_t)r->n->head[l]));
@@ -204,6 +239,10 @@ template <class T> static T *slice_at(const net_run *r, wilor_net_slice s) {
 
 static int channels_of(const net_run *r, wilor_net_slice s) {
     return s.map < 0 ? 0 : r->n->maps[(size_t)s.map].channels;
+}
+
+static bool of_eights(const net_run *r, wilor_net_slice s) {
+    return s.map < 0 || (s.channel % CONV_VECTOR == 0 && channels_of(r, s) % CONV_VECTOR == 0);
 }
 
 template <class T> static conv_args<T> describe(const net_run *r, const wilor_net_step *s) {
@@ -224,8 +263,8 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     a.width = r->width >> shift;
     a.height = r->height >> shift;
     a.silu = s->silu;
-    a.vector = a.inputs % CONV_VECTOR == 0 && a.in_channels % CONV_VECTOR == 0 &&
-               s->in.channel % CONV_VECTOR == 0;
+    a.wide = !is_head(n, s->out.map) && of_eights(r, s->out) && of_eights(r, s->added) &&
+             of_eights(r, s->twice);
     if (is_head(n, s->out.map))
         a.head = slice_at<float>(r, s->out);
     else
@@ -238,18 +277,83 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     return a;
 }
 
-template <class T> static void convolve(net_run *r, const wilor_net_step *s) {
-    conv_args<T> a = describe<T>(r, s);
-    dim3 grid(parts((size_t)(a.width * a.height), CONV_TILE),
-              parts((size_t)a.outputs, CONV_TILE));
-    wilor_launch(tensor_conv<T>, grid, CONV_THREADS, 0, r->stream, a);
+/* What a cut costs, in rows that a multiprocessor fetches (one of 64 deep is some 3 clocks): a step's
+ * latency, the tiles' rows, what is done with the sums, and the parts' way through memory. Guesses. */
+static long cost_of(int tile, int steps, int parts, int blocks, int multiprocessors) {
+    long each = (blocks * parts + multiprocessors - 1) / multiprocessors;
+    long cost = (long)steps * (96 + each * (CONV_PIXELS + tile)) + each * tile * 6;
+    return parts == 1 ? cost : cost + 600 + (long)parts * tile * 2;
 }
 
-template <> void convolve<float>(net_run *r, const wilor_net_step *s) {
-    conv_args<float> a = describe<float>(r, s);
+static conv_plan plan_step(const net_run *r, const wilor_net_step *s) {
+    static const int tiles[] = {64, 48, 32};
+    int shift = r->n->maps[(size_t)s->out.map].shift;
+    int pixels = (r->width >> shift) * (r->height >> shift);
+    int steps = (int)parts((size_t)(s->size * s->size * s->inputs), CONV_DEPTH);
+    conv_plan best = {};
+    long least = -1;
+    if (s->pool || r->n->number == WILOR_CUDA_F32 || !of_eights(r, s->in) ||
+        s->inputs % CONV_VECTOR != 0 || s->size > 3)
+        return best;
+    for (int tile : tiles)
+        for (int n = 1; n <= CONV_MOST_PARTS && n <= steps; n++) {
+            int blocks = (int)(parts((size_t)pixels, CONV_PIXELS) *
+                               parts((size_t)s->outputs, (size_t)tile));
+            int each = (steps + n - 1) / n;
+            long cost = cost_of(tile, each, n, blocks, r->n->multiprocessors);
+            if ((steps + each - 1) / each == n && (least < 0 || cost < least)) {
+                best = {tile, blocks, n, each};
+                least = cost;
+            }
+        }
+    return best;
+}
+
+static void plan_steps(net_run *r) {
+    r->plans.clear();
+    r->work_numbers = r->most_tiles = 0;
+    for (const wilor_net_step &s : r->n->steps) {
+        conv_plan p = plan_step(r, &s);
+        size_t tiles = p.parts > 1 ? (size_t)p.tiles : 0;
+        size_t numbers = tiles * (size_t)(p.parts * p.outputs * CONV_PIXELS);
+        r->plans.push_back(p);
+        r->most_tiles = tiles > r->most_tiles ? tiles : r->most_tiles;
+        r->work_numbers = numbers > r->work_numbers ? numbers : r->work_numbers;
+    }
+}
+
+template <class T, int N>
+static void launch_conv(net_run *r, const conv_args<T> &a, const conv_plan &p) {
+    dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
+              (unsigned)p.parts);
+    size_t shared = (size_t)CONV_STAGES * (CONV_PIXELS + N) * CONV_DEPTH * sizeof(T);
+    wilor_launch(tensor_conv<T, N>, grid, CONV_THREADS, shared, r->stream, a);
+}
+
+template <class T> static void convolve_plainly(net_run *r, const conv_args<T> &a) {
     dim3 grid(parts((size_t)(a.width * a.height), PLAIN_TILE),
               parts((size_t)a.outputs, PLAIN_TILE));
-    wilor_launch(plain_conv<float>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, r->stream, a);
+    wilor_launch(plain_conv<T>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, r->stream, a);
+}
+
+template <class T>
+static void convolve(net_run *r, const wilor_net_step *s, const conv_plan &p) {
+    conv_args<T> a = describe<T>(r, s);
+    a.part_steps = p.part_steps;
+    a.work = r->work;
+    a.ended = r->ended;
+    if (p.outputs == 64)
+        launch_conv<T, 64>(r, a, p);
+    else if (p.outputs == 48)
+        launch_conv<T, 48>(r, a, p);
+    else if (p.outputs == 32)
+        launch_conv<T, 32>(r, a, p);
+    else
+        convolve_plainly(r, a);
+}
+
+template <> void convolve<float>(net_run *r, const wilor_net_step *s, const conv_plan &) {
+    convolve_plainly(r, describe<float>(r, s));
 }
 
 template <class T> static void pool(net_run *r, const wilor_net_step *s) {
@@ -268,19 +372,20 @@ template <class T> static void pool(net_run *r, const wilor_net_step *s) {
 static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const net *n = r->n;
-    size_t bytes = (size_t)r->width * (size_t)r->height * 3;
+    size_t pixels = (size_t)r->width * (size_t)r->height, bytes = pixels * 3;
     CUDA_CALL(
         cudaMemcpyAsync(r->bytes_card, r->bytes_host, bytes, cudaMemcpyHostToDevice, r->stream),
         "the detector's input", err);
     by_number(n->number, [&](auto zero) {
         typedef decltype(zero) T;
-        wilor_launch(input_kernel<T>, parts(bytes, NET_THREADS), NET_THREADS, 0, r->stream,
-                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]), bytes);
-        for (const wilor_net_step &s : n->steps)
-            if (s.pool)
-                pool<T>(r, &s);
+        wilor_launch(input_kernel<T>, parts(pixels, NET_THREADS), NET_THREADS, 0, r->stream,
+                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]),
+                     n->maps[(size_t)n->input].channels, pixels);
+        for (size_t i = 0; i < n->steps.size(); i++)
+            if (n->steps[i].pool)
+                pool<T>(r, &n->steps[i]);
             else
-                convolve<T>(r, &s);
+                convolve<T>(r, &n->steps[i], r->plans[i]);
     });
     CUDA_CALL(cudaGetLastError(), "the detector", err);
     for (int l = 0; l < 3; l++)
@@ -314,6 +419,19 @@ done:
     return st;
 }
 
+/* What no kernel writes and some read. */
+static wilor_cuda_result clear(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    for (size_t i = 0; i < r->maps.size(); i++)
+        if (r->n->padded[i])
+            CUDA_CALL(cudaMemsetAsync(r->maps[i], 0, map_bytes(r, i), r->stream),
+                      "the detector's maps", err);
+    CUDA_CALL(cudaMemsetAsync(r->ended, 0, r->most_tiles * sizeof(unsigned), r->stream),
+              "the detector's maps", err);
+done:
+    return st;
+}
+
 static wilor_cuda_result capture(net_run *r, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK, inside;
     cudaGraph_t graph = nullptr;
@@ -343,11 +461,13 @@ wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error
     r->graph = nullptr;
     r->width = width;
     r->height = height;
+    plan_steps(r);
     push_maps(r, &card, &host);
     CUDA_TRY(grow(r, card.used, host.used, err));
     card = {r->block, 0};
     host = {r->pinned, 0};
     push_maps(r, &card, &host);
+    CUDA_TRY(clear(r, err));
     CUDA_TRY(capture(r, err));
 done:
     if (st != WILOR_CUDA_OK)

@@ -150,6 +150,39 @@ __device__ __forceinline__ void load_four_matrices(uint32_t r[4], const void *ro
                  : "r"(at)
                  : "memory");
 }
+
+/* 16 bytes to shared memory, or zeros. They are there for the caller after wait_copies, for the others of
+ * its block after a barrier more. Before compute capability 8.0 a copy is done when it returns. */
+__device__ __forceinline__ void copy_16(void *to, const void *from, bool there) {
+#if __CUDA_ARCH__ >= 800
+    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(at), "l"(from),
+                 "r"(there ? 16 : 0)
+                 : "memory");
+#else
+    *static_cast<uint4 *>(to) =
+        there ? *static_cast<const uint4 *>(from) : make_uint4(0, 0, 0, 0);
+#endif
+}
+
+/* The copies since the last call are a group. */
+__device__ __forceinline__ void end_copies() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.commit_group;\n" ::: "memory");
+#endif
+}
+
+/* All groups but the last `pending` are there. */
+template <int pending> __device__ __forceinline__ void wait_copies() {
+#if __CUDA_ARCH__ >= 800
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(pending) : "memory");
+#endif
+}
+
+/* What other blocks of this launch wrote: never from a multiprocessor's own cache. */
+__device__ __forceinline__ float4 load_shared_work(const float *from) {
+    return __ldcg(reinterpret_cast<const float4 *>(from));
+}
 #else
 template <class T> void mma_16x8x16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
     uint32_t *words = wilor_emu::warp_words();
@@ -202,6 +235,18 @@ inline void load_matrices_turned(uint32_t r[2], const void *row) {
 
 inline void load_four_matrices(uint32_t r[4], const void *row) {
     emulate_ldmatrix(r, row, 4, false);
+}
+
+inline void copy_16(void *to, const void *from, bool there) {
+    there ? memcpy(to, from, 16) : memset(to, 0, 16);
+}
+
+inline void end_copies() {}
+
+template <int> void wait_copies() {}
+
+inline float4 load_shared_work(const float *from) {
+    return *reinterpret_cast<const float4 *>(from);
 }
 #endif
 
