@@ -1,9 +1,12 @@
 /* The detector's network: weights, maps of an input's size, one graph. */
 #include "device.h"
+#include "kernels_conv.h"
 #include "kernels_net.h"
 #include "kernels_vit.h"
 #include "model.h"
+#include "net_plan.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
@@ -20,24 +23,25 @@ struct net {
     size_t bytes;
 };
 
-/* How a convolution is cut into blocks. */
-struct conv_plan {
-    int outputs; /* of a tile; 0: plain_conv */
-    int tiles, parts, part_steps;
+/* Steps one after the other, beside those of other lanes. */
+struct net_lane {
+    cudaStream_t stream;
+    size_t work_numbers, most_tiles;
+    float *work; /* for parts' sums: tensor_conv */
+    unsigned *ended;
 };
 
 struct net_run {
     const net *n;
-    cudaStream_t stream;
+    cudaStream_t stream; /* the first lane's, too */
     cudaEvent_t begin, end;
     int width, height;
     char *block, *pinned;
     size_t room, pinned_room;
     std::vector<char *> maps;
-    std::vector<conv_plan> plans; /* of the steps */
-    float *work;
-    unsigned *ended;
-    size_t work_numbers, most_tiles;
+    std::vector<step_plan> plans;
+    std::vector<net_lane> lanes;
+    std::vector<cudaEvent_t> done; /* of the steps */
     uint8_t *bytes_card;
     uint8_t *bytes_host;
     float *head_host[3];
@@ -202,6 +206,10 @@ void net_run_close(void *p) {
         cudaEventDestroy(r->end);
     cudaFree(r->block);
     cudaFreeHost(r->pinned);
+    for (cudaEvent_t e : r->done)
+        cudaEventDestroy(e);
+    for (size_t l = 1; l < r->lanes.size(); l++)
+        cudaStreamDestroy(r->lanes[l].stream);
     if (r->stream)
         cudaStreamDestroy(r->stream);
     delete r;
@@ -223,11 +231,54 @@ static void push_maps(net_run *r, device_arena *card, device_arena *host) {
     for (size_t i = 0; i < r->maps.size(); i++)
         r->maps[i] = card->push<char>(map_bytes(r, i));
     r->bytes_card = card->push<uint8_t>(bytes);
-    r->work = card->push<float>(r->work_numbers);
-    r->ended = card->push<unsigned>(r->most_tiles);
+    for (net_lane &l : r->lanes) {
+        l.work = card->push<float>(l.work_numbers);
+        l.ended = card->push<unsigned>(l.most_tiles);
+    }
     r->bytes_host = host->push<uint8_t>(bytes);
     for (int l = 0; l < 3; l++)
         r->head_host[l] = host->push<float>(map_numbers(r, (size_t)r->n->head[l]));
+}
+
+/* ---------------------------------------------------------------- lanes */
+
+static wilor_cuda_result open_lanes(net_run *r, size_t count, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    if (r->lanes.empty())
+        r->lanes.push_back({r->stream, 0, 0, nullptr, nullptr});
+    while (r->lanes.size() < count) {
+        net_lane l = {};
+        CUDA_CALL(cudaStreamCreateWithFlags(&l.stream, cudaStreamNonBlocking), "a stream", err);
+        r->lanes.push_back(l);
+    }
+    while (r->done.size() < r->n->steps.size()) {
+        cudaEvent_t e;
+        CUDA_CALL(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "an event", err);
+        r->done.push_back(e);
+    }
+done:
+    return st;
+}
+
+static wilor_cuda_result plan_lanes(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const net *n = r->n;
+    plan_query q = {&n->maps, &n->steps, n->number == WILOR_CUDA_F32,
+                    r->width, r->height, n->multiprocessors};
+    size_t count = 1;
+    r->plans = plan_steps(&q);
+    for (const step_plan &p : r->plans)
+        count = std::max(count, (size_t)p.lane + 1);
+    CUDA_TRY(open_lanes(r, count, err));
+    for (net_lane &l : r->lanes)
+        l.work_numbers = l.most_tiles = 0;
+    for (const step_plan &p : r->plans) {
+        net_lane *l = &r->lanes[(size_t)p.lane];
+        l->work_numbers = std::max(l->work_numbers, plan_work(&p));
+        l->most_tiles = std::max(l->most_tiles, p.parts > 1 ? (size_t)p.tiles : 0);
+    }
+done:
+    return st;
 }
 
 /* ---------------------------------------------------------------- steps */
@@ -277,96 +328,78 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     return a;
 }
 
-/* What a cut costs, in rows that a multiprocessor fetches (one of 64 deep is some 3 clocks): a step's
- * latency, the tiles' rows, what is done with the sums, and the parts' way through memory. Guesses. */
-static long cost_of(int tile, int steps, int parts, int blocks, int multiprocessors) {
-    long each = (blocks * parts + multiprocessors - 1) / multiprocessors;
-    long cost = (long)steps * (96 + each * (CONV_PIXELS + tile)) + each * tile * 6;
-    return parts == 1 ? cost : cost + 600 + (long)parts * tile * 2;
-}
-
-static conv_plan plan_step(const net_run *r, const wilor_net_step *s) {
-    static const int tiles[] = {64, 48, 32};
-    int shift = r->n->maps[(size_t)s->out.map].shift;
-    int pixels = (r->width >> shift) * (r->height >> shift);
-    int steps = (int)parts((size_t)(s->size * s->size * s->inputs), CONV_DEPTH);
-    conv_plan best = {};
-    long least = -1;
-    if (s->pool || r->n->number == WILOR_CUDA_F32 || !of_eights(r, s->in) ||
-        s->inputs % CONV_VECTOR != 0 || s->size > 3)
-        return best;
-    for (int tile : tiles)
-        for (int n = 1; n <= CONV_MOST_PARTS && n <= steps; n++) {
-            int blocks = (int)(parts((size_t)pixels, CONV_PIXELS) *
-                               parts((size_t)s->outputs, (size_t)tile));
-            int each = (steps + n - 1) / n;
-            long cost = cost_of(tile, each, n, blocks, r->n->multiprocessors);
-            if ((steps + each - 1) / each == n && (least < 0 || cost < least)) {
-                best = {tile, blocks, n, each};
-                least = cost;
-            }
-        }
-    return best;
-}
-
-static void plan_steps(net_run *r) {
-    r->plans.clear();
-    r->work_numbers = r->most_tiles = 0;
-    for (const wilor_net_step &s : r->n->steps) {
-        conv_plan p = plan_step(r, &s);
-        size_t tiles = p.parts > 1 ? (size_t)p.tiles : 0;
-        size_t numbers = tiles * (size_t)(p.parts * p.outputs * CONV_PIXELS);
-        r->plans.push_back(p);
-        r->most_tiles = tiles > r->most_tiles ? tiles : r->most_tiles;
-        r->work_numbers = numbers > r->work_numbers ? numbers : r->work_numbers;
-    }
-}
-
 template <class T, int N>
-static void launch_conv(net_run *r, const conv_args<T> &a, const conv_plan &p) {
+static void launch_conv(cudaStream_t stream, const conv_args<T> &a, const step_plan &p) {
     dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
               (unsigned)p.parts);
     size_t shared = (size_t)CONV_STAGES * (CONV_PIXELS + N) * CONV_DEPTH * sizeof(T);
-    wilor_launch(tensor_conv<T, N>, grid, CONV_THREADS, shared, r->stream, a);
+    wilor_launch(tensor_conv<T, N>, grid, CONV_THREADS, shared, stream, a);
 }
 
-template <class T> static void convolve_plainly(net_run *r, const conv_args<T> &a) {
+template <class T> static void convolve_plainly(cudaStream_t stream, const conv_args<T> &a) {
     dim3 grid(parts((size_t)(a.width * a.height), PLAIN_TILE),
               parts((size_t)a.outputs, PLAIN_TILE));
-    wilor_launch(plain_conv<T>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, r->stream, a);
+    wilor_launch(plain_conv<T>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, stream, a);
 }
 
 template <class T>
-static void convolve(net_run *r, const wilor_net_step *s, const conv_plan &p) {
+static void convolve(const net_run *r, const wilor_net_step *s, const step_plan &p) {
+    const net_lane *l = &r->lanes[(size_t)p.lane];
     conv_args<T> a = describe<T>(r, s);
     a.part_steps = p.part_steps;
-    a.work = r->work;
-    a.ended = r->ended;
+    a.work = l->work;
+    a.ended = l->ended;
     if (p.outputs == 64)
-        launch_conv<T, 64>(r, a, p);
+        launch_conv<T, 64>(l->stream, a, p);
     else if (p.outputs == 48)
-        launch_conv<T, 48>(r, a, p);
+        launch_conv<T, 48>(l->stream, a, p);
     else if (p.outputs == 32)
-        launch_conv<T, 32>(r, a, p);
+        launch_conv<T, 32>(l->stream, a, p);
     else
-        convolve_plainly(r, a);
+        convolve_plainly(l->stream, a);
 }
 
-template <> void convolve<float>(net_run *r, const wilor_net_step *s, const conv_plan &) {
-    convolve_plainly(r, describe<float>(r, s));
+template <>
+void convolve<float>(const net_run *r, const wilor_net_step *s, const step_plan &p) {
+    convolve_plainly(r->lanes[(size_t)p.lane].stream, describe<float>(r, s));
 }
 
-template <class T> static void pool(net_run *r, const wilor_net_step *s) {
+template <class T>
+static void pool(const net_run *r, const wilor_net_step *s, cudaStream_t stream) {
     int shift = r->n->maps[(size_t)s->out.map].shift;
     int width = r->width >> shift, height = r->height >> shift;
     size_t count = (size_t)(width * height) * (size_t)s->channels;
     const T *from = slice_at<T>(r, s->in);
     for (int i = 0; i < 3; i++) {
         T *to = slice_at<T>(r, s->out) + (size_t)(i * s->channels);
-        wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, r->stream, from,
+        wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, stream, from,
                      to, width, height, channels_of(r, s->out), s->channels);
         from = to;
     }
+}
+
+template <class T> static wilor_cuda_result enqueue_steps(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    std::vector<int> last(r->lanes.size(), -1);
+    for (size_t i = 0; i < r->plans.size(); i++) {
+        const wilor_net_step *s = &r->n->steps[i];
+        const step_plan &p = r->plans[i];
+        cudaStream_t stream = r->lanes[(size_t)p.lane].stream;
+        for (int j : p.after)
+            CUDA_CALL(cudaStreamWaitEvent(stream, r->done[(size_t)j], 0), "a lane", err);
+        if (s->pool)
+            pool<T>(r, s, stream);
+        else
+            convolve<T>(r, s, p);
+        CUDA_CALL(cudaEventRecord(r->done[i], stream), "a lane", err);
+        last[(size_t)p.lane] = (int)i;
+    }
+    for (size_t l = 1; l < last.size(); l++)
+        if (last[l] >= 0)
+            CUDA_CALL(cudaStreamWaitEvent(r->stream, r->done[(size_t)last[l]], 0), "a lane",
+                      err);
+done:
+    return st;
 }
 
 static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
@@ -381,12 +414,9 @@ static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
         wilor_launch(input_kernel<T>, parts(pixels, NET_THREADS), NET_THREADS, 0, r->stream,
                      r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]),
                      n->maps[(size_t)n->input].channels, pixels);
-        for (size_t i = 0; i < n->steps.size(); i++)
-            if (n->steps[i].pool)
-                pool<T>(r, &n->steps[i]);
-            else
-                convolve<T>(r, &n->steps[i], r->plans[i]);
+        st = enqueue_steps<T>(r, err);
     });
+    CUDA_TRY(st);
     CUDA_CALL(cudaGetLastError(), "the detector", err);
     for (int l = 0; l < 3; l++)
         CUDA_CALL(cudaMemcpyAsync(r->head_host[l], r->maps[(size_t)n->head[l]],
@@ -426,8 +456,9 @@ static wilor_cuda_result clear(net_run *r, wilor_cuda_error *err) {
         if (r->n->padded[i])
             CUDA_CALL(cudaMemsetAsync(r->maps[i], 0, map_bytes(r, i), r->stream),
                       "the detector's maps", err);
-    CUDA_CALL(cudaMemsetAsync(r->ended, 0, r->most_tiles * sizeof(unsigned), r->stream),
-              "the detector's maps", err);
+    for (const net_lane &l : r->lanes)
+        CUDA_CALL(cudaMemsetAsync(l.ended, 0, l.most_tiles * sizeof(unsigned), r->stream),
+                  "the detector's maps", err);
 done:
     return st;
 }
@@ -461,7 +492,7 @@ wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error
     r->graph = nullptr;
     r->width = width;
     r->height = height;
-    plan_steps(r);
+    CUDA_TRY(plan_lanes(r, err));
     push_maps(r, &card, &host);
     CUDA_TRY(grow(r, card.used, host.used, err));
     card = {r->block, 0};
