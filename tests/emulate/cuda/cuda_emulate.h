@@ -38,6 +38,8 @@ inline float2 make_float2(float x, float y) { return {x, y}; }
 
 inline int min(int a, int b) { return a < b ? a : b; }
 
+inline int max(int a, int b) { return a > b ? a : b; }
+
 struct alignas(16) float4 {
     float x, y, z, w;
 };

@@ -112,18 +112,20 @@ __device__ __forceinline__ void conv_walk<T, N>::begin(const conv_args<T> &a, in
     channel = k % a.inputs;
     tap_x = tap % a.size;
     at = (tap / a.size * a.in_width + tap_x) * a.in_channels + channel;
+    int y = (pixel + row) / a.width, x = (pixel + row) % a.width;
 #pragma unroll
     for (int i = 0; i < CONV_PIXELS / CONV_ROWS; i++) {
-        int p = pixel + row + i * CONV_ROWS, y0 = p / a.width * a.stride - pad;
-        int x0 = p % a.width * a.stride - pad;
+        int y0 = y * a.stride - pad, x0 = x * a.stride - pad;
         uint32_t columns = 0;
         origin[i] = (y0 * a.in_width + x0) * a.in_channels;
         taps[i] = 0;
-        for (int x = 0; x < a.size; x++)
-            columns |= x0 + x >= 0 && x0 + x < a.in_width ? 1u << x : 0;
-        for (int y = 0; y < a.size; y++)
-            if (p < a.width * a.height && y0 + y >= 0 && y0 + y < a.in_height)
-                taps[i] |= columns << (y * a.size);
+        for (int tx = 0; tx < a.size; tx++)
+            columns |= x0 + tx >= 0 && x0 + tx < a.in_width ? 1u << tx : 0;
+        for (int ty = 0; ty < a.size; ty++)
+            if (y < a.height && y0 + ty >= 0 && y0 + ty < a.in_height)
+                taps[i] |= columns << (ty * a.size);
+        for (x += CONV_ROWS; x >= a.width; x -= a.width)
+            y++;
     }
     weight = a.weights + (size_t)(output + row) * (size_t)a.depth + (size_t)k;
     outputs = a.outputs - output - row;

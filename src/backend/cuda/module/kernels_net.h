@@ -21,24 +21,27 @@ __global__ void input_kernel(const uint8_t *bytes, T *out, int channels, size_t 
         }
 }
 
-/* One 5 × 5 maximum of stride 1. A thread is a number; from and to are slices of one map. */
+/* Three 5 × 5 maxima of stride 1, each of the one before: maxima of 5 × 5, 9 × 9 and 13 × 13, side by side.
+ * A thread is a place of `from`; from and to are slices of one map. */
 template <class T>
 __global__ void pool_kernel(const T *from, T *to, int width, int height, int map_channels,
                             int channels) {
-    size_t i = (size_t)blockIdx.x * NET_THREADS + threadIdx.x;
-    int c = (int)(i % (size_t)channels), pixel = (int)(i / (size_t)channels);
+    int i = (int)blockIdx.x * NET_THREADS + (int)threadIdx.x;
+    int c = i % channels, pixel = i / channels, y0 = pixel / width, x0 = pixel % width;
     if (pixel >= width * height)
         return;
-    int y0 = pixel / width, x0 = pixel % width;
-    float top = -INFINITY;
-    for (int y = y0 - 2; y <= y0 + 2; y++)
-        for (int x = x0 - 2; x <= x0 + 2; x++)
-            if (y >= 0 && y < height && x >= 0 && x < width)
-                top = fmaxf(
-                    top,
-                    widen(from[((size_t)y * (size_t)width + (size_t)x) * (size_t)map_channels +
-                               (size_t)c]));
-    to[(size_t)pixel * (size_t)map_channels + (size_t)c] = narrow<T>(top);
+    float top[3] = {-INFINITY, -INFINITY, -INFINITY};
+    for (int y = max(y0 - 6, 0); y <= min(y0 + 6, height - 1); y++)
+        for (int x = max(x0 - 6, 0); x <= min(x0 + 6, width - 1); x++) {
+            float v = widen(from[(size_t)(y * width + x) * (size_t)map_channels + (size_t)c]);
+            int away = max(abs(y - y0), abs(x - x0));
+            top[0] = away <= 2 ? fmaxf(top[0], v) : top[0];
+            top[1] = away <= 4 ? fmaxf(top[1], v) : top[1];
+            top[2] = fmaxf(top[2], v);
+        }
+    for (int n = 0; n < 3; n++)
+        to[(size_t)pixel * (size_t)map_channels + (size_t)(n * channels + c)] =
+            narrow<T>(top[n]);
 }
 
 } // namespace wilor_cuda

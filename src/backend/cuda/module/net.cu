@@ -33,8 +33,8 @@ struct net_lane {
 
 struct net_run {
     const net *n;
-    cudaStream_t stream; /* the first lane's, too */
-    cudaEvent_t begin, end;
+    cudaStream_t stream, copies; /* stream: the first lane's, too */
+    cudaEvent_t begin, end, copied;
     int width, height;
     char *block, *pinned;
     size_t room, pinned_room;
@@ -184,6 +184,8 @@ wilor_cuda_result net_run_open(void **out, const void *p, wilor_cuda_error *err)
     r->maps.resize(r->n->maps.size());
     CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
     CUDA_CALL(cudaStreamCreateWithFlags(&r->stream, cudaStreamNonBlocking), "a stream", err);
+    CUDA_CALL(cudaStreamCreateWithFlags(&r->copies, cudaStreamNonBlocking), "a stream", err);
+    CUDA_CALL(cudaEventCreateWithFlags(&r->copied, cudaEventDisableTiming), "an event", err);
     CUDA_CALL(cudaEventCreate(&r->begin), "an event", err);
     CUDA_CALL(cudaEventCreate(&r->end), "an event", err);
     *out = r;
@@ -210,6 +212,10 @@ void net_run_close(void *p) {
         cudaEventDestroy(e);
     for (size_t l = 1; l < r->lanes.size(); l++)
         cudaStreamDestroy(r->lanes[l].stream);
+    if (r->copied)
+        cudaEventDestroy(r->copied);
+    if (r->copies)
+        cudaStreamDestroy(r->copies);
     if (r->stream)
         cudaStreamDestroy(r->stream);
     delete r;
@@ -369,13 +375,9 @@ static void pool(const net_run *r, const wilor_net_step *s, cudaStream_t stream)
     int shift = r->n->maps[(size_t)s->out.map].shift;
     int width = r->width >> shift, height = r->height >> shift;
     size_t count = (size_t)(width * height) * (size_t)s->channels;
-    const T *from = slice_at<T>(r, s->in);
-    for (int i = 0; i < 3; i++) {
-        T *to = slice_at<T>(r, s->out) + (size_t)(i * s->channels);
-        wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, stream, from,
-                     to, width, height, channels_of(r, s->out), s->channels);
-        from = to;
-    }
+    wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, stream,
+                 slice_at<T>(r, s->in), slice_at<T>(r, s->out), width, height,
+                 channels_of(r, s->out), s->channels);
 }
 
 template <class T> static wilor_cuda_result enqueue_steps(net_run *r, wilor_cuda_error *err) {
@@ -402,6 +404,25 @@ done:
     return st;
 }
 
+/* A level goes back as soon as it is there. */
+static wilor_cuda_result enqueue_heads(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const net *n = r->n;
+    for (int l = 0; l < 3; l++) {
+        for (size_t i = 0; i < n->steps.size(); i++)
+            if (n->steps[i].out.map == n->head[l])
+                CUDA_CALL(cudaStreamWaitEvent(r->copies, r->done[i], 0), "a lane", err);
+        CUDA_CALL(cudaMemcpyAsync(r->head_host[l], r->maps[(size_t)n->head[l]],
+                                  map_bytes(r, (size_t)n->head[l]), cudaMemcpyDeviceToHost,
+                                  r->copies),
+                  "the detector's output", err);
+    }
+    CUDA_CALL(cudaEventRecord(r->copied, r->copies), "a lane", err);
+    CUDA_CALL(cudaStreamWaitEvent(r->stream, r->copied, 0), "a lane", err);
+done:
+    return st;
+}
+
 static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const net *n = r->n;
@@ -418,11 +439,7 @@ static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
     });
     CUDA_TRY(st);
     CUDA_CALL(cudaGetLastError(), "the detector", err);
-    for (int l = 0; l < 3; l++)
-        CUDA_CALL(cudaMemcpyAsync(r->head_host[l], r->maps[(size_t)n->head[l]],
-                                  map_bytes(r, (size_t)n->head[l]), cudaMemcpyDeviceToHost,
-                                  r->stream),
-                  "the detector's output", err);
+    CUDA_TRY(enqueue_heads(r, err));
 done:
     return st;
 }
