@@ -31,6 +31,20 @@ struct uint3 {
     unsigned x, y, z;
 };
 
+struct alignas(8) float2 {
+    float x, y;
+};
+
+inline float2 make_float2(float x, float y) { return {x, y}; }
+
+inline int min(int a, int b) { return a < b ? a : b; }
+
+inline int max(int a, int b) { return a > b ? a : b; }
+
+struct alignas(16) float4 {
+    float x, y, z, w;
+};
+
 struct dim3 {
     unsigned x, y, z;
 
@@ -66,6 +80,8 @@ inline void __syncthreads() { wilor_emu::sync_block(); }
 
 inline void __syncwarp() { wilor_emu::sync_warp(); }
 
+inline void __threadfence() {}
+
 inline float __shfl_xor_sync(unsigned, float value, int mask) {
     uint32_t *words = wilor_emu::warp_words();
     unsigned lane = wilor_emu::now->linear % 32;
@@ -79,6 +95,12 @@ inline float __shfl_xor_sync(unsigned, float value, int mask) {
 inline int atomicMax(int *at, int value) {
     int old = *at;
     *at = value > old ? value : old;
+    return old;
+}
+
+inline unsigned atomicInc(unsigned *at, unsigned last) {
+    unsigned old = *at;
+    *at = old >= last ? 0 : old + 1;
     return old;
 }
 
@@ -116,22 +138,41 @@ enum cudaMemcpyKind {
     cudaMemcpyDefault
 };
 
-enum { cudaStreamNonBlocking = 1, cudaStreamCaptureModeThreadLocal = 1 };
+enum {
+    cudaStreamNonBlocking = 1,
+    cudaStreamCaptureModeThreadLocal = 1,
+    cudaEventDisableTiming = 2
+};
 
 enum { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 
+struct cudaStreamImpl;
+
+/* A launch calls what may be called and was captured last, so that what is not waited for shows. */
 struct cudaGraphImpl {
-    std::vector<std::function<void()>> calls;
+    struct node {
+        std::function<void()> call;
+        std::vector<size_t> after;
+    };
+
+    std::vector<node> nodes;
+    std::vector<cudaStreamImpl *> streams; /* while it is captured */
 };
 
 struct cudaStreamImpl {
     cudaGraphImpl *capture = nullptr;
+    std::vector<size_t> after; /* the capture's nodes that the next call comes after */
+};
+
+struct cudaEventImpl {
+    cudaGraphImpl *capture = nullptr;
+    std::vector<size_t> after;
 };
 
 typedef cudaStreamImpl *cudaStream_t;
 typedef cudaGraphImpl *cudaGraph_t;
 typedef cudaGraphImpl *cudaGraphExec_t;
-typedef int *cudaEvent_t;
+typedef cudaEventImpl *cudaEvent_t;
 
 struct cudaDeviceProp {
     char name[256];
@@ -166,10 +207,10 @@ template <class T> cudaError_t cudaMallocHost(T **p, size_t n) {
 }
 
 inline cudaError_t wilor_emu_do(cudaStream_t s, std::function<void()> call) {
-    if (s && s->capture)
-        s->capture->calls.push_back(std::move(call));
-    else
-        call();
+    if (!s || !s->capture)
+        return call(), cudaSuccess;
+    s->capture->nodes.push_back({std::move(call), s->after});
+    s->after = {s->capture->nodes.size() - 1};
     return cudaSuccess;
 }
 
@@ -205,12 +246,16 @@ inline cudaError_t cudaStreamDestroy(cudaStream_t s) { return delete s, cudaSucc
 inline cudaError_t cudaStreamSynchronize(cudaStream_t) { return cudaSuccess; }
 
 inline cudaError_t cudaStreamBeginCapture(cudaStream_t s, int) {
-    return s->capture = new cudaGraphImpl, cudaSuccess;
+    s->capture = new cudaGraphImpl;
+    s->capture->streams.push_back(s);
+    s->after.clear();
+    return cudaSuccess;
 }
 
 inline cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *g) {
     *g = s->capture;
-    s->capture = nullptr;
+    for (cudaStream_t one : (*g)->streams)
+        one->capture = nullptr;
     return cudaSuccess;
 }
 
@@ -222,17 +267,36 @@ inline cudaError_t cudaGraphDestroy(cudaGraph_t g) { return delete g, cudaSucces
 
 inline cudaError_t cudaGraphExecDestroy(cudaGraphExec_t e) { return delete e, cudaSuccess; }
 
-inline cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t) {
-    for (auto &call : e->calls)
-        call();
-    return cudaSuccess;
+cudaError_t cudaGraphLaunch(cudaGraphExec_t e, cudaStream_t);
+
+inline cudaError_t cudaEventCreate(cudaEvent_t *e) {
+    return *e = new cudaEventImpl, cudaSuccess;
 }
 
-inline cudaError_t cudaEventCreate(cudaEvent_t *e) { return *e = new int, cudaSuccess; }
+inline cudaError_t cudaEventCreateWithFlags(cudaEvent_t *e, unsigned) {
+    return cudaEventCreate(e);
+}
 
 inline cudaError_t cudaEventDestroy(cudaEvent_t e) { return delete e, cudaSuccess; }
 
-inline cudaError_t cudaEventRecord(cudaEvent_t, cudaStream_t) { return cudaSuccess; }
+inline cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s) {
+    e->capture = s->capture;
+    e->after = s->after;
+    return cudaSuccess;
+}
+
+/* The stream joins the event's capture. */
+inline cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned) {
+    if (!e->capture)
+        return cudaSuccess;
+    if (!s->capture) {
+        s->capture = e->capture;
+        s->capture->streams.push_back(s);
+        s->after.clear();
+    }
+    s->after.insert(s->after.end(), e->after.begin(), e->after.end());
+    return cudaSuccess;
+}
 
 inline cudaError_t cudaEventElapsedTime(float *ms, cudaEvent_t, cudaEvent_t) {
     return *ms = 0, cudaSuccess;

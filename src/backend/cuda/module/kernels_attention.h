@@ -115,11 +115,9 @@ __device__ __forceinline__ void load_rows(const T *from, const attention_args<T>
     if (a.sixteen) {
         for (int i = (int)threadIdx.x; i < KEY_ROWS * EIGHTS; i += (int)blockDim.x) {
             int row = i / EIGHTS, column = i % EIGHTS * 8;
-            T *at = to + row * ROW + column;
-            if (row < TOKENS && column < a.dim)
-                copy_16(at, from + (size_t)row * ld + column);
-            else
-                clear_16(at);
+            bool there = row < TOKENS && column < a.dim;
+            copy_16(to + row * ROW + column, there ? from + (size_t)row * ld + column : from,
+                    there);
         }
         return;
     }
@@ -183,9 +181,9 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_
     size_t ld = 3 * (size_t)a.d;
     const T *rows = a.qkv + (size_t)(a.first + hand) * TOKENS * ld + (size_t)(head * a.dim);
     load_rows<T, DEPTH>(rows + a.d, a, keys);
-    copies_close();
+    end_copies();
     load_rows<T, DEPTH>(rows + 2 * (size_t)a.d, a, values);
-    copies_close();
+    end_copies();
     if (threadIdx.x == 0 && hand == 0)
         for (const ahead &w : a.to_fetch)
             fetch_ahead(w, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
@@ -203,7 +201,7 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_
 #pragma unroll
         for (int i = 0; i < 4; i++)
             qa[d][i] = query_pair(q[i % 2], 16 * d + 2 * t + i / 2 * 8, a.dim);
-    copies_wait<1>();
+    wait_copies<1>();
     __syncthreads();
 
     float s[2 * KEY_TILES][4];
@@ -222,7 +220,7 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_
             mma_16x8x16<T>(high, qa[d], b + 2);
         }
     }
-    copies_wait<0>();
+    wait_copies<0>();
     __syncthreads();
     if (query >= a.each)
         return; /* a whole warp; no barrier below */

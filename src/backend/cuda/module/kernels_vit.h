@@ -71,8 +71,11 @@ static inline unsigned norm_threads(int d) {
  * mean, not by squares. */
 template <class T>
 __global__ void __launch_bounds__(NORM_MOST_THREADS)
-    norm_kernel(const float *x, const float *gamma, const float *beta, T *out, int d) {
+    norm_kernel(const float *x, const float *gamma, const float *beta, T *out, int d,
+                ahead to_fetch) {
     __shared__ float part[2][NORM_MOST_THREADS / 32];
+    if (threadIdx.x == 0)
+        fetch_ahead(to_fetch, blockIdx.x, gridDim.x);
     size_t row = (size_t)blockIdx.x * (size_t)d;
     numbers<float, 4> v[NORM_STEPS], by[NORM_STEPS], plus[NORM_STEPS];
     float sum = 0, squares = 0;
@@ -113,7 +116,10 @@ __global__ void __launch_bounds__(NORM_MOST_THREADS)
 
 /* rows × m sums to activations: bias, GELU. N numbers a thread. Grid: rows, m / N / FLAT_THREADS. */
 template <class T, int N>
-__global__ void gelu_kernel(const float *sums, const float *bias, T *out, int m) {
+__global__ void gelu_kernel(const float *sums, const float *bias, T *out, int m,
+                            ahead to_fetch) {
+    if (threadIdx.x == 0 && blockIdx.y == 0)
+        fetch_ahead(to_fetch, blockIdx.x, gridDim.x);
     int i = N * (int)(blockIdx.y * FLAT_THREADS + threadIdx.x);
     size_t at = (size_t)blockIdx.x * (size_t)m + (size_t)i;
     if (i >= m)

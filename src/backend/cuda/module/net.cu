@@ -1,9 +1,12 @@
 /* The detector's network: weights, maps of an input's size, one graph. */
 #include "device.h"
+#include "kernels_conv.h"
 #include "kernels_net.h"
 #include "kernels_vit.h"
 #include "model.h"
+#include "net_plan.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <vector>
 
@@ -14,19 +17,31 @@ struct net {
     wilor_cuda_number number;
     std::vector<wilor_net_map> maps;
     std::vector<wilor_net_step> steps; /* weights, bias: on the card */
-    int input, head[3];
+    std::vector<char> padded;          /* maps with channels that stay zero */
+    int input, head[3], multiprocessors;
     char *block;
     size_t bytes;
 };
 
+/* Steps one after the other, beside those of other lanes. */
+struct net_lane {
+    cudaStream_t stream;
+    size_t work_numbers, most_tiles;
+    float *work; /* for parts' sums: tensor_conv */
+    unsigned *ended;
+};
+
 struct net_run {
     const net *n;
-    cudaStream_t stream;
-    cudaEvent_t begin, end;
+    cudaStream_t stream, copies; /* stream: the first lane's, too */
+    cudaEvent_t begin, end, copied;
     int width, height;
     char *block, *pinned;
     size_t room, pinned_room;
     std::vector<char *> maps;
+    std::vector<step_plan> plans;
+    std::vector<net_lane> lanes;
+    std::vector<cudaEvent_t> done; /* of the steps */
     uint8_t *bytes_card;
     uint8_t *bytes_host;
     float *head_host[3];
@@ -37,6 +52,30 @@ struct net_run {
 
 static size_t conv_numbers(const wilor_net_step *s) {
     return (size_t)s->outputs * (size_t)(s->size * s->size) * (size_t)s->inputs;
+}
+
+static bool is_head(const net *n, int map) {
+    return map == n->head[0] || map == n->head[1] || map == n->head[2];
+}
+
+static int whole_eights(int x) { return (x + CONV_VECTOR - 1) / CONV_VECTOR * CONV_VECTOR; }
+
+/* tensor_conv reads eight channels at a time: maps get channels that stay zero, and a convolution of the
+ * last channels of a map has weights for these, which are zero, too. */
+static void pad_channels(net *n) {
+    std::vector<wilor_net_map> maps = n->maps;
+    n->padded.assign(maps.size(), 0);
+    if (n->number == WILOR_CUDA_F32)
+        return;
+    for (size_t i = 0; i < maps.size(); i++) {
+        if (!is_head(n, (int)i))
+            n->maps[i].channels = whole_eights(maps[i].channels);
+        n->padded[i] = n->maps[i].channels != maps[i].channels;
+    }
+    for (wilor_net_step &s : n->steps)
+        if (!s.pool && s.in.channel % CONV_VECTOR == 0 &&
+            s.in.channel + s.inputs == maps[(size_t)s.in.map].channels)
+            s.inputs = whole_eights(s.inputs);
 }
 
 static void push_weights(net *n, std::vector<wilor_net_step> *to, device_arena *a) {
@@ -55,10 +94,10 @@ static wilor_cuda_result put_weights(const net *n, const wilor_net_step *from,
                                      const wilor_net_step *to, float by, float *staging,
                                      wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
-    size_t count = conv_numbers(from);
-    std::vector<float> scaled(from->weights, from->weights + count);
-    for (float &x : scaled)
-        x *= by;
+    size_t count = conv_numbers(to), inputs = (size_t)from->inputs;
+    std::vector<float> scaled(count);
+    for (size_t i = 0; i < conv_numbers(from); i++)
+        scaled[i / inputs * (size_t)to->inputs + i % inputs] = from->weights[i] * by;
     CUDA_CALL(cudaMemcpy(const_cast<float *>(to->bias), from->bias,
                          (size_t)from->outputs * sizeof(float), cudaMemcpyHostToDevice),
               "a bias", err);
@@ -91,7 +130,9 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
     memcpy(n->head, o->program.head, sizeof n->head);
     n->maps.assign(o->program.maps, o->program.maps + o->program.map_count);
     n->steps.assign(o->program.steps, o->program.steps + o->program.step_count);
+    pad_channels(n);
     CUDA_TRY(device_info(device, &card, err));
+    n->multiprocessors = card.multiprocessors;
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
     if (card.major * 10 + card.minor < 75 || (card.major < 8 && o->number == WILOR_CUDA_BF16)) {
         st = fail(err, WILOR_CUDA_UNSUPPORTED,
@@ -143,6 +184,8 @@ wilor_cuda_result net_run_open(void **out, const void *p, wilor_cuda_error *err)
     r->maps.resize(r->n->maps.size());
     CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
     CUDA_CALL(cudaStreamCreateWithFlags(&r->stream, cudaStreamNonBlocking), "a stream", err);
+    CUDA_CALL(cudaStreamCreateWithFlags(&r->copies, cudaStreamNonBlocking), "a stream", err);
+    CUDA_CALL(cudaEventCreateWithFlags(&r->copied, cudaEventDisableTiming), "an event", err);
     CUDA_CALL(cudaEventCreate(&r->begin), "an event", err);
     CUDA_CALL(cudaEventCreate(&r->end), "an event", err);
     *out = r;
@@ -165,13 +208,17 @@ void net_run_close(void *p) {
         cudaEventDestroy(r->end);
     cudaFree(r->block);
     cudaFreeHost(r->pinned);
+    for (cudaEvent_t e : r->done)
+        cudaEventDestroy(e);
+    for (size_t l = 1; l < r->lanes.size(); l++)
+        cudaStreamDestroy(r->lanes[l].stream);
+    if (r->copied)
+        cudaEventDestroy(r->copied);
+    if (r->copies)
+        cudaStreamDestroy(r->copies);
     if (r->stream)
         cudaStreamDestroy(r->stream);
     delete r;
-}
-
-static bool is_head(const net *n, int map) {
-    return map == n->head[0] || map == n->head[1] || map == n->head[2];
 }
 
 static size_t map_numbers(const net_run *r, size_t i) {
@@ -190,9 +237,54 @@ static void push_maps(net_run *r, device_arena *card, device_arena *host) {
     for (size_t i = 0; i < r->maps.size(); i++)
         r->maps[i] = card->push<char>(map_bytes(r, i));
     r->bytes_card = card->push<uint8_t>(bytes);
+    for (net_lane &l : r->lanes) {
+        l.work = card->push<float>(l.work_numbers);
+        l.ended = card->push<unsigned>(l.most_tiles);
+    }
     r->bytes_host = host->push<uint8_t>(bytes);
     for (int l = 0; l < 3; l++)
         r->head_host[l] = host->push<float>(map_numbers(r, (size_t)r->n->head[l]));
+}
+
+/* ---------------------------------------------------------------- lanes */
+
+static wilor_cuda_result open_lanes(net_run *r, size_t count, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    if (r->lanes.empty())
+        r->lanes.push_back({r->stream, 0, 0, nullptr, nullptr});
+    while (r->lanes.size() < count) {
+        net_lane l = {};
+        CUDA_CALL(cudaStreamCreateWithFlags(&l.stream, cudaStreamNonBlocking), "a stream", err);
+        r->lanes.push_back(l);
+    }
+    while (r->done.size() < r->n->steps.size()) {
+        cudaEvent_t e;
+        CUDA_CALL(cudaEventCreateWithFlags(&e, cudaEventDisableTiming), "an event", err);
+        r->done.push_back(e);
+    }
+done:
+    return st;
+}
+
+static wilor_cuda_result plan_lanes(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const net *n = r->n;
+    plan_query q = {&n->maps, &n->steps, n->number == WILOR_CUDA_F32,
+                    r->width, r->height, n->multiprocessors};
+    size_t count = 1;
+    r->plans = plan_steps(&q);
+    for (const step_plan &p : r->plans)
+        count = std::max(count, (size_t)p.lane + 1);
+    CUDA_TRY(open_lanes(r, count, err));
+    for (net_lane &l : r->lanes)
+        l.work_numbers = l.most_tiles = 0;
+    for (const step_plan &p : r->plans) {
+        net_lane *l = &r->lanes[(size_t)p.lane];
+        l->work_numbers = std::max(l->work_numbers, plan_work(&p));
+        l->most_tiles = std::max(l->most_tiles, p.parts > 1 ? (size_t)p.tiles : 0);
+    }
+done:
+    return st;
 }
 
 /* ---------------------------------------------------------------- steps */
@@ -204,6 +296,10 @@ template <class T> static T *slice_at(const net_run *r, wilor_net_slice s) {
 
 static int channels_of(const net_run *r, wilor_net_slice s) {
     return s.map < 0 ? 0 : r->n->maps[(size_t)s.map].channels;
+}
+
+static bool of_eights(const net_run *r, wilor_net_slice s) {
+    return s.map < 0 || (s.channel % CONV_VECTOR == 0 && channels_of(r, s) % CONV_VECTOR == 0);
 }
 
 template <class T> static conv_args<T> describe(const net_run *r, const wilor_net_step *s) {
@@ -224,8 +320,8 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     a.width = r->width >> shift;
     a.height = r->height >> shift;
     a.silu = s->silu;
-    a.vector = a.inputs % CONV_VECTOR == 0 && a.in_channels % CONV_VECTOR == 0 &&
-               s->in.channel % CONV_VECTOR == 0;
+    a.wide = !is_head(n, s->out.map) && of_eights(r, s->out) && of_eights(r, s->added) &&
+             of_eights(r, s->twice);
     if (is_head(n, s->out.map))
         a.head = slice_at<float>(r, s->out);
     else
@@ -238,56 +334,112 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     return a;
 }
 
-template <class T> static void convolve(net_run *r, const wilor_net_step *s) {
-    conv_args<T> a = describe<T>(r, s);
-    dim3 grid(parts((size_t)(a.width * a.height), CONV_TILE),
-              parts((size_t)a.outputs, CONV_TILE));
-    wilor_launch(tensor_conv<T>, grid, CONV_THREADS, 0, r->stream, a);
+template <class T, int N>
+static void launch_conv(cudaStream_t stream, const conv_args<T> &a, const step_plan &p) {
+    dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
+              (unsigned)p.parts);
+    size_t shared = (size_t)CONV_STAGES * (CONV_PIXELS + N) * CONV_DEPTH * sizeof(T);
+    wilor_launch(tensor_conv<T, N>, grid, CONV_THREADS, shared, stream, a);
 }
 
-template <> void convolve<float>(net_run *r, const wilor_net_step *s) {
-    conv_args<float> a = describe<float>(r, s);
+template <class T> static void convolve_plainly(cudaStream_t stream, const conv_args<T> &a) {
     dim3 grid(parts((size_t)(a.width * a.height), PLAIN_TILE),
               parts((size_t)a.outputs, PLAIN_TILE));
-    wilor_launch(plain_conv<float>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, r->stream, a);
+    wilor_launch(plain_conv<T>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, stream, a);
 }
 
-template <class T> static void pool(net_run *r, const wilor_net_step *s) {
+template <class T>
+static void convolve(const net_run *r, const wilor_net_step *s, const step_plan &p) {
+    const net_lane *l = &r->lanes[(size_t)p.lane];
+    conv_args<T> a = describe<T>(r, s);
+    a.part_steps = p.part_steps;
+    a.work = l->work;
+    a.ended = l->ended;
+    if (p.outputs == 64)
+        launch_conv<T, 64>(l->stream, a, p);
+    else if (p.outputs == 48)
+        launch_conv<T, 48>(l->stream, a, p);
+    else if (p.outputs == 32)
+        launch_conv<T, 32>(l->stream, a, p);
+    else
+        convolve_plainly(l->stream, a);
+}
+
+template <>
+void convolve<float>(const net_run *r, const wilor_net_step *s, const step_plan &p) {
+    convolve_plainly(r->lanes[(size_t)p.lane].stream, describe<float>(r, s));
+}
+
+template <class T>
+static void pool(const net_run *r, const wilor_net_step *s, cudaStream_t stream) {
     int shift = r->n->maps[(size_t)s->out.map].shift;
     int width = r->width >> shift, height = r->height >> shift;
     size_t count = (size_t)(width * height) * (size_t)s->channels;
-    const T *from = slice_at<T>(r, s->in);
-    for (int i = 0; i < 3; i++) {
-        T *to = slice_at<T>(r, s->out) + (size_t)(i * s->channels);
-        wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, r->stream, from,
-                     to, width, height, channels_of(r, s->out), s->channels);
-        from = to;
+    wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, stream,
+                 slice_at<T>(r, s->in), slice_at<T>(r, s->out), width, height,
+                 channels_of(r, s->out), s->channels);
+}
+
+template <class T> static wilor_cuda_result enqueue_steps(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    std::vector<int> last(r->lanes.size(), -1);
+    for (size_t i = 0; i < r->plans.size(); i++) {
+        const wilor_net_step *s = &r->n->steps[i];
+        const step_plan &p = r->plans[i];
+        cudaStream_t stream = r->lanes[(size_t)p.lane].stream;
+        for (int j : p.after)
+            CUDA_CALL(cudaStreamWaitEvent(stream, r->done[(size_t)j], 0), "a lane", err);
+        if (s->pool)
+            pool<T>(r, s, stream);
+        else
+            convolve<T>(r, s, p);
+        CUDA_CALL(cudaEventRecord(r->done[i], stream), "a lane", err);
+        last[(size_t)p.lane] = (int)i;
     }
+    for (size_t l = 1; l < last.size(); l++)
+        if (last[l] >= 0)
+            CUDA_CALL(cudaStreamWaitEvent(r->stream, r->done[(size_t)last[l]], 0), "a lane",
+                      err);
+done:
+    return st;
+}
+
+/* A level goes back as soon as it is there. */
+static wilor_cuda_result enqueue_heads(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const net *n = r->n;
+    for (int l = 0; l < 3; l++) {
+        for (size_t i = 0; i < n->steps.size(); i++)
+            if (n->steps[i].out.map == n->head[l])
+                CUDA_CALL(cudaStreamWaitEvent(r->copies, r->done[i], 0), "a lane", err);
+        CUDA_CALL(cudaMemcpyAsync(r->head_host[l], r->maps[(size_t)n->head[l]],
+                                  map_bytes(r, (size_t)n->head[l]), cudaMemcpyDeviceToHost,
+                                  r->copies),
+                  "the detector's output", err);
+    }
+    CUDA_CALL(cudaEventRecord(r->copied, r->copies), "a lane", err);
+    CUDA_CALL(cudaStreamWaitEvent(r->stream, r->copied, 0), "a lane", err);
+done:
+    return st;
 }
 
 static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const net *n = r->n;
-    size_t bytes = (size_t)r->width * (size_t)r->height * 3;
+    size_t pixels = (size_t)r->width * (size_t)r->height, bytes = pixels * 3;
     CUDA_CALL(
         cudaMemcpyAsync(r->bytes_card, r->bytes_host, bytes, cudaMemcpyHostToDevice, r->stream),
         "the detector's input", err);
     by_number(n->number, [&](auto zero) {
         typedef decltype(zero) T;
-        wilor_launch(input_kernel<T>, parts(bytes, NET_THREADS), NET_THREADS, 0, r->stream,
-                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]), bytes);
-        for (const wilor_net_step &s : n->steps)
-            if (s.pool)
-                pool<T>(r, &s);
-            else
-                convolve<T>(r, &s);
+        wilor_launch(input_kernel<T>, parts(pixels, NET_THREADS), NET_THREADS, 0, r->stream,
+                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]),
+                     n->maps[(size_t)n->input].channels, pixels);
+        st = enqueue_steps<T>(r, err);
     });
+    CUDA_TRY(st);
     CUDA_CALL(cudaGetLastError(), "the detector", err);
-    for (int l = 0; l < 3; l++)
-        CUDA_CALL(cudaMemcpyAsync(r->head_host[l], r->maps[(size_t)n->head[l]],
-                                  map_bytes(r, (size_t)n->head[l]), cudaMemcpyDeviceToHost,
-                                  r->stream),
-                  "the detector's output", err);
+    CUDA_TRY(enqueue_heads(r, err));
 done:
     return st;
 }
@@ -310,6 +462,20 @@ static wilor_cuda_result grow(net_run *r, size_t card, size_t host, wilor_cuda_e
         CUDA_CALL(cudaMallocHost(&r->pinned, host), "the detector's pinned memory", err);
         r->pinned_room = host;
     }
+done:
+    return st;
+}
+
+/* What no kernel writes and some read. */
+static wilor_cuda_result clear(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    for (size_t i = 0; i < r->maps.size(); i++)
+        if (r->n->padded[i])
+            CUDA_CALL(cudaMemsetAsync(r->maps[i], 0, map_bytes(r, i), r->stream),
+                      "the detector's maps", err);
+    for (const net_lane &l : r->lanes)
+        CUDA_CALL(cudaMemsetAsync(l.ended, 0, l.most_tiles * sizeof(unsigned), r->stream),
+                  "the detector's maps", err);
 done:
     return st;
 }
@@ -343,11 +509,13 @@ wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error
     r->graph = nullptr;
     r->width = width;
     r->height = height;
+    CUDA_TRY(plan_lanes(r, err));
     push_maps(r, &card, &host);
     CUDA_TRY(grow(r, card.used, host.used, err));
     card = {r->block, 0};
     host = {r->pinned, 0};
     push_maps(r, &card, &host);
+    CUDA_TRY(clear(r, err));
     CUDA_TRY(capture(r, err));
 done:
     if (st != WILOR_CUDA_OK)

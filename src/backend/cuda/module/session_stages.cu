@@ -186,13 +186,14 @@ static void attend(session *s, int block, int first, int hands, int each, int co
 
 /* ---------------------------------------------------------------- blocks */
 
-static void norm(session *s, const float *x, int gamma, int block, void *out, int rows) {
+static void norm(session *s, const float *x, int gamma, int block, void *out, int rows,
+                 ahead to_fetch) {
     const model *m = s->m;
     by_number(m->shape.number, [&](auto zero) {
         typedef decltype(zero) T;
         wilor_launch(norm_kernel<T>, (unsigned)rows, norm_threads(m->shape.width), 0, s->stream,
                      x, tensor<float>(m, gamma, block), tensor<float>(m, gamma + 1, block),
-                     static_cast<T *>(out), m->shape.width);
+                     static_cast<T *>(out), m->shape.width, to_fetch);
     });
 }
 
@@ -207,7 +208,8 @@ static void gelu_rows(session *s, int block, int rows) {
             dim3 grid((unsigned)rows, parts((size_t)mlp, N * FLAT_THREADS));
             wilor_launch(gelu_kernel<T, N>, grid, FLAT_THREADS, 0, s->stream, s->on.sums,
                          tensor<float>(m, WILOR_NET_FC1_B, block),
-                         static_cast<T *>(s->on.hidden), mlp);
+                         static_cast<T *>(s->on.hidden), mlp,
+                         weights_ahead(m, WILOR_NET_QKV_W, block + 1));
         });
     });
 }
@@ -221,7 +223,8 @@ static wilor_cuda_result finish_block(session *s, const half_plans *p, int block
     tell_number(s, "attn_out", block, on->attended, rows, m->shape.width);
     CUDA_TRY(gemm_run(p->proj, tensor<void>(m, WILOR_NET_PROJ_W, block), on->attended,
                       tensor<void>(m, WILOR_NET_PROJ_B, block), x, err));
-    norm(s, x, WILOR_NET_NORM2_GAMMA, block, on->normed, rows);
+    norm(s, x, WILOR_NET_NORM2_GAMMA, block, on->normed, rows,
+         weights_ahead(m, WILOR_NET_FC2_W, block));
     tell_number(s, "norm2", block, on->normed, rows, m->shape.width);
     CUDA_TRY(gemm_run(p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed, nullptr,
                       on->sums, err));
@@ -265,7 +268,7 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
     int rows = p->hands * TOKENS;
     CUDA_TRY(embed(s, p, err));
     for (int i = 0; i < m->shape.depth; i++) {
-        norm(s, on->x, WILOR_NET_NORM1_GAMMA, i, on->normed, rows);
+        norm(s, on->x, WILOR_NET_NORM1_GAMMA, i, on->normed, rows, {nullptr, 0});
         tell_number(s, "norm1", i, on->normed, rows, m->shape.width);
         CUDA_TRY(gemm_run(p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
                           tensor<void>(m, WILOR_NET_QKV_B, i), on->qkv, err));

@@ -91,34 +91,32 @@ __device__ __forceinline__ float warp_max(float x) {
 
 /* ---------------------------------------------------------------- copies */
 
-/* Sixteen bytes to shared memory, both sides aligned, without waiting where the card can (8.0): groups of
- * them are closed by copies_close and awaited by copies_wait<N>, which leaves the last N groups on their way.
- * A barrier must follow before other threads' copies are read. */
 #ifdef __CUDACC__
-__device__ __forceinline__ void copy_16(void *to, const void *from) {
+/* 16 bytes to shared memory, or zeros. They are there for the caller after wait_copies, for the others of
+ * its block after a barrier more. Before compute capability 8.0 a copy is done when it returns. */
+__device__ __forceinline__ void copy_16(void *to, const void *from, bool there) {
 #if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;\n" ::"r"(
-                     static_cast<uint32_t>(__cvta_generic_to_shared(to))),
-                 "l"(from)
+    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(to));
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(at), "l"(from),
+                 "r"(there ? 16 : 0)
                  : "memory");
 #else
-    *reinterpret_cast<uint4 *>(to) = *reinterpret_cast<const uint4 *>(from);
+    *static_cast<uint4 *>(to) =
+        there ? *static_cast<const uint4 *>(from) : make_uint4(0, 0, 0, 0);
 #endif
 }
 
-__device__ __forceinline__ void clear_16(void *to) {
-    *static_cast<uint4 *>(to) = make_uint4(0, 0, 0, 0);
-}
-
-__device__ __forceinline__ void copies_close() {
+/* The copies since the last call are a group. */
+__device__ __forceinline__ void end_copies() {
 #if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.commit_group;\n" ::: "memory");
 #endif
 }
 
-template <int N> __device__ __forceinline__ void copies_wait() {
+/* All groups but the last `pending` are there. */
+template <int pending> __device__ __forceinline__ void wait_copies() {
 #if __CUDA_ARCH__ >= 800
-    asm volatile("cp.async.wait_group %0;\n" ::"n"(N) : "memory");
+    asm volatile("cp.async.wait_group %0;\n" ::"n"(pending) : "memory");
 #endif
 }
 
@@ -133,13 +131,13 @@ __device__ __forceinline__ void prefetch(const void *from, uint32_t bytes) {
 #endif
 }
 #else
-inline void copy_16(void *to, const void *from) { memcpy(to, from, 16); }
+inline void copy_16(void *to, const void *from, bool there) {
+    there ? memcpy(to, from, 16) : memset(to, 0, 16);
+}
 
-inline void clear_16(void *to) { memset(to, 0, 16); }
+inline void end_copies() {}
 
-inline void copies_close() {}
-
-template <int N> void copies_wait() {}
+template <int> void wait_copies() {}
 
 inline void prefetch(const void *from, uint32_t bytes) {
     (void)from;
@@ -246,6 +244,11 @@ __device__ __forceinline__ void load_four_matrices(uint32_t r[4], const void *ro
                  : "r"(at)
                  : "memory");
 }
+
+/* What other blocks of this launch wrote: never from a multiprocessor's own cache. */
+__device__ __forceinline__ float4 load_shared_work(const float *from) {
+    return __ldcg(reinterpret_cast<const float4 *>(from));
+}
 #else
 template <class T> void mma_16x8x16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
     uint32_t *words = wilor_emu::warp_words();
@@ -302,6 +305,10 @@ inline void load_four_matrices(uint32_t r[4], const void *row) {
 
 inline void load_four_matrices_turned(uint32_t r[4], const void *row) {
     emulate_ldmatrix(r, row, 4, true);
+}
+
+inline float4 load_shared_work(const float *from) {
+    return *reinterpret_cast<const float4 *>(from);
 }
 #endif
 
