@@ -23,6 +23,7 @@ enum {
     CONV_EIGHTS = CONV_DEPTH / CONV_VECTOR,
     CONV_ROWS = CONV_THREADS / CONV_EIGHTS, /* that the threads fetch at once */
     CONV_MOST_PARTS = 16,
+    CONV_MOST_SIZE = 3, /* of tensor_conv's kernels */
     PLAIN_TILE = 16,
     PLAIN_DEPTH = 32
 };
@@ -119,11 +120,15 @@ __device__ __forceinline__ void conv_walk<T, N>::begin(const conv_args<T> &a, in
         uint32_t columns = 0;
         origin[i] = (y0 * a.in_width + x0) * a.in_channels;
         taps[i] = 0;
-        for (int tx = 0; tx < a.size; tx++)
-            columns |= x0 + tx >= 0 && x0 + tx < a.in_width ? 1u << tx : 0;
-        for (int ty = 0; ty < a.size; ty++)
-            if (y < a.height && y0 + ty >= 0 && y0 + ty < a.in_height)
-                taps[i] |= columns << (ty * a.size);
+#pragma unroll
+        for (int tx = 0; tx < CONV_MOST_SIZE; tx++)
+            columns |= tx < a.size && (unsigned)(x0 + tx) < (unsigned)a.in_width ? 1u << tx : 0;
+#pragma unroll
+        for (int ty = 0; ty < CONV_MOST_SIZE; ty++)
+            taps[i] |=
+                y < a.height && ty < a.size && (unsigned)(y0 + ty) < (unsigned)a.in_height
+                    ? columns << (ty * a.size)
+                    : 0;
         for (x += CONV_ROWS; x >= a.width; x -= a.width)
             y++;
     }
@@ -171,29 +176,38 @@ __device__ __forceinline__ void conv_walk<T, N>::move_on(const conv_args<T> &a) 
     }
 }
 
-/* A step's product onto the warp's sums: 32 pixels × N / 2 outputs. */
+/* Sixteen numbers of the step's depth: the warp's 32 pixels × N / 2 outputs. */
 template <class T, int N>
-__device__ __forceinline__ void conv_multiply(float sum[2][N / 16][4], T *xs, T *ws) {
+__device__ __forceinline__ void conv_load(uint32_t x[2][4], uint32_t w[N / 8], T *xs, T *ws,
+                                          int eight) {
     int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
     int row = warp / 2 * 32 + lane % 16, column = warp % 2 * (N / 2) + lane % 8;
 #pragma unroll
-    for (int eight = 0; eight < CONV_EIGHTS; eight += 2) {
-        uint32_t x[2][4], w[N / 16 * 2];
+    for (int i = 0; i < 2; i++) /* lanes 0 … 15: rows, columns 0 …; 16 … 31: columns 8 … */
+        load_four_matrices(x[i], conv_place(xs, row + 16 * i, eight + lane / 16));
 #pragma unroll
-        for (int i = 0; i < 2; i++) /* lanes 0 … 15: rows, columns 0 …; 16 … 31: columns 8 … */
-            load_four_matrices(x[i], conv_place(xs, row + 16 * i, eight + lane / 16));
+    for (int j = 0; j + 1 < N / 16; j += 2)
+        load_four_matrices(
+            &w[2 * j], conv_place(ws, column + 8 * j + lane / 16 * 8, eight + lane / 8 % 2));
+    if (N / 16 % 2)
+        load_matrices(&w[N / 8 - 2],
+                      conv_place(ws, column + 8 * (N / 16 - 1), eight + lane / 8 % 2));
+}
+
+/* A step's product onto the warp's sums; the next sixteen are loaded while some are multiplied. */
+template <class T, int N>
+__device__ __forceinline__ void conv_multiply(float sum[2][N / 16][4], T *xs, T *ws) {
+    uint32_t x[2][2][4], w[2][N / 8];
+    conv_load<T, N>(x[0], w[0], xs, ws, 0);
 #pragma unroll
-        for (int j = 0; j + 1 < N / 16; j += 2)
-            load_four_matrices(&w[2 * j], conv_place(ws, column + 8 * j + lane / 16 * 8,
-                                                     eight + lane / 8 % 2));
-        if (N / 16 % 2)
-            load_matrices(&w[N / 8 - 2],
-                          conv_place(ws, column + 8 * (N / 16 - 1), eight + lane / 8 % 2));
+    for (int k = 0; k < CONV_DEPTH / 16; k++) {
+        if (k + 1 < CONV_DEPTH / 16)
+            conv_load<T, N>(x[(k + 1) % 2], w[(k + 1) % 2], xs, ws, 2 * (k + 1));
 #pragma unroll
         for (int j = 0; j < N / 16; j++)
 #pragma unroll
             for (int i = 0; i < 2; i++)
-                mma_16x8x16<T>(sum[i][j], x[i], &w[2 * j]);
+                mma_16x8x16<T>(sum[i][j], x[k % 2][i], &w[k % 2][2 * j]);
     }
 }
 

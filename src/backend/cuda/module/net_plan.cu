@@ -19,7 +19,7 @@ static long cost_of(int tile, int steps, int parts, int blocks, int multiprocess
 static bool by_eights(const plan_query *q, const wilor_net_step *s) {
     int channels = (*q->maps)[(size_t)s->in.map].channels;
     return s->inputs % CONV_VECTOR == 0 && s->in.channel % CONV_VECTOR == 0 &&
-           channels % CONV_VECTOR == 0 && s->size <= 3;
+           channels % CONV_VECTOR == 0 && s->size <= CONV_MOST_SIZE;
 }
 
 static void cut(const plan_query *q, const wilor_net_step *s, step_plan *best) {
