@@ -298,7 +298,7 @@ static wilor_cuda_result run_tail(session *s, const half_plans *p, int first, in
     CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, err));
     wilor_launch(norm_kernel<float>, (unsigned)rows, norm_threads(d), 0, s->stream, on->chosen,
                  tensor<float>(m, WILOR_NET_LAST_GAMMA), tensor<float>(m, WILOR_NET_LAST_BETA),
-                 on->tokens, d);
+                 on->tokens, d, ahead{nullptr, 0});
     tell(s, "tokens_out", m->shape.depth - 1, on->tokens, rows, d);
 done:
     return st;
