@@ -94,13 +94,17 @@ static ahead weights_ahead(const model *m, int t, int block) {
 
 /* ---------------------------------------------------------------- attention */
 
-/* From so many hands on there are enough blocks of four warps. */
+/* From so many hands on there are enough queries for the card; before, their keys are shared out, too. */
 enum { MANY_HANDS = 4 };
 
 template <class T, int DEPTH> static cudaError_t allow_shared() {
-    return cudaFuncSetAttribute(tensor_attention<T, DEPTH>,
-                                cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                (int)tensor_attention_shared<T, DEPTH>());
+    int bytes = (int)tensor_attention_shared<T, DEPTH>();
+    cudaError_t e = cudaFuncSetAttribute(tensor_attention<T, DEPTH>,
+                                         cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    return e != cudaSuccess
+               ? e
+               : cudaFuncSetAttribute(spread_attention<T, DEPTH>,
+                                      cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
 /* The least depth of those compiled that holds a head; 0: none. */
@@ -142,14 +146,19 @@ wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err) {
 
 template <class T>
 static void launch_tensor(session *s, const attention_args<T> &a, int hands) {
-    unsigned warps = hands < MANY_HANDS ? ATTENTION_WARPS / 2 : ATTENTION_WARPS;
-    dim3 grid(parts((size_t)a.each, QUERY_TILE * warps), (unsigned)s->m->shape.heads,
-              (unsigned)hands);
+    bool few = hands < MANY_HANDS;
+    size_t queries = QUERY_TILE * (few ? SPREAD_TILES : ATTENTION_WARPS);
+    dim3 grid(parts((size_t)a.each, queries), (unsigned)s->m->shape.heads, (unsigned)hands);
     by_depth(s->attention_depth, [&](auto constant) {
         enum { DEPTH = decltype(constant)::value };
 
-        wilor_launch(tensor_attention<T, DEPTH>, grid, 32 * warps,
-                     tensor_attention_shared<T, DEPTH>(), s->stream, a);
+        size_t shared = tensor_attention_shared<T, DEPTH>();
+        if (few)
+            wilor_launch(spread_attention<T, DEPTH>, grid, SPREAD_THREADS, shared, s->stream,
+                         a);
+        else
+            wilor_launch(tensor_attention<T, DEPTH>, grid, ATTENTION_THREADS, shared, s->stream,
+                         a);
     });
 }
 
