@@ -8,7 +8,13 @@
 
 namespace wilor_cuda {
 
-enum { ROW_THREADS = 128, FLAT_THREADS = 256, NORM_STEPS = 4, NORM_MOST_THREADS = 1024 };
+enum {
+    ROW_THREADS = 128,
+    FLAT_THREADS = 256,
+    NORM_STEPS = 4,
+    NORM_MOST_THREADS = 1024,
+    PARTS_MOST_THREADS = 512
+};
 
 /* A thread is a pixel. Grid: 256 rows, crops. frame: one on the card, which may change between runs of a
  * graph. */
@@ -84,6 +90,10 @@ __device__ __forceinline__ numbers<float, 4> complete(numbers<float, 4> x, const
 /* A thread has this many fours of a row. One, where it has those of the parts, too. */
 template <int PARTS> constexpr int norm_steps = PARTS ? 1 : NORM_STEPS;
 
+/* The compiler must have registers for all of these at once: else it reads some, waits, reads the others. */
+template <int PARTS>
+constexpr int norm_most_threads = PARTS ? PARTS_MOST_THREADS : NORM_MOST_THREADS;
+
 /* Threads that hold a row of d numbers in their registers. */
 static inline unsigned norm_threads(int d, int steps) {
     return (unsigned)(d + 128 * steps - 1) / (unsigned)(128 * steps) * 32;
@@ -92,7 +102,7 @@ static inline unsigned norm_threads(int d, int steps) {
 /* LayerNorm of one row a block, which is read once, with what it is multiplied by; variance about the
  * mean, not by squares. The row is completed first where it lacks PARTS of a product. */
 template <class T, int PARTS>
-__global__ void __launch_bounds__(NORM_MOST_THREADS)
+__global__ void __launch_bounds__(norm_most_threads<PARTS>, 1)
     norm_kernel(float *x, missing lacks, const float *gamma, const float *beta, T *out, int d,
                 ahead to_fetch) {
     enum { STEPS = norm_steps<PARTS> };

@@ -106,7 +106,7 @@ static wilor_cuda_result time_onto(session *s, const onto_plan *p, int rows, con
 /* Parts of at least half a row, whose places are multiples of 16 bytes. */
 static bool parts_fit(const session *s, int inputs, int parts) {
     int d = s->m->shape.width;
-    return inputs % (8 * parts) == 0 && 2 * inputs / parts >= d && d <= 4 * NORM_MOST_THREADS;
+    return inputs % (8 * parts) == 0 && 2 * inputs / parts >= d && d <= 4 * PARTS_MOST_THREADS;
 }
 
 wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, const void *w,
