@@ -5,12 +5,17 @@
 
 #include "device.h"
 
+#include <functional>
+
 namespace wilor_cuda {
 
 struct gemm_shape {
     int rows, outputs, inputs;
     wilor_cuda_number in, out; /* out: `in` or float32; a bias is of out's type */
     bool bias, add;
+    /* 1, or so many stretches of the inputs, each with sums of its own: y is parts × rows × outputs, without
+     * bias and add. Few rows have too few tiles for a card's multiprocessors. */
+    int parts;
 };
 
 struct gemm_engine; /* a handle and its workspace: of one stream */
@@ -28,6 +33,11 @@ void gemm_plan_free(gemm_plan *p); /* NULL is fine */
 /* Onto the engine's stream, which may be captured. */
 wilor_cuda_result gemm_run(gemm_plan *p, const void *w, const void *x, const void *bias,
                            void *y, wilor_cuda_error *err);
+
+/* Milliseconds of what f puts onto the engine's stream, as a graph. The emulation has no times: 0, and f is
+ * not called. */
+wilor_cuda_result gemm_time(gemm_engine *e, const std::function<wilor_cuda_result()> &f,
+                            float *ms, wilor_cuda_error *err);
 
 } // namespace wilor_cuda
 

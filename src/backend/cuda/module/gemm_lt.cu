@@ -77,11 +77,26 @@ static cudaDataType_t type_of(wilor_cuda_number n) {
     return n == WILOR_CUDA_F16 ? CUDA_R_16F : n == WILOR_CUDA_BF16 ? CUDA_R_16BF : CUDA_R_32F;
 }
 
+/* A matrix a part, `apart` numbers from one to the next: an operand's parts lie side by side in its rows. */
+static wilor_cuda_result set_parts(cublasLtMatrixLayout_t matrix, int32_t parts, int64_t apart,
+                                   wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    LT_CALL(cublasLtMatrixLayoutSetAttribute(matrix, CUBLASLT_MATRIX_LAYOUT_BATCH_COUNT, &parts,
+                                             sizeof parts),
+            "parts of a matrix", err);
+    LT_CALL(cublasLtMatrixLayoutSetAttribute(
+                matrix, CUBLASLT_MATRIX_LAYOUT_STRIDED_BATCH_OFFSET, &apart, sizeof apart),
+            "parts of a matrix", err);
+done:
+    return st;
+}
+
 static wilor_cuda_result describe(gemm_plan *p, const gemm_shape *s, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     cublasOperation_t turned = CUBLAS_OP_T;
     cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_BIAS;
     cudaDataType_t in = type_of(s->in), out = type_of(s->out);
+    uint64_t depth = (uint64_t)(s->inputs / s->parts);
     LT_CALL(cublasLtMatmulDescCreate(&p->product, CUBLAS_COMPUTE_32F, CUDA_R_32F), "a product",
             err);
     LT_CALL(cublasLtMatmulDescSetAttribute(p->product, CUBLASLT_MATMUL_DESC_TRANSA, &turned,
@@ -95,15 +110,18 @@ static wilor_cuda_result describe(gemm_plan *p, const gemm_shape *s, wilor_cuda_
                                                &out, sizeof out),
                 "a bias's type", err);
     }
-    LT_CALL(cublasLtMatrixLayoutCreate(&p->w, in, (uint64_t)s->inputs, (uint64_t)s->outputs,
-                                       s->inputs),
+    LT_CALL(cublasLtMatrixLayoutCreate(&p->w, in, depth, (uint64_t)s->outputs, s->inputs),
             "a matrix", err);
-    LT_CALL(cublasLtMatrixLayoutCreate(&p->x, in, (uint64_t)s->inputs, (uint64_t)s->rows,
-                                       s->inputs),
+    LT_CALL(cublasLtMatrixLayoutCreate(&p->x, in, depth, (uint64_t)s->rows, s->inputs),
             "a matrix", err);
     LT_CALL(cublasLtMatrixLayoutCreate(&p->y, out, (uint64_t)s->outputs, (uint64_t)s->rows,
                                        s->outputs),
             "a matrix", err);
+    if (s->parts > 1) {
+        CUDA_TRY(set_parts(p->w, s->parts, (int64_t)depth, err));
+        CUDA_TRY(set_parts(p->x, s->parts, (int64_t)depth, err));
+        CUDA_TRY(set_parts(p->y, s->parts, (int64_t)s->rows * s->outputs, err));
+    }
 done:
     return st;
 }
@@ -176,7 +194,8 @@ wilor_cuda_result gemm_plan_make(gemm_plan **out, gemm_engine *e, const gemm_sha
     p->engine = e;
     p->bias = s->bias;
     p->add = s->add;
-    snprintf(text, sizeof text, "a product of %d x %d by %d", s->rows, s->inputs, s->outputs);
+    snprintf(text, sizeof text, "a product of %d x %d by %d in %d parts", s->rows, s->inputs,
+             s->outputs, s->parts);
     CUDA_TRY(describe(p, s, err));
     if (s->bias) /* any numbers do while it is timed: the weights' */
         LT_CALL(cublasLtMatmulDescSetAttribute(p->product, CUBLASLT_MATMUL_DESC_BIAS_POINTER,
@@ -213,6 +232,35 @@ wilor_cuda_result gemm_run(gemm_plan *p, const void *w, const void *x, const voi
                 "a bias", err);
     LT_CALL(launch(p, &p->algo, w, x, y), "cublasLtMatmul", err);
 done:
+    return st;
+}
+
+wilor_cuda_result gemm_time(gemm_engine *e, const std::function<wilor_cuda_result()> &f,
+                            float *ms, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK, inside;
+    cudaGraph_t graph = nullptr;
+    cudaGraphExec_t runs = nullptr;
+    cudaError_t end;
+    CUDA_TRY(f()); /* kernels are loaded before there is a capture */
+    CUDA_CALL(cudaStreamBeginCapture(e->stream, cudaStreamCaptureModeThreadLocal), "timing",
+              err);
+    inside = f();
+    end = cudaStreamEndCapture(e->stream, &graph); /* also after an error */
+    CUDA_TRY(inside);
+    CUDA_CALL(end, "timing", err);
+    CUDA_CALL(cudaGraphInstantiate(&runs, graph, 0), "timing", err);
+    CUDA_CALL(cudaGraphLaunch(runs, e->stream), "timing", err); /* to warm up */
+    CUDA_CALL(cudaEventRecord(e->begin, e->stream), "timing", err);
+    for (int i = 0; i < TIMED_RUNS; i++)
+        CUDA_CALL(cudaGraphLaunch(runs, e->stream), "timing", err);
+    CUDA_CALL(cudaEventRecord(e->end, e->stream), "timing", err);
+    CUDA_CALL(cudaStreamSynchronize(e->stream), "timing", err);
+    CUDA_CALL(cudaEventElapsedTime(ms, e->begin, e->end), "timing", err);
+done:
+    if (runs)
+        cudaGraphExecDestroy(runs);
+    if (graph)
+        cudaGraphDestroy(graph);
     return st;
 }
 

@@ -1,4 +1,4 @@
-/* What kernels of the hand are given. */
+/* What kernels are given. */
 #ifndef WILOR_CUDA_KERNELS_HAND_TYPES_H
 #define WILOR_CUDA_KERNELS_HAND_TYPES_H
 
@@ -7,6 +7,14 @@
 namespace wilor_cuda {
 
 enum { MATRIX34 = 12 }; /* numbers of a joint's transform */
+
+/* What rows of the residual stream lack while `parts` is not 0: a product's sums over stretches of its depth,
+ * the same rows `apart` numbers from one to the next, and its bias. */
+struct missing {
+    const float *sums, *bias;
+    size_t apart;
+    int parts;
+};
 
 /* A small layer: outputs × inputs, float32. */
 struct layer {

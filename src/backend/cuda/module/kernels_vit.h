@@ -8,7 +8,13 @@
 
 namespace wilor_cuda {
 
-enum { ROW_THREADS = 128, FLAT_THREADS = 256, NORM_STEPS = 4, NORM_MOST_THREADS = 1024 };
+enum {
+    ROW_THREADS = 128,
+    FLAT_THREADS = 256,
+    NORM_STEPS = 4,
+    NORM_MOST_THREADS = 1024,
+    PARTS_MOST_THREADS = 512
+};
 
 /* A thread is a pixel. Grid: 256 rows, crops. frame: one on the card, which may change between runs of a
  * graph. */
@@ -62,39 +68,71 @@ __device__ __forceinline__ float block_sum(float x, float *part) {
     return x;
 }
 
+/* Four numbers of a row with what is missing, parts added pair by pair; at: the first one's place, i: in
+ * its row. */
+template <int PARTS>
+__device__ __forceinline__ numbers<float, 4> complete(numbers<float, 4> x, const missing &lacks,
+                                                      size_t at, int i) {
+    numbers<float, 4> part[PARTS], bias = load<4>(lacks.bias + i);
+#pragma unroll
+    for (int p = 0; p < PARTS; p++)
+        part[p] = load<4>(lacks.sums + (size_t)p * lacks.apart + at);
+    for (int k = 0; k < 4; k++) {
+#pragma unroll
+        for (int left = PARTS; left > 1; left /= 2)
+            for (int p = 0; p < left / 2; p++)
+                part[p].at[k] = part[2 * p].at[k] + part[2 * p + 1].at[k];
+        x.at[k] += part[0].at[k] + bias.at[k];
+    }
+    return x;
+}
+
+/* A thread has this many fours of a row. One, where it has those of the parts, too. */
+template <int PARTS> constexpr int norm_steps = PARTS ? 1 : NORM_STEPS;
+
+/* The compiler must have registers for all of these at once: else it reads some, waits, reads the others. */
+template <int PARTS>
+constexpr int norm_most_threads = PARTS ? PARTS_MOST_THREADS : NORM_MOST_THREADS;
+
 /* Threads that hold a row of d numbers in their registers. */
-static inline unsigned norm_threads(int d) {
-    return (unsigned)(d + 128 * NORM_STEPS - 1) / (128 * NORM_STEPS) * 32;
+static inline unsigned norm_threads(int d, int steps) {
+    return (unsigned)(d + 128 * steps - 1) / (unsigned)(128 * steps) * 32;
 }
 
 /* LayerNorm of one row a block, which is read once, with what it is multiplied by; variance about the
- * mean, not by squares. */
-template <class T>
-__global__ void __launch_bounds__(NORM_MOST_THREADS)
-    norm_kernel(const float *x, const float *gamma, const float *beta, T *out, int d,
+ * mean, not by squares. The row is completed first where it lacks PARTS of a product. */
+template <class T, int PARTS>
+__global__ void __launch_bounds__(norm_most_threads<PARTS>, 1)
+    norm_kernel(float *x, missing lacks, const float *gamma, const float *beta, T *out, int d,
                 ahead to_fetch) {
+    enum { STEPS = norm_steps<PARTS> };
+
     __shared__ float part[2][NORM_MOST_THREADS / 32];
     if (threadIdx.x == 0)
         fetch_ahead(to_fetch, blockIdx.x, gridDim.x);
     size_t row = (size_t)blockIdx.x * (size_t)d;
-    numbers<float, 4> v[NORM_STEPS], by[NORM_STEPS], plus[NORM_STEPS];
+    numbers<float, 4> v[STEPS], by[STEPS], plus[STEPS];
     float sum = 0, squares = 0;
 #pragma unroll
-    for (int s = 0; s < NORM_STEPS; s++) {
+    for (int s = 0; s < STEPS; s++) {
         int i = 4 * (int)(threadIdx.x + (unsigned)s * blockDim.x);
         v[s] = by[s] = plus[s] = numbers<float, 4>();
         if (i < d) {
             v[s] = load<4>(x + row + i);
             by[s] = load<4>(gamma + i);
             plus[s] = load<4>(beta + i);
+            if constexpr (PARTS > 0) {
+                v[s] = complete<PARTS>(v[s], lacks, row + (size_t)i, i);
+                store(x + row + i, v[s]);
+            }
         }
     }
 #pragma unroll
-    for (int s = 0; s < NORM_STEPS; s++)
+    for (int s = 0; s < STEPS; s++)
         sum += (v[s].at[0] + v[s].at[1]) + (v[s].at[2] + v[s].at[3]);
     float mean = block_sum(sum, part[0]) / (float)d;
 #pragma unroll
-    for (int s = 0; s < NORM_STEPS; s++) {
+    for (int s = 0; s < STEPS; s++) {
         if (4 * (int)(threadIdx.x + (unsigned)s * blockDim.x) >= d)
             continue;
         for (int k = 0; k < 4; k++) {
@@ -104,7 +142,7 @@ __global__ void __launch_bounds__(NORM_MOST_THREADS)
     }
     float scale = 1.0f / sqrtf(block_sum(squares, part[1]) / (float)d + 1e-6f);
 #pragma unroll
-    for (int s = 0; s < NORM_STEPS; s++) {
+    for (int s = 0; s < STEPS; s++) {
         int i = 4 * (int)(threadIdx.x + (unsigned)s * blockDim.x);
         numbers<T, 4> y;
         for (int k = 0; k < 4; k++)
@@ -140,6 +178,14 @@ __global__ void choose_kernel(const float *x, float *out, int d, int first, int 
         x + ((size_t)hand * TOKENS + (size_t)chosen_token(row % each, cols)) * (size_t)d;
     for (int i = 4 * (int)threadIdx.x; i < d; i += 4 * (int)blockDim.x)
         store(out + (size_t)row * (size_t)d + i, load<4>(from + i));
+}
+
+/* Rows that are complete, for tests: x stays as it is. */
+template <int PARTS>
+__global__ void complete_kernel(const float *x, missing lacks, float *out, int d) {
+    size_t row = (size_t)blockIdx.x * (size_t)d;
+    for (int i = 4 * (int)threadIdx.x; i < d; i += 4 * (int)blockDim.x)
+        store(out + row + i, complete<PARTS>(load<4>(x + row + i), lacks, row + (size_t)i, i));
 }
 
 /* To float32, for tests that look at activations. */

@@ -38,9 +38,9 @@ size_t session_bytes(const void *p, const wilor_cuda_session_options *o) {
 /* ---------------------------------------------------------------- open */
 
 static void free_half(half_plans *p) {
-    gemm_plan_free(p->proj);
+    gemm_plan_free(p->proj.product);
     gemm_plan_free(p->fc1);
-    gemm_plan_free(p->fc2);
+    gemm_plan_free(p->fc2.product);
 }
 
 static void free_size(size_plan *p) {

@@ -7,11 +7,18 @@
 
 namespace wilor_cuda {
 
-enum { MOST_SIZES = 32, ORDER_HEADER = 256 };
+enum { MOST_SIZES = 32, ORDER_HEADER = 256, MOST_PARTS = 4 };
+
+/* A product onto the residual stream: whole (1), or in parts that the norm behind it adds. */
+struct onto_plan {
+    gemm_plan *product;
+    int parts;
+};
 
 /* The products of a block's second half, for one number of rows. */
 struct half_plans {
-    gemm_plan *proj, *fc1, *fc2;
+    onto_plan proj, fc2;
+    gemm_plan *fc1;
 };
 
 /* What is made once for each number of hands that a graph is for. */
@@ -42,8 +49,8 @@ struct session_memory {
     void *normed, *attended; /* batch × 210 × d */
     void *qkv;               /* batch × 210 × 3d */
     void *hidden;            /* batch × 210 × mlp */
-    float *sums;             /* the same in float32; embedded patches, too */
-    float *chosen, *tokens;  /* rows of the last block × d */
+    float *sums; /* the same in float32; embedded patches and a product's parts, too */
+    float *chosen, *tokens; /* rows of the last block × d */
     float *pose6d, *skin, *xy, *features;
     float *map[MAPS], *half; /* fine, middle, coarse; between the fine one's two steps */
     char *orders, *result;
@@ -92,6 +99,19 @@ wilor_cuda_result run_lean(session *s, const size_plan *p, wilor_cuda_error *err
 wilor_cuda_result run_wide(session *s, const size_plan *p, int hand, wilor_cuda_error *err);
 /* For tests: waits for a stage's numbers, where someone listens. */
 void tell(session *s, const char *stage, int block, const float *card, int rows, int cols);
+
+/* session_residual.cu: the residual stream's products and norms. Whole: of all depth at once. */
+wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, const void *w,
+                            const void *x, bool whole, wilor_cuda_error *err);
+/* y += what rows x give, or says what y lacks from now on. */
+wilor_cuda_result run_onto(session *s, const onto_plan *p, const void *w, const void *x,
+                           const float *bias, float *y, int rows, missing *lacks,
+                           wilor_cuda_error *err);
+/* Rows of x, completed first, to norms: of the blocks' number, or float32. */
+void norm(session *s, float *x, const missing &lacks, int gamma, int block, void *out, int rows,
+          wilor_cuda_number number, ahead to_fetch);
+void tell_complete(session *s, const char *stage, int block, const float *x,
+                   const missing &lacks, int rows);
 
 /* session_hand.cu: from the last tokens of hands first … to their results, by rows × cols patches. */
 void run_hand(session *s, const result_view *r, int first, int hands, int rows, int cols);

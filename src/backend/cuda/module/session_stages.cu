@@ -37,26 +37,30 @@ static void tell_number(session *s, const char *stage, int block, const void *ca
 
 /* ---------------------------------------------------------------- products */
 
+/* From so many hands on a product has tiles for all multiprocessors without being cut into parts. */
+enum { PARTS_HANDS = 4 };
+
 static wilor_cuda_result plan(session *s, gemm_plan **out, int rows, int outputs, int inputs,
                               wilor_cuda_number in, wilor_cuda_number result, bool bias,
                               bool add, const void *w, const void *x, void *y,
                               wilor_cuda_error *err) {
-    gemm_shape shape = {rows, outputs, inputs, in, result, bias, add};
+    gemm_shape shape = {rows, outputs, inputs, in, result, bias, add, 1};
     return gemm_plan_make(out, s->engine, &shape, w, x, y, err);
 }
 
-static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, wilor_cuda_error *err) {
+static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, bool few,
+                                   wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const model *m = s->m;
     const session_memory *on = &s->on;
     int d = m->shape.width, mlp = m->shape.mlp;
     wilor_cuda_number t = m->shape.number;
-    CUDA_TRY(plan(s, &p->proj, rows, d, d, t, WILOR_CUDA_F32, true, true,
-                  tensor<void>(m, WILOR_NET_PROJ_W), on->attended, on->sums, err));
+    CUDA_TRY(plan_onto(s, &p->proj, rows, d, tensor<void>(m, WILOR_NET_PROJ_W), on->attended,
+                       !few, err));
     CUDA_TRY(plan(s, &p->fc1, rows, mlp, d, t, WILOR_CUDA_F32, false, false,
                   tensor<void>(m, WILOR_NET_FC1_W), on->normed, on->sums, err));
-    CUDA_TRY(plan(s, &p->fc2, rows, d, mlp, t, WILOR_CUDA_F32, true, true,
-                  tensor<void>(m, WILOR_NET_FC2_W), on->hidden, on->sums, err));
+    CUDA_TRY(plan_onto(s, &p->fc2, rows, mlp, tensor<void>(m, WILOR_NET_FC2_W), on->hidden,
+                       !few, err));
 done:
     return st;
 }
@@ -66,19 +70,20 @@ wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
     const model *m = s->m;
     const session_memory *on = &s->on;
     int d = m->shape.width, rows = p->hands * TOKENS;
+    bool few = p->hands < PARTS_HANDS;
     CUDA_TRY(plan(s, &p->patch, p->hands * PATCHES, d, PATCH_INPUTS, m->patch, WILOR_CUDA_F32,
                   false, false, tensor<void>(m, WILOR_NET_PATCH_W), on->patches, on->sums,
                   err));
     CUDA_TRY(plan(s, &p->qkv, rows, 3 * d, d, m->shape.number, m->shape.number, true, false,
                   tensor<void>(m, WILOR_NET_QKV_W), on->normed, on->qkv, err));
-    CUDA_TRY(plan_half(s, &p->whole, rows, err));
-    CUDA_TRY(plan_half(s, &p->lean, p->hands * LEAN_ROWS, err));
+    CUDA_TRY(plan_half(s, &p->whole, rows, few, err));
+    CUDA_TRY(plan_half(s, &p->lean, p->hands * LEAN_ROWS, few, err));
 done:
     return st;
 }
 
 wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
-    return plan_half(s, &s->wide, TOKENS, err);
+    return plan_half(s, &s->wide, TOKENS, true, err);
 }
 
 /* A block's matrix, for a kernel before its product to fetch into the card's cache; none behind the last. */
@@ -195,17 +200,6 @@ static void attend(session *s, int block, int first, int hands, int each, int co
 
 /* ---------------------------------------------------------------- blocks */
 
-static void norm(session *s, const float *x, int gamma, int block, void *out, int rows,
-                 ahead to_fetch) {
-    const model *m = s->m;
-    by_number(m->shape.number, [&](auto zero) {
-        typedef decltype(zero) T;
-        wilor_launch(norm_kernel<T>, (unsigned)rows, norm_threads(m->shape.width), 0, s->stream,
-                     x, tensor<float>(m, gamma, block), tensor<float>(m, gamma + 1, block),
-                     static_cast<T *>(out), m->shape.width, to_fetch);
-    });
-}
-
 static void gelu_rows(session *s, int block, int rows) {
     const model *m = s->m;
     int mlp = m->shape.mlp;
@@ -223,25 +217,25 @@ static void gelu_rows(session *s, int block, int rows) {
     });
 }
 
-/* From attention's result on, onto `rows` rows of x. */
+/* From attention's result on, onto `rows` rows of x, which in the end lack something. */
 static wilor_cuda_result finish_block(session *s, const half_plans *p, int block, float *x,
-                                      int rows, wilor_cuda_error *err) {
+                                      int rows, missing *lacks, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const model *m = s->m;
     const session_memory *on = &s->on;
     tell_number(s, "attn_out", block, on->attended, rows, m->shape.width);
-    CUDA_TRY(gemm_run(p->proj, tensor<void>(m, WILOR_NET_PROJ_W, block), on->attended,
-                      tensor<void>(m, WILOR_NET_PROJ_B, block), x, err));
-    norm(s, x, WILOR_NET_NORM2_GAMMA, block, on->normed, rows,
+    CUDA_TRY(run_onto(s, &p->proj, tensor<void>(m, WILOR_NET_PROJ_W, block), on->attended,
+                      tensor<float>(m, WILOR_NET_PROJ_B, block), x, rows, lacks, err));
+    norm(s, x, *lacks, WILOR_NET_NORM2_GAMMA, block, on->normed, rows, m->shape.number,
          weights_ahead(m, WILOR_NET_FC2_W, block));
     tell_number(s, "norm2", block, on->normed, rows, m->shape.width);
     CUDA_TRY(gemm_run(p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed, nullptr,
                       on->sums, err));
     gelu_rows(s, block, rows);
     tell_number(s, "gelu", block, on->hidden, rows, m->shape.mlp);
-    CUDA_TRY(gemm_run(p->fc2, tensor<void>(m, WILOR_NET_FC2_W, block), on->hidden,
-                      tensor<void>(m, WILOR_NET_FC2_B, block), x, err));
-    tell(s, "block", block, x, rows, m->shape.width);
+    CUDA_TRY(run_onto(s, &p->fc2, tensor<void>(m, WILOR_NET_FC2_W, block), on->hidden,
+                      tensor<float>(m, WILOR_NET_FC2_B, block), x, rows, lacks, err));
+    tell_complete(s, "block", block, x, *lacks, rows);
 done:
     return st;
 }
@@ -275,9 +269,11 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
     const model *m = s->m;
     const session_memory *on = &s->on;
     int rows = p->hands * TOKENS;
+    missing lacks = {};
     CUDA_TRY(embed(s, p, err));
     for (int i = 0; i < m->shape.depth; i++) {
-        norm(s, on->x, WILOR_NET_NORM1_GAMMA, i, on->normed, rows, {nullptr, 0});
+        norm(s, on->x, lacks, WILOR_NET_NORM1_GAMMA, i, on->normed, rows, m->shape.number,
+             {nullptr, 0});
         tell_number(s, "norm1", i, on->normed, rows, m->shape.width);
         CUDA_TRY(gemm_run(p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
                           tensor<void>(m, WILOR_NET_QKV_B, i), on->qkv, err));
@@ -285,7 +281,7 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
         if (i + 1 == m->shape.depth)
             break; /* its chosen rows are another function's */
         attend(s, i, 0, p->hands, TOKENS, GRID_COLS);
-        CUDA_TRY(finish_block(s, &p->whole, i, on->x, rows, err));
+        CUDA_TRY(finish_block(s, &p->whole, i, on->x, rows, &lacks, err));
     }
     CUDA_CALL(cudaGetLastError(), "the network", err);
 done:
@@ -301,13 +297,13 @@ static wilor_cuda_result run_tail(session *s, const half_plans *p, int first, in
     const model *m = s->m;
     const session_memory *on = &s->on;
     int rows = hands * each, d = m->shape.width;
+    missing lacks = {};
     attend(s, m->shape.depth - 1, first, hands, each, cols);
     wilor_launch(choose_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->x,
                  on->chosen, d, first, each, cols);
-    CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, err));
-    wilor_launch(norm_kernel<float>, (unsigned)rows, norm_threads(d), 0, s->stream, on->chosen,
-                 tensor<float>(m, WILOR_NET_LAST_GAMMA), tensor<float>(m, WILOR_NET_LAST_BETA),
-                 on->tokens, d, ahead{nullptr, 0});
+    CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, &lacks, err));
+    norm(s, on->chosen, lacks, WILOR_NET_LAST_GAMMA, 0, on->tokens, rows, WILOR_CUDA_F32,
+         {nullptr, 0});
     tell(s, "tokens_out", m->shape.depth - 1, on->tokens, rows, d);
 done:
     return st;
