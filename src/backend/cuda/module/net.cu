@@ -19,6 +19,7 @@ struct net {
     std::vector<wilor_net_step> steps; /* weights, bias: on the card */
     std::vector<char> padded;          /* maps with channels that stay zero */
     int input, head[3], multiprocessors;
+    size_t shared; /* see plan_query */
     char *block;
     size_t bytes;
 };
@@ -119,6 +120,7 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
                              wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     wilor_cuda_device_info card;
+    cudaDeviceProp properties;
     device_arena a = {nullptr, 0};
     size_t most = 0;
     float *staging = nullptr;
@@ -132,7 +134,9 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
     n->steps.assign(o->program.steps, o->program.steps + o->program.step_count);
     pad_channels(n);
     CUDA_TRY(device_info(device, &card, err));
+    CUDA_CALL(cudaGetDeviceProperties(&properties, device), "the card", err);
     n->multiprocessors = card.multiprocessors;
+    n->shared = card.major >= 8 ? properties.sharedMemPerBlockOptin : 0;
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
     if (card.major * 10 + card.minor < 75 || (card.major < 8 && o->number == WILOR_CUDA_BF16)) {
         st = fail(err, WILOR_CUDA_UNSUPPORTED,
@@ -270,7 +274,8 @@ static wilor_cuda_result plan_lanes(net_run *r, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const net *n = r->n;
     plan_query q = {&n->maps, &n->steps, n->number == WILOR_CUDA_F32,
-                    r->width, r->height, n->multiprocessors};
+                    r->width, r->height, n->multiprocessors,
+                    n->shared};
     size_t count = 1;
     r->plans = plan_steps(&q);
     for (const step_plan &p : r->plans)
@@ -334,12 +339,23 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     return a;
 }
 
-template <class T, int N>
-static void launch_conv(cudaStream_t stream, const conv_args<T> &a, const step_plan &p) {
+template <class T, int N, int STAGES>
+static void launch_staged(cudaStream_t stream, const conv_args<T> &a, const step_plan &p) {
     dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
               (unsigned)p.parts);
-    size_t shared = (size_t)CONV_STAGES * (CONV_PIXELS + N) * CONV_DEPTH * sizeof(T);
-    wilor_launch(tensor_conv<T, N>, grid, CONV_THREADS, shared, stream, a);
+    /* More than 48 KiB must be asked for; what fails is the launch's error. */
+    cudaFuncSetAttribute(tensor_conv<T, N, STAGES>, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                         (int)conv_shared<T, N>(STAGES));
+    wilor_launch(tensor_conv<T, N, STAGES>, grid, CONV_THREADS,
+                 conv_shared<T, N>(std::min(p.part_steps, STAGES)), stream, a);
+}
+
+template <class T, int N>
+static void launch_conv(cudaStream_t stream, const conv_args<T> &a, const step_plan &p) {
+    if (p.stages == CONV_DEEP)
+        launch_staged<T, N, CONV_DEEP>(stream, a, p);
+    else
+        launch_staged<T, N, CONV_STAGES>(stream, a, p);
 }
 
 template <class T> static void convolve_plainly(cudaStream_t stream, const conv_args<T> &a) {
@@ -374,10 +390,10 @@ template <class T>
 static void pool(const net_run *r, const wilor_net_step *s, cudaStream_t stream) {
     int shift = r->n->maps[(size_t)s->out.map].shift;
     int width = r->width >> shift, height = r->height >> shift;
-    size_t count = (size_t)(width * height) * (size_t)s->channels;
-    wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, stream,
-                 slice_at<T>(r, s->in), slice_at<T>(r, s->out), width, height,
-                 channels_of(r, s->out), s->channels);
+    dim3 grid(parts((size_t)width, POOL_SIDE), parts((size_t)height, POOL_SIDE),
+              parts((size_t)s->channels, POOL_CHANNELS));
+    wilor_launch(pool_kernel<T>, grid, NET_THREADS, 0, stream, slice_at<T>(r, s->in),
+                 slice_at<T>(r, s->out), width, height, channels_of(r, s->out), s->channels);
 }
 
 template <class T> static wilor_cuda_result enqueue_steps(net_run *r, wilor_cuda_error *err) {
