@@ -37,7 +37,7 @@ template <class T> struct conv_args {
     const float *bias;
     int inputs, outputs, size, stride, depth; /* depth: size · size · inputs */
     int width, height;                        /* of the output */
-    int silu, wide;                           /* wide: what is written is made of eights */
+    int silu, wide;                           /* wide: all that is written is made of eights */
     T *out;                                   /* or NULL: `head` */
     float *head;
     const T *added;
@@ -233,41 +233,24 @@ template <class T> __device__ __forceinline__ conv_eight<T> *conv_as_eight(const
     return reinterpret_cast<conv_eight<T> *>(const_cast<T *>(at));
 }
 
+/* Eight sums of a pixel to where they go. */
 template <class T>
 __device__ __forceinline__ void conv_write_eight(const conv_args<T> &a, int pixel, int o,
-                                                 const float *v) {
+                                                 const float *sum, const float *bias,
+                                                 const conv_eight<T> &added) {
     conv_eight<T> out;
-    if (a.added)
-        out = *conv_as_eight(a.added + (size_t)pixel * (size_t)a.added_channels + (size_t)o);
 #pragma unroll
-    for (int i = 0; i < CONV_VECTOR; i++)
-        out.at[i] = narrow<T>(a.added ? widen(out.at[i]) + v[i] : v[i]);
+    for (int i = 0; i < CONV_VECTOR; i++) {
+        float v = sum[i] + bias[i];
+        v = a.silu ? silu_for<T>(v) : v;
+        out.at[i] = narrow<T>(a.added ? widen(added.at[i]) + v : v);
+    }
     *conv_as_eight(a.out + (size_t)pixel * (size_t)a.out_channels + (size_t)o) = out;
     if (!a.twice)
         return;
+#pragma unroll
     for (int i = 0; i < 4; i++)
         *conv_as_eight(a.twice + conv_twice(a, pixel, i) + (size_t)o) = out;
-}
-
-/* Eight sums of a pixel to where they go. */
-template <class T>
-__device__ __forceinline__ void conv_store_eight(const conv_args<T> &a, int pixel, int o,
-                                                 float *v, const float *bias) {
-    if (pixel >= a.width * a.height || o >= a.outputs)
-        return;
-#pragma unroll
-    for (int i = 0; i < CONV_VECTOR; i++) {
-        v[i] += bias[i];
-        v[i] = a.silu ? silu_for<T>(v[i]) : v[i];
-    }
-    if (a.wide && o + CONV_VECTOR <= a.outputs) {
-        conv_write_eight(a, pixel, o, v);
-        return;
-    }
-#pragma unroll
-    for (int i = 0; i < CONV_VECTOR; i++)
-        if (o + i < a.outputs)
-            conv_write(a, pixel, o + i, v[i]);
 }
 
 /* The warps' sums side by side: rows of N + 8, so that two rows of four meet in no bank. */
@@ -349,22 +332,43 @@ __device__ __forceinline__ void conv_add_parts(const float *work, float sum[2][N
     }
 }
 
-/* A tile's sums to where they go; `shared` has room for them. */
+/* A tile's sums to where they go, by eights: all that is added is on its way before the first is needed. */
 template <class T, int N>
-__device__ __forceinline__ void conv_finish(const conv_args<T> &a, int pixel, int output,
-                                            const float sum[2][N / 16][4], float *shared,
-                                            const float *bias) {
-    conv_gather<N>(shared, sum);
-    __syncthreads();
+__device__ __forceinline__ void conv_finish_eights(const conv_args<T> &a, int pixel, int output,
+                                                   const float *sums, const float *bias) {
+    conv_eight<T> added[N / 16];
+#pragma unroll
+    for (int i = 0; i < N / 16; i++) {
+        int eight = (int)threadIdx.x + i * CONV_THREADS;
+        int at = pixel + eight / (N / 8), o = output + eight % (N / 8) * CONV_VECTOR;
+        if (a.added && at < a.width * a.height && o < a.outputs)
+            added[i] =
+                *conv_as_eight(a.added + (size_t)at * (size_t)a.added_channels + (size_t)o);
+    }
 #pragma unroll
     for (int i = 0; i < N / 16; i++) {
         int eight = (int)threadIdx.x + i * CONV_THREADS;
         int row = eight / (N / 8), column = eight % (N / 8) * CONV_VECTOR;
-        const float *own = shared + row * (N + 8) + column;
+        const float *own = sums + row * (N + 8) + column;
         float v[CONV_VECTOR];
+        if (pixel + row >= a.width * a.height || output + column >= a.outputs)
+            continue;
         conv_unpack(*reinterpret_cast<const float4 *>(own), v);
         conv_unpack(*reinterpret_cast<const float4 *>(own + 4), v + 4);
-        conv_store_eight(a, pixel + row, output + column, v, bias + column);
+        conv_write_eight(a, pixel + row, output + column, v, bias + column, added[i]);
+    }
+}
+
+template <class T, int N>
+__device__ __forceinline__ void conv_finish(const conv_args<T> &a, int pixel, int output,
+                                            const float *sums, const float *bias) {
+#pragma unroll 4
+    for (int i = (int)threadIdx.x; i < CONV_PIXELS * N; i += CONV_THREADS) {
+        int row = i / N, column = i % N;
+        if (pixel + row >= a.width * a.height || output + column >= a.outputs)
+            continue;
+        float v = sums[row * (N + 8) + column] + bias[column];
+        conv_write(a, pixel + row, output + column, a.silu ? silu_for<T>(v) : v);
     }
 }
 
@@ -423,9 +427,15 @@ __global__ void __launch_bounds__(CONV_THREADS) tensor_conv(conv_args<T> a) {
             return;
         conv_add_parts<N>(work, sum);
     }
+    float *sums = reinterpret_cast<float *>(memory);
+    const float *biases = reinterpret_cast<const float *>(bias);
     __syncthreads();
-    conv_finish<T, N>(a, pixel, output, sum, reinterpret_cast<float *>(memory),
-                      reinterpret_cast<const float *>(bias));
+    conv_gather<N>(sums, sum);
+    __syncthreads();
+    if (a.wide)
+        conv_finish_eights<T, N>(a, pixel, output, sums, biases);
+    else
+        conv_finish<T, N>(a, pixel, output, sums, biases);
 }
 
 /* Grid: pixels / 16, outputs / 16; threads 16 × 16: x is the output. */

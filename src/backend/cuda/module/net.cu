@@ -61,8 +61,8 @@ static bool is_head(const net *n, int map) {
 
 static int whole_eights(int x) { return (x + CONV_VECTOR - 1) / CONV_VECTOR * CONV_VECTOR; }
 
-/* tensor_conv reads eight channels at a time: maps get channels that stay zero, and a convolution of the
- * last channels of a map has weights for these, which are zero, too. */
+/* tensor_conv reads and writes eight channels at a time: maps get channels that stay zero, and a convolution
+ * of or to the last channels of a map has weights for these, which are zero, too. */
 static void pad_channels(net *n) {
     std::vector<wilor_net_map> maps = n->maps;
     n->padded.assign(maps.size(), 0);
@@ -77,6 +77,11 @@ static void pad_channels(net *n) {
         if (!s.pool && s.in.channel % CONV_VECTOR == 0 &&
             s.in.channel + s.inputs == maps[(size_t)s.in.map].channels)
             s.inputs = whole_eights(s.inputs);
+    for (wilor_net_step &s : n->steps)
+        if (!s.pool && s.added.map < 0 && s.twice.map < 0 && !is_head(n, s.out.map) &&
+            s.out.channel % CONV_VECTOR == 0 &&
+            s.out.channel + s.outputs == maps[(size_t)s.out.map].channels)
+            s.outputs = whole_eights(s.outputs);
 }
 
 static void push_weights(net *n, std::vector<wilor_net_step> *to, device_arena *a) {
@@ -96,11 +101,12 @@ static wilor_cuda_result put_weights(const net *n, const wilor_net_step *from,
                                      wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     size_t count = conv_numbers(to), inputs = (size_t)from->inputs;
-    std::vector<float> scaled(count);
+    std::vector<float> scaled(count), bias(from->bias, from->bias + from->outputs);
+    bias.resize((size_t)to->outputs);
     for (size_t i = 0; i < conv_numbers(from); i++)
         scaled[i / inputs * (size_t)to->inputs + i % inputs] = from->weights[i] * by;
-    CUDA_CALL(cudaMemcpy(const_cast<float *>(to->bias), from->bias,
-                         (size_t)from->outputs * sizeof(float), cudaMemcpyHostToDevice),
+    CUDA_CALL(cudaMemcpy(const_cast<float *>(to->bias), bias.data(),
+                         bias.size() * sizeof(float), cudaMemcpyHostToDevice),
               "a bias", err);
     CUDA_CALL(cudaMemcpy(staging, scaled.data(), count * sizeof(float), cudaMemcpyHostToDevice),
               "a convolution", err);
@@ -325,8 +331,8 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     a.width = r->width >> shift;
     a.height = r->height >> shift;
     a.silu = s->silu;
-    a.wide = !is_head(n, s->out.map) && of_eights(r, s->out) && of_eights(r, s->added) &&
-             of_eights(r, s->twice);
+    a.wide = !is_head(n, s->out.map) && s->outputs % CONV_VECTOR == 0 && of_eights(r, s->out) &&
+             of_eights(r, s->added) && of_eights(r, s->twice);
     if (is_head(n, s->out.map))
         a.head = slice_at<float>(r, s->out);
     else
