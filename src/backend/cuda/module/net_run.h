@@ -3,6 +3,7 @@
 #define WILOR_CUDA_NET_RUN_H
 
 #include "device.h"
+#include "model.h"
 #include "net_plan.h"
 
 #include <vector>
