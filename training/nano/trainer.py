@@ -395,7 +395,7 @@ class Trainer:
             before = float(meta["seconds"])
             args.run_id = args.run_id or meta["run_id"]
         elif args.from_weights:
-            self.flat.begin(*load_weights(args.start, task.name, task.config))
+            self.flat.begin(*load_weights(args.from_weights, task.name, task.config))
         args.run_id = args.run_id or f"{task.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-s{args.seed}"
         if world.size > 1:
             dist.broadcast(self.flat.values, 0)
