@@ -42,11 +42,6 @@ WILOR_BOTH float sigmoid(float x) {
 
 WILOR_BOTH float silu(float x) { return x * sigmoid(x); }
 
-/* For a result that is rounded to T: 16 bits have 11 of the 20 that the quick way has. */
-template <class T> __device__ __forceinline__ float silu_for(float x) {
-    return sizeof(T) == sizeof(float) ? silu(x) : quick_quotient(x, 1.0f + quick_exp(-x));
-}
-
 /* Number `i` (channel, row, column) of a patch of a crop: normalised; the padding of 2 is zero after
  * that; columns are counted from 32 of the crop. */
 WILOR_BOTH float patch_number(const float *crop, int patch, int i) {

@@ -3,16 +3,48 @@
  *
  * A convolution is a product without its matrix ever made: rows are output pixels, columns are outputs, the
  * depth runs over taps, then channels. tensor_conv: 16-bit numbers on matrix units, a block of threads is
- * 64 pixels × N outputs, a warp 32 × N / 2, 64 deep at a time; STAGES - 1 pieces are on their way while one
- * is multiplied. Where blocks are few, several share a tile's depth, and the last of them to end adds their
+ * 64 pixels × N outputs, a warp 32 × N / 2, 64 deep at a time; two pieces are on their way while one is
+ * multiplied. Where blocks are few, several share a tile's depth, and the last of them to end adds their
  * sums, always in the same order. plain_conv: float32 sums of any numbers; the oracle of the other, and
  * for slices that are not made of eights. */
 #ifndef WILOR_CUDA_KERNELS_CONV_H
 #define WILOR_CUDA_KERNELS_CONV_H
 
-#include "kernels_conv_end.h"
+#include "elements.h"
 
 namespace wilor_cuda {
+
+enum {
+    CONV_VECTOR = 8, /* numbers of a load */
+    CONV_PIXELS = 64,
+    CONV_DEPTH = 64,
+    CONV_STAGES = 3, /* 48 KiB of shared memory for 64 outputs: what every card gives */
+    CONV_THREADS = 128,
+    CONV_EIGHTS = CONV_DEPTH / CONV_VECTOR,
+    CONV_ROWS = CONV_THREADS / CONV_EIGHTS, /* that the threads fetch at once */
+    CONV_MOST_PARTS = 16,
+    CONV_MOST_SIZE = 3, /* of tensor_conv's kernels */
+    PLAIN_TILE = 16,
+    PLAIN_DEPTH = 32
+};
+
+template <class T> struct conv_args {
+    const T *in;                          /* first channel of the slice */
+    int in_channels, in_width, in_height; /* of the whole map */
+    const T *weights;                     /* outputs × depth */
+    const float *bias;
+    int inputs, outputs, size, stride, depth; /* depth: size · size · inputs */
+    int width, height;                        /* of the output */
+    int silu, wide;                           /* wide: what is written is made of eights */
+    T *out;                                   /* or NULL: `head` */
+    float *head;
+    const T *added;
+    T *twice;
+    int out_channels, added_channels, twice_channels;
+    int part_steps;  /* of CONV_DEPTH: a part's share */
+    float *work;     /* parts' sums: tiles × parts × tile */
+    unsigned *ended; /* of a tile's parts; zeros between launches */
+};
 
 /* The numbers k … of output pixel `pixel`'s inputs: where they begin, or NULL for padding. */
 template <class T>
@@ -34,6 +66,28 @@ __device__ __forceinline__ const T *conv_weight(const conv_args<T> &a, int o, in
                                         : nullptr;
 }
 
+/* Where output pixel `pixel` lies in a map of twice the size: four places. */
+template <class T>
+__device__ __forceinline__ size_t conv_twice(const conv_args<T> &a, int pixel, int i) {
+    int y = pixel / a.width * 2 + i / 2, x = pixel % a.width * 2 + i % 2;
+    return ((size_t)y * (size_t)(2 * a.width) + (size_t)x) * (size_t)a.twice_channels;
+}
+
+/* An output to where it goes. */
+template <class T>
+__device__ __forceinline__ void conv_write(const conv_args<T> &a, int pixel, int o, float v) {
+    if (a.added)
+        v = widen(a.added[(size_t)pixel * (size_t)a.added_channels + (size_t)o]) + v;
+    if (a.head) {
+        a.head[(size_t)pixel * (size_t)a.out_channels + (size_t)o] = v;
+        return;
+    }
+    T number = narrow<T>(v);
+    a.out[(size_t)pixel * (size_t)a.out_channels + (size_t)o] = number;
+    for (int i = 0; a.twice && i < 4; i++)
+        a.twice[conv_twice(a, pixel, i) + (size_t)o] = number;
+}
+
 /* What a thread fetches: of every step the same eight numbers of the depth, of every 16th pixel and
  * output of the tile. Where they are is worked out once, and then only moved on. */
 template <class T, int N> struct conv_walk {
@@ -44,27 +98,17 @@ template <class T, int N> struct conv_walk {
     const T *weight;                        /* of the first output, at k */
     int outputs;                            /* from the first one on */
 
-    __device__ __forceinline__ void begin(const conv_args<T> &a, int output, int first);
-    __device__ __forceinline__ void begin_pixels(const conv_args<T> &a, int pixel);
-    __device__ __forceinline__ void fetch_weights(const conv_args<T> &a, T *ws) const;
-    __device__ __forceinline__ void fetch_pixels(const conv_args<T> &a, T *xs) const;
+    __device__ __forceinline__ void begin(const conv_args<T> &a, int pixel, int output,
+                                          int first);
+    __device__ __forceinline__ void fetch(const conv_args<T> &a, T *xs, T *ws) const;
     __device__ __forceinline__ void move_on(const conv_args<T> &a);
 };
 
-/* What weights need: no division, they can be asked for at once. */
 template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::begin(const conv_args<T> &a, int output,
-                                                       int first) {
-    int row = (int)threadIdx.x / CONV_EIGHTS;
-    k = first * CONV_DEPTH + (int)threadIdx.x % CONV_EIGHTS * CONV_VECTOR;
-    weight = a.weights + (size_t)(output + row) * (size_t)a.depth + (size_t)k;
-    outputs = a.outputs - output - row;
-}
-
-template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::begin_pixels(const conv_args<T> &a,
-                                                              int pixel) {
+__device__ __forceinline__ void conv_walk<T, N>::begin(const conv_args<T> &a, int pixel,
+                                                       int output, int first) {
     int row = (int)threadIdx.x / CONV_EIGHTS, pad = a.size / 2;
+    k = first * CONV_DEPTH + (int)threadIdx.x % CONV_EIGHTS * CONV_VECTOR;
     tap = k / a.inputs;
     channel = k % a.inputs;
     tap_x = tap % a.size;
@@ -88,6 +132,8 @@ __device__ __forceinline__ void conv_walk<T, N>::begin_pixels(const conv_args<T>
         for (x += CONV_ROWS; x >= a.width; x -= a.width)
             y++;
     }
+    weight = a.weights + (size_t)(output + row) * (size_t)a.depth + (size_t)k;
+    outputs = a.outputs - output - row;
 }
 
 /* Sixteen bytes lie where no two of the eight rows of a matrix meet in a bank. */
@@ -96,8 +142,8 @@ template <class T> __device__ __forceinline__ T *conv_place(T *tile, int row, in
 }
 
 template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::fetch_pixels(const conv_args<T> &a,
-                                                              T *xs) const {
+__device__ __forceinline__ void conv_walk<T, N>::fetch(const conv_args<T> &a, T *xs,
+                                                       T *ws) const {
     int row = (int)threadIdx.x / CONV_EIGHTS, eight = (int)threadIdx.x % CONV_EIGHTS;
 #pragma unroll
     for (int i = 0; i < CONV_PIXELS / CONV_ROWS; i++) {
@@ -105,12 +151,6 @@ __device__ __forceinline__ void conv_walk<T, N>::fetch_pixels(const conv_args<T>
         copy_16(conv_place(xs, row + i * CONV_ROWS, eight),
                 there ? a.in + (origin[i] + at) : a.in, there);
     }
-}
-
-template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::fetch_weights(const conv_args<T> &a,
-                                                               T *ws) const {
-    int row = (int)threadIdx.x / CONV_EIGHTS, eight = (int)threadIdx.x % CONV_EIGHTS;
 #pragma unroll
     for (int i = 0; i < N / CONV_ROWS; i++) {
         bool there = i * CONV_ROWS < outputs && k < a.depth;
@@ -171,70 +211,176 @@ __device__ __forceinline__ void conv_multiply(float sum[2][N / 16][4], T *xs, T 
     }
 }
 
-/* Shared memory: the stages', the sums' later. */
-template <class T, int N> constexpr size_t conv_shared(int stages) {
-    size_t sums = CONV_PIXELS * (N + 8) * sizeof(float);
-    size_t pieces = (size_t)stages * (CONV_PIXELS + N) * CONV_DEPTH * sizeof(T);
-    return pieces > sums ? pieces : sums;
+template <class T> struct alignas(sizeof(T) * CONV_VECTOR) conv_eight { T at[CONV_VECTOR]; };
+
+template <class T> __device__ __forceinline__ conv_eight<T> *conv_as_eight(const T *at) {
+    return reinterpret_cast<conv_eight<T> *>(const_cast<T *>(at));
 }
 
-/* Grid: pixels / 64, outputs / N, parts of the depth. With fewer steps than stages only these are there. */
-template <class T, int N, int STAGES>
+template <class T>
+__device__ __forceinline__ void conv_write_eight(const conv_args<T> &a, int pixel, int o,
+                                                 const float *v) {
+    conv_eight<T> out;
+    if (a.added)
+        out = *conv_as_eight(a.added + (size_t)pixel * (size_t)a.added_channels + (size_t)o);
+#pragma unroll
+    for (int i = 0; i < CONV_VECTOR; i++)
+        out.at[i] = narrow<T>(a.added ? widen(out.at[i]) + v[i] : v[i]);
+    *conv_as_eight(a.out + (size_t)pixel * (size_t)a.out_channels + (size_t)o) = out;
+    if (!a.twice)
+        return;
+    for (int i = 0; i < 4; i++)
+        *conv_as_eight(a.twice + conv_twice(a, pixel, i) + (size_t)o) = out;
+}
+
+/* Eight sums of a pixel to where they go. */
+template <class T>
+__device__ __forceinline__ void conv_store_eight(const conv_args<T> &a, int pixel, int o,
+                                                 float *v) {
+    if (pixel >= a.width * a.height || o >= a.outputs)
+        return;
+#pragma unroll
+    for (int i = 0; i < CONV_VECTOR; i++) {
+        v[i] += o + i < a.outputs ? a.bias[o + i] : 0.0f;
+        v[i] = a.silu ? silu(v[i]) : v[i];
+    }
+    if (a.wide && o + CONV_VECTOR <= a.outputs) {
+        conv_write_eight(a, pixel, o, v);
+        return;
+    }
+#pragma unroll
+    for (int i = 0; i < CONV_VECTOR; i++)
+        if (o + i < a.outputs)
+            conv_write(a, pixel, o + i, v[i]);
+}
+
+/* The warps' sums side by side: rows of N + 8, so that two rows of four meet in no bank. */
+template <int N>
+__device__ __forceinline__ void conv_gather(float *tile, const float sum[2][N / 16][4]) {
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    float *at = tile + (warp / 2 * 32 + lane / 4) * (N + 8) + warp % 2 * (N / 2) + lane % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+#pragma unroll
+        for (int j = 0; j < N / 16; j++)
+#pragma unroll
+            for (int half = 0; half < 2; half++)
+                *reinterpret_cast<float2 *>(at + (16 * i + 8 * half) * (N + 8) + 8 * j) =
+                    make_float2(sum[i][j][2 * half], sum[i][j][2 * half + 1]);
+}
+
+__device__ __forceinline__ void conv_unpack(float4 from, float *to) {
+    to[0] = from.x;
+    to[1] = from.y;
+    to[2] = from.z;
+    to[3] = from.w;
+}
+
+/* A part's sums to the others'. True in the block that ends last: all are there. */
+template <class T, int N>
+__device__ __forceinline__ bool conv_hand_in(const conv_args<T> &a, unsigned tile,
+                                             const float *sums, unsigned *last) {
+    float *to = a.work + ((size_t)tile * gridDim.z + blockIdx.z) * (CONV_PIXELS * N);
+    for (int i = (int)threadIdx.x; i < CONV_PIXELS * N / 4; i += CONV_THREADS)
+        reinterpret_cast<float4 *>(to)[i] =
+            *reinterpret_cast<const float4 *>(sums + i / (N / 4) * (N + 8) + i % (N / 4) * 4);
+    __threadfence();
+    __syncthreads();
+    if (threadIdx.x == 0)
+        *last = atomicInc(&a.ended[tile], gridDim.z - 1) == gridDim.z - 1;
+    __syncthreads();
+    if (*last == 0)
+        return false;
+    __threadfence();
+    return true;
+}
+
+/* The parts' sums in their order. A thread adds what it stores. */
+template <class T, int N>
+__device__ __forceinline__ void conv_add_parts(const conv_args<T> &a, unsigned tile,
+                                               float sum[N / 16][CONV_VECTOR]) {
+    const float *from =
+        a.work + (size_t)tile * gridDim.z * (CONV_PIXELS * N) + threadIdx.x * CONV_VECTOR;
+#pragma unroll
+    for (int i = 0; i < N / 16; i++)
+#pragma unroll
+        for (int c = 0; c < CONV_VECTOR; c++)
+            sum[i][c] = 0;
+#pragma unroll 2
+    for (unsigned part = 0; part < gridDim.z; part++, from += CONV_PIXELS * N)
+#pragma unroll
+        for (int i = 0; i < N / 16; i++) {
+            const float *at = from + i * CONV_THREADS * CONV_VECTOR;
+            float one[CONV_VECTOR];
+            conv_unpack(load_shared_work(at), one);
+            conv_unpack(load_shared_work(at + 4), one + 4);
+#pragma unroll
+            for (int c = 0; c < CONV_VECTOR; c++)
+                sum[i][c] += one[c];
+        }
+}
+
+/* The sums of a block to where they go. */
+template <class T, int N>
+__device__ __forceinline__ void conv_finish(const conv_args<T> &a, int pixel, int output,
+                                            float *sums) {
+    unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
+    float v[N / 16][CONV_VECTOR];
+    if (gridDim.z > 1) {
+        unsigned *last = reinterpret_cast<unsigned *>(sums + CONV_PIXELS * (N + 8));
+        if (!conv_hand_in<T, N>(a, tile, sums, last))
+            return;
+        conv_add_parts<T, N>(a, tile, v);
+    }
+#pragma unroll
+    for (int i = 0; i < N / 16; i++) {
+        int eight = (int)threadIdx.x + i * CONV_THREADS;
+        int row = eight / (N / 8), column = eight % (N / 8) * CONV_VECTOR;
+        const float *own = sums + row * (N + 8) + column;
+        if (gridDim.z == 1) {
+            conv_unpack(*reinterpret_cast<const float4 *>(own), v[i]);
+            conv_unpack(*reinterpret_cast<const float4 *>(own + 4), v[i] + 4);
+        }
+        conv_store_eight(a, pixel + row, output + column, v[i]);
+    }
+}
+
+/* Grid: pixels / 64, outputs / N, parts of the depth. Shared memory: the stages', the sums' later. */
+template <class T, int N>
 __global__ void __launch_bounds__(CONV_THREADS) tensor_conv(conv_args<T> a) {
     WILOR_DYNAMIC_SHARED(memory);
-    __shared__ float4 bias[N / 4];
     T *stages = reinterpret_cast<T *>(memory);
     constexpr int stage = (CONV_PIXELS + N) * CONV_DEPTH, weights = CONV_PIXELS * CONV_DEPTH;
     int pixel = (int)blockIdx.x * CONV_PIXELS, output = (int)blockIdx.y * N;
-    int first = (int)blockIdx.z * a.part_steps, fours = (int)threadIdx.x * 4;
+    int first = (int)blockIdx.z * a.part_steps;
     int steps = min((a.depth + CONV_DEPTH - 1) / CONV_DEPTH - first, a.part_steps);
     float sum[2][N / 16][4] = {};
     conv_walk<T, N> walk;
-    walk.begin(a, output, first);
-    walk.fetch_weights(a, stages + weights);
-    if (fours < N) { /* of the last four some may be nothing's: no output's */
-        bool there = output + fours < a.outputs;
-        copy_16(&bias[threadIdx.x], there ? a.bias + output + fours : a.bias, there);
-    }
-    walk.begin_pixels(a, pixel);
-#pragma unroll 1
-    for (int s = 0; s < STAGES - 1; s++) {
-        if (s > 0 && s < steps)
-            walk.fetch_weights(a, stages + s * stage + weights);
+    walk.begin(a, pixel, output, first);
+#pragma unroll
+    for (int s = 0; s < CONV_STAGES - 1; s++) {
         if (s < steps)
-            walk.fetch_pixels(a, stages + s * stage);
+            walk.fetch(a, stages + s * stage, stages + s * stage + weights);
         walk.move_on(a);
         end_copies();
     }
     for (int s = 0; s < steps; s++) {
-        wait_copies<STAGES - 2>();
+        wait_copies<CONV_STAGES - 2>();
         __syncthreads(); /* the copies of all; and the stage that is filled next has been read */
-        if (s + STAGES - 1 < steps) {
-            T *next = stages + (s + STAGES - 1) % STAGES * stage;
-            walk.fetch_weights(a, next + weights);
-            walk.fetch_pixels(a, next);
+        if (s + CONV_STAGES - 1 < steps) {
+            T *next = stages + (s + CONV_STAGES - 1) % CONV_STAGES * stage;
+            walk.fetch(a, next, next + weights);
             walk.move_on(a);
         }
         end_copies(); /* an empty group counts, too */
-        T *now = stages + s % STAGES * stage;
+        T *now = stages + s % CONV_STAGES * stage;
         conv_multiply<T, N>(sum, now, now + weights);
     }
-    if (gridDim.z > 1) {
-        unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
-        float *work = a.work + (size_t)tile * gridDim.z * (CONV_PIXELS * N) + threadIdx.x * 4;
-        if (!conv_hand_in<T, N>(a, tile, work, sum))
-            return;
-        conv_add_parts<N>(work, sum);
-    }
-    float *sums = reinterpret_cast<float *>(memory);
-    const float *biases = reinterpret_cast<const float *>(bias);
     __syncthreads();
+    float *sums = reinterpret_cast<float *>(memory);
     conv_gather<N>(sums, sum);
     __syncthreads();
-    if (a.wide)
-        conv_finish_eights<T, N>(a, pixel, output, sums, biases);
-    else
-        conv_finish<T, N>(a, pixel, output, sums, biases);
+    conv_finish<T, N>(a, pixel, output, sums);
 }
 
 /* Grid: pixels / 16, outputs / 16; threads 16 × 16: x is the output. */

@@ -1,12 +1,52 @@
 /* The detector's network: weights, maps of an input's size, one graph. */
+#include "device.h"
 #include "kernels_conv.h"
+#include "kernels_net.h"
 #include "kernels_vit.h"
 #include "model.h"
-#include "net_run.h"
+#include "net_plan.h"
 
 #include <algorithm>
+#include <cstdlib>
+#include <vector>
 
 namespace wilor_cuda {
+
+struct net {
+    int device;
+    wilor_cuda_number number;
+    std::vector<wilor_net_map> maps;
+    std::vector<wilor_net_step> steps; /* weights, bias: on the card */
+    std::vector<char> padded;          /* maps with channels that stay zero */
+    int input, head[3], multiprocessors;
+    char *block;
+    size_t bytes;
+};
+
+/* Steps one after the other, beside those of other lanes. */
+struct net_lane {
+    cudaStream_t stream;
+    size_t work_numbers, most_tiles;
+    float *work; /* for parts' sums: tensor_conv */
+    unsigned *ended;
+};
+
+struct net_run {
+    const net *n;
+    cudaStream_t stream, copies; /* stream: the first lane's, too */
+    cudaEvent_t begin, end, copied;
+    int width, height;
+    char *block, *pinned;
+    size_t room, pinned_room;
+    std::vector<char *> maps;
+    std::vector<step_plan> plans;
+    std::vector<net_lane> lanes;
+    std::vector<cudaEvent_t> done; /* of the steps */
+    uint8_t *bytes_card;
+    uint8_t *bytes_host;
+    float *head_host[3];
+    cudaGraphExec_t graph;
+};
 
 /* ---------------------------------------------------------------- weights */
 
@@ -14,10 +54,14 @@ static size_t conv_numbers(const wilor_net_step *s) {
     return (size_t)s->outputs * (size_t)(s->size * s->size) * (size_t)s->inputs;
 }
 
+static bool is_head(const net *n, int map) {
+    return map == n->head[0] || map == n->head[1] || map == n->head[2];
+}
+
 static int whole_eights(int x) { return (x + CONV_VECTOR - 1) / CONV_VECTOR * CONV_VECTOR; }
 
-/* tensor_conv reads and writes eight channels at a time: maps get channels that stay zero, and a convolution
- * of or to the last channels of a map has weights for these, which are zero, too. */
+/* tensor_conv reads eight channels at a time: maps get channels that stay zero, and a convolution of the
+ * last channels of a map has weights for these, which are zero, too. */
 static void pad_channels(net *n) {
     std::vector<wilor_net_map> maps = n->maps;
     n->padded.assign(maps.size(), 0);
@@ -32,11 +76,6 @@ static void pad_channels(net *n) {
         if (!s.pool && s.in.channel % CONV_VECTOR == 0 &&
             s.in.channel + s.inputs == maps[(size_t)s.in.map].channels)
             s.inputs = whole_eights(s.inputs);
-    for (wilor_net_step &s : n->steps)
-        if (!s.pool && s.added.map < 0 && s.twice.map < 0 && !is_head(n, s.out.map) &&
-            s.out.channel % CONV_VECTOR == 0 &&
-            s.out.channel + s.outputs == maps[(size_t)s.out.map].channels)
-            s.outputs = whole_eights(s.outputs);
 }
 
 static void push_weights(net *n, std::vector<wilor_net_step> *to, device_arena *a) {
@@ -56,12 +95,11 @@ static wilor_cuda_result put_weights(const net *n, const wilor_net_step *from,
                                      wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     size_t count = conv_numbers(to), inputs = (size_t)from->inputs;
-    std::vector<float> scaled(count), bias(from->bias, from->bias + from->outputs);
-    bias.resize((size_t)to->outputs);
+    std::vector<float> scaled(count);
     for (size_t i = 0; i < conv_numbers(from); i++)
         scaled[i / inputs * (size_t)to->inputs + i % inputs] = from->weights[i] * by;
-    CUDA_CALL(cudaMemcpy(const_cast<float *>(to->bias), bias.data(),
-                         bias.size() * sizeof(float), cudaMemcpyHostToDevice),
+    CUDA_CALL(cudaMemcpy(const_cast<float *>(to->bias), from->bias,
+                         (size_t)from->outputs * sizeof(float), cudaMemcpyHostToDevice),
               "a bias", err);
     CUDA_CALL(cudaMemcpy(staging, scaled.data(), count * sizeof(float), cudaMemcpyHostToDevice),
               "a convolution", err);
@@ -81,7 +119,6 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
                              wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     wilor_cuda_device_info card;
-    cudaDeviceProp properties;
     device_arena a = {nullptr, 0};
     size_t most = 0;
     float *staging = nullptr;
@@ -95,9 +132,7 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
     n->steps.assign(o->program.steps, o->program.steps + o->program.step_count);
     pad_channels(n);
     CUDA_TRY(device_info(device, &card, err));
-    CUDA_CALL(cudaGetDeviceProperties(&properties, device), "the card", err);
     n->multiprocessors = card.multiprocessors;
-    n->shared = card.major >= 8 ? properties.sharedMemPerBlockOptin : 0;
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
     if (card.major * 10 + card.minor < 75 || (card.major < 8 && o->number == WILOR_CUDA_BF16)) {
         st = fail(err, WILOR_CUDA_UNSUPPORTED,
@@ -186,6 +221,17 @@ void net_run_close(void *p) {
     delete r;
 }
 
+static size_t map_numbers(const net_run *r, size_t i) {
+    const wilor_net_map *m = &r->n->maps[i];
+    return (size_t)(r->width >> m->shift) * (size_t)(r->height >> m->shift) *
+           (size_t)m->channels;
+}
+
+static size_t map_bytes(const net_run *r, size_t i) {
+    bool whole = is_head(r->n, (int)i);
+    return map_numbers(r, i) * (whole ? sizeof(float) : number_bytes(r->n->number));
+}
+
 static void push_maps(net_run *r, device_arena *card, device_arena *host) {
     size_t bytes = (size_t)r->width * (size_t)r->height * 3;
     for (size_t i = 0; i < r->maps.size(); i++)
@@ -224,8 +270,7 @@ static wilor_cuda_result plan_lanes(net_run *r, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const net *n = r->n;
     plan_query q = {&n->maps, &n->steps, n->number == WILOR_CUDA_F32,
-                    r->width, r->height, n->multiprocessors,
-                    n->shared};
+                    r->width, r->height, n->multiprocessors};
     size_t count = 1;
     r->plans = plan_steps(&q);
     for (const step_plan &p : r->plans)
@@ -238,6 +283,163 @@ static wilor_cuda_result plan_lanes(net_run *r, wilor_cuda_error *err) {
         l->work_numbers = std::max(l->work_numbers, plan_work(&p));
         l->most_tiles = std::max(l->most_tiles, p.parts > 1 ? (size_t)p.tiles : 0);
     }
+done:
+    return st;
+}
+
+/* ---------------------------------------------------------------- steps */
+
+template <class T> static T *slice_at(const net_run *r, wilor_net_slice s) {
+    return s.map < 0 ? nullptr
+                     : reinterpret_cast<T *>(r->maps[(size_t)s.map]) + (size_t)s.channel;
+}
+
+static int channels_of(const net_run *r, wilor_net_slice s) {
+    return s.map < 0 ? 0 : r->n->maps[(size_t)s.map].channels;
+}
+
+static bool of_eights(const net_run *r, wilor_net_slice s) {
+    return s.map < 0 || (s.channel % CONV_VECTOR == 0 && channels_of(r, s) % CONV_VECTOR == 0);
+}
+
+template <class T> static conv_args<T> describe(const net_run *r, const wilor_net_step *s) {
+    const net *n = r->n;
+    int in_shift = n->maps[(size_t)s->in.map].shift, shift = n->maps[(size_t)s->out.map].shift;
+    conv_args<T> a = {};
+    a.in = slice_at<T>(r, s->in);
+    a.in_channels = channels_of(r, s->in);
+    a.in_width = r->width >> in_shift;
+    a.in_height = r->height >> in_shift;
+    a.weights = reinterpret_cast<const T *>(s->weights);
+    a.bias = s->bias;
+    a.inputs = s->inputs;
+    a.outputs = s->outputs;
+    a.size = s->size;
+    a.stride = s->stride;
+    a.depth = s->size * s->size * s->inputs;
+    a.width = r->width >> shift;
+    a.height = r->height >> shift;
+    a.silu = s->silu;
+    a.wide = !is_head(n, s->out.map) && of_eights(r, s->out) && of_eights(r, s->added) &&
+             of_eights(r, s->twice);
+    if (is_head(n, s->out.map))
+        a.head = slice_at<float>(r, s->out);
+    else
+        a.out = slice_at<T>(r, s->out);
+    a.added = slice_at<T>(r, s->added);
+    a.twice = slice_at<T>(r, s->twice);
+    a.out_channels = channels_of(r, s->out);
+    a.added_channels = channels_of(r, s->added);
+    a.twice_channels = channels_of(r, s->twice);
+    return a;
+}
+
+template <class T, int N>
+static void launch_conv(cudaStream_t stream, const conv_args<T> &a, const step_plan &p) {
+    dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
+              (unsigned)p.parts);
+    size_t shared = (size_t)CONV_STAGES * (CONV_PIXELS + N) * CONV_DEPTH * sizeof(T);
+    wilor_launch(tensor_conv<T, N>, grid, CONV_THREADS, shared, stream, a);
+}
+
+template <class T> static void convolve_plainly(cudaStream_t stream, const conv_args<T> &a) {
+    dim3 grid(parts((size_t)(a.width * a.height), PLAIN_TILE),
+              parts((size_t)a.outputs, PLAIN_TILE));
+    wilor_launch(plain_conv<T>, grid, dim3(PLAIN_TILE, PLAIN_TILE), 0, stream, a);
+}
+
+template <class T>
+static void convolve(const net_run *r, const wilor_net_step *s, const step_plan &p) {
+    const net_lane *l = &r->lanes[(size_t)p.lane];
+    conv_args<T> a = describe<T>(r, s);
+    a.part_steps = p.part_steps;
+    a.work = l->work;
+    a.ended = l->ended;
+    if (p.outputs == 64)
+        launch_conv<T, 64>(l->stream, a, p);
+    else if (p.outputs == 48)
+        launch_conv<T, 48>(l->stream, a, p);
+    else if (p.outputs == 32)
+        launch_conv<T, 32>(l->stream, a, p);
+    else
+        convolve_plainly(l->stream, a);
+}
+
+template <>
+void convolve<float>(const net_run *r, const wilor_net_step *s, const step_plan &p) {
+    convolve_plainly(r->lanes[(size_t)p.lane].stream, describe<float>(r, s));
+}
+
+template <class T>
+static void pool(const net_run *r, const wilor_net_step *s, cudaStream_t stream) {
+    int shift = r->n->maps[(size_t)s->out.map].shift;
+    int width = r->width >> shift, height = r->height >> shift;
+    size_t count = (size_t)(width * height) * (size_t)s->channels;
+    wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, stream,
+                 slice_at<T>(r, s->in), slice_at<T>(r, s->out), width, height,
+                 channels_of(r, s->out), s->channels);
+}
+
+template <class T> static wilor_cuda_result enqueue_steps(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    std::vector<int> last(r->lanes.size(), -1);
+    for (size_t i = 0; i < r->plans.size(); i++) {
+        const wilor_net_step *s = &r->n->steps[i];
+        const step_plan &p = r->plans[i];
+        cudaStream_t stream = r->lanes[(size_t)p.lane].stream;
+        for (int j : p.after)
+            CUDA_CALL(cudaStreamWaitEvent(stream, r->done[(size_t)j], 0), "a lane", err);
+        if (s->pool)
+            pool<T>(r, s, stream);
+        else
+            convolve<T>(r, s, p);
+        CUDA_CALL(cudaEventRecord(r->done[i], stream), "a lane", err);
+        last[(size_t)p.lane] = (int)i;
+    }
+    for (size_t l = 1; l < last.size(); l++)
+        if (last[l] >= 0)
+            CUDA_CALL(cudaStreamWaitEvent(r->stream, r->done[(size_t)last[l]], 0), "a lane",
+                      err);
+done:
+    return st;
+}
+
+/* A level goes back as soon as it is there. */
+static wilor_cuda_result enqueue_heads(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const net *n = r->n;
+    for (int l = 0; l < 3; l++) {
+        for (size_t i = 0; i < n->steps.size(); i++)
+            if (n->steps[i].out.map == n->head[l])
+                CUDA_CALL(cudaStreamWaitEvent(r->copies, r->done[i], 0), "a lane", err);
+        CUDA_CALL(cudaMemcpyAsync(r->head_host[l], r->maps[(size_t)n->head[l]],
+                                  map_bytes(r, (size_t)n->head[l]), cudaMemcpyDeviceToHost,
+                                  r->copies),
+                  "the detector's output", err);
+    }
+    CUDA_CALL(cudaEventRecord(r->copied, r->copies), "a lane", err);
+    CUDA_CALL(cudaStreamWaitEvent(r->stream, r->copied, 0), "a lane", err);
+done:
+    return st;
+}
+
+static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    const net *n = r->n;
+    size_t pixels = (size_t)r->width * (size_t)r->height, bytes = pixels * 3;
+    CUDA_CALL(
+        cudaMemcpyAsync(r->bytes_card, r->bytes_host, bytes, cudaMemcpyHostToDevice, r->stream),
+        "the detector's input", err);
+    by_number(n->number, [&](auto zero) {
+        typedef decltype(zero) T;
+        wilor_launch(input_kernel<T>, parts(pixels, NET_THREADS), NET_THREADS, 0, r->stream,
+                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]),
+                     n->maps[(size_t)n->input].channels, pixels);
+        st = enqueue_steps<T>(r, err);
+    });
+    CUDA_TRY(st);
+    CUDA_CALL(cudaGetLastError(), "the detector", err);
+    CUDA_TRY(enqueue_heads(r, err));
 done:
     return st;
 }
@@ -284,7 +486,7 @@ static wilor_cuda_result capture(net_run *r, wilor_cuda_error *err) {
     cudaError_t e;
     CUDA_CALL(cudaStreamBeginCapture(r->stream, cudaStreamCaptureModeThreadLocal), "a graph",
               err);
-    inside = net_enqueue(r, err);
+    inside = enqueue(r, err);
     e = cudaStreamEndCapture(r->stream, &graph);
     CUDA_TRY(inside);
     CUDA_CALL(e, "a graph", err);

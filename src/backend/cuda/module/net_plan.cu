@@ -8,21 +8,12 @@ namespace wilor_cuda {
 
 /* ---------------------------------------------------------------- blocks */
 
-/* Many stages where all blocks of a multiprocessor can have them. A block needs 1 KiB more, and a
- * multiprocessor has 1 KiB more than it gives to one; the bias is some bytes. */
-static int stages_of(const plan_query *q, int tile, int steps, long each) {
-    size_t stage = (size_t)(CONV_PIXELS + tile) * CONV_DEPTH * sizeof(uint16_t);
-    size_t fit = (q->shared + 1024) / (CONV_DEEP * stage + 2048);
-    return steps > CONV_STAGES && (size_t)each <= fit ? CONV_DEEP : CONV_STAGES;
-}
-
-/* What a cut takes, in nanoseconds: a launch with its ends, steps (memory's latency, shared by what is on
- * its way, and the multiprocessor's work), what the tiles after the first need for their outputs, and the
- * parts' way through memory. From a H200's times with three stages, within a fifth or so. */
-static long cost_of(int tile, int steps, int parts, long each, int stages) {
-    long step = 700 / (stages - 1) + each * (CONV_PIXELS + tile) * 2;
-    long cost = 5000 + steps * step + (each - 1) * tile * 15;
-    return parts == 1 ? cost : cost + 2700 + 170 * parts;
+/* What a cut costs, in rows that a multiprocessor fetches (one of 64 deep is some 3 clocks): a step's
+ * latency, the tiles' rows, what is done with the sums, and the parts' way through memory. Guesses. */
+static long cost_of(int tile, int steps, int parts, int blocks, int multiprocessors) {
+    long each = (blocks * parts + multiprocessors - 1) / multiprocessors;
+    long cost = (long)steps * (96 + each * (CONV_PIXELS + tile)) + each * tile * 6;
+    return parts == 1 ? cost : cost + 600 + (long)parts * tile * 2;
 }
 
 static bool by_eights(const plan_query *q, const wilor_net_step *s) {
@@ -43,18 +34,15 @@ static void cut(const plan_query *q, const wilor_net_step *s, step_plan *best) {
         for (int n = 1; n <= CONV_MOST_PARTS && n <= steps; n++) {
             int blocks =
                 (int)(parts(pixels, CONV_PIXELS) * parts((size_t)s->outputs, (size_t)tile));
-            int part_steps = (steps + n - 1) / n;
-            long each = (blocks * n + q->multiprocessors - 1) / q->multiprocessors;
-            int stages = stages_of(q, tile, part_steps, each);
-            long cost = cost_of(tile, part_steps, n, each, stages);
-            if ((steps + part_steps - 1) / part_steps != n || (least >= 0 && cost >= least))
+            int each = (steps + n - 1) / n;
+            long cost = cost_of(tile, each, n, blocks, q->multiprocessors);
+            if ((steps + each - 1) / each != n || (least >= 0 && cost >= least))
                 continue;
             least = cost;
             best->outputs = tile;
             best->tiles = blocks;
             best->parts = n;
-            best->part_steps = part_steps;
-            best->stages = stages;
+            best->part_steps = each;
         }
 }
 

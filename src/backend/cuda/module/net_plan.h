@@ -12,7 +12,6 @@ namespace wilor_cuda {
 struct step_plan {
     int outputs;                  /* of tensor_conv's tile; 0: plain_conv, or a pool */
     int tiles, parts, part_steps; /* parts: that share a tile's depth */
-    int stages;                   /* CONV_STAGES, CONV_DEEP */
     int lane;               /* steps of a lane run one after the other, step 0 in lane 0 */
     std::vector<int> after; /* steps of other lanes that must have ended */
 };
@@ -23,7 +22,6 @@ struct plan_query {
     const std::vector<wilor_net_step> *steps;
     bool plain; /* float32 */
     int width, height, multiprocessors;
-    size_t shared; /* most memory of a block where copies go by themselves; else 0 */
 };
 
 std::vector<step_plan> plan_steps(const plan_query *q);

@@ -89,17 +89,6 @@ __device__ __forceinline__ float warp_max(float x) {
     return x;
 }
 
-/* To some 1e-6 of it, 1e-5 at the ends of the range: for what 16 bits will hold. */
-#ifdef __CUDACC__
-__device__ __forceinline__ float quick_exp(float x) { return __expf(x); }
-
-__device__ __forceinline__ float quick_quotient(float x, float y) { return __fdividef(x, y); }
-#else
-inline float quick_exp(float x) { return expf(x); }
-
-inline float quick_quotient(float x, float y) { return x / y; }
-#endif
-
 /* ---------------------------------------------------------------- copies */
 
 #ifdef __CUDACC__
