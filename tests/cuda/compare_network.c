@@ -28,7 +28,8 @@ static tolerances allowed(const compare_options *o, int depth) {
         /* A rounding of float16 is 2^-11 = 4.9e-4; an attention's output has gone through three: its
          * queries and keys, its values, itself. With the three blocks' growth: 1.6e-3. */
         return (tolerances){9e-4 * grown, 9e-4 * grown, 5e-4 * s};
-    return (tolerances){5e-3 * grown, 5e-3 * grown, 3e-3 * s};
+    /* As many roundings of bfloat16, which are eight times as large. */
+    return (tolerances){8 * 9e-4 * grown, 8 * 9e-4 * grown, 3e-3 * s};
 }
 
 typedef struct side {

@@ -190,10 +190,10 @@ __device__ __forceinline__ void score(const uint32_t qa[DEPTH][4], const T *keys
 }
 
 /* A lane's scores of N tiles of 16 keys, of which the first is key `first`, become weights, relative to the
- * largest of its two rows; their sums. Four lanes share a row. */
+ * largest of its two rows. Four lanes share a row. */
 template <int N>
-__device__ __forceinline__ void soften(float s[2 * N][4], int first, float scale, float top[2],
-                                       float sums[2]) {
+__device__ __forceinline__ void soften(float s[2 * N][4], int first, float scale,
+                                       float top[2]) {
     int t = (int)threadIdx.x % 4;
 #pragma unroll
     for (int r = 0; r < 2; r++) {
@@ -211,30 +211,33 @@ __device__ __forceinline__ void soften(float s[2 * N][4], int first, float scale
             float other = __shfl_xor_sync(0xFFFFFFFFu, top[r], m);
             top[r] = other > top[r] || other != other ? other : top[r];
         }
-        sums[r] = 0;
 #pragma unroll
         for (int j = 0; j < 2 * N; j++)
 #pragma unroll
-            for (int i = 0; i < 2; i++) {
-                float e = expf(scale * (s[j][2 * r + i] - top[r]));
-                s[j][2 * r + i] = e;
-                sums[r] += e;
-            }
-        for (int m = 1; m < 4; m *= 2)
-            sums[r] += __shfl_xor_sync(0xFFFFFFFFu, sums[r], m);
+            for (int i = 0; i < 2; i++)
+                s[j][2 * r + i] = expf(scale * (s[j][2 * r + i] - top[r]));
     }
 }
 
-/* Weights as operands of the second product. */
+/* Weights as operands of the second product, and the sums of a lane's two rows: of what the weights are
+ * once they are rounded, so that a mean of equal values is that value. */
 template <class T, int N>
-__device__ __forceinline__ void pack_weights(const float s[2 * N][4], uint32_t weights[N][4]) {
+__device__ __forceinline__ void pack_weights(const float s[2 * N][4], uint32_t weights[N][4],
+                                             float sums[2]) {
+    sums[0] = sums[1] = 0;
 #pragma unroll
     for (int j = 0; j < N; j++)
 #pragma unroll
         for (int i = 0; i < 4; i++) {
             const float *two = &s[2 * j + i / 2][i % 2 * 2];
+            float low, high;
             weights[j][i] = pack_pair<T>(two[0], two[1]);
+            unpack_pair<T>(weights[j][i], &low, &high);
+            sums[i % 2] += low + high;
         }
+    for (int r = 0; r < 2; r++)
+        for (int m = 1; m < 4; m *= 2)
+            sums[r] += __shfl_xor_sync(0xFFFFFFFFu, sums[r], m);
 }
 
 /* Columns 16n … of weights times values, N tiles of keys of which `values` points at the first: two
@@ -303,8 +306,8 @@ __global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_
     __syncthreads(); /* warps without queries, too */
     if (query >= a.each)
         return;
-    soften<KEY_TILES>(s, 0, a.scale, top, sums);
-    pack_weights<T, KEY_TILES>(s, weights);
+    soften<KEY_TILES>(s, 0, a.scale, top);
+    pack_weights<T, KEY_TILES>(s, weights, sums);
 #pragma unroll
     for (int n = 0; n < DEPTH; n++) {
         float o[2][4];
@@ -364,8 +367,8 @@ __global__ void __launch_bounds__(SPREAD_THREADS) spread_attention(attention_arg
     wait_copies<1>();
     __syncthreads();
     score<T, DEPTH, SPREAD_KEYS>(qa, keys + first * ROW, s);
-    soften<SPREAD_KEYS>(s, first, a.scale, top, sums);
-    pack_weights<T, SPREAD_KEYS>(s, weights);
+    soften<SPREAD_KEYS>(s, first, a.scale, top);
+    pack_weights<T, SPREAD_KEYS>(s, weights, sums);
     wait_copies<0>();
     __syncthreads();
 #pragma unroll
