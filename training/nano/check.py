@@ -16,7 +16,7 @@ import torch.nn.functional as F
 
 from . import detector_loss, pose_loss, trainer
 from .detector_model import NanoDetector, decode
-from .export import export_detector, export_pose
+from .export import export_detector, export_pose, exported_detector
 from .fake_scene import DetectScenes, PoseScenes
 from .hand import Hand, axis_angle_to_matrix, default_npz, matrix_to_rot6d, rot6d_to_matrix
 from .pose_model import COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, spread_pose
@@ -240,6 +240,13 @@ def check_state(npz):
     check("state: moments", (other.first - flat.first).abs().max() / flat.first.abs().max(), 5e-3)
     check("state: second moments", (other.second - flat.second).abs().max() / flat.second.abs().max(), 1e-2)
     check("state: generation", abs(int(meta["generation"]) - 7), 0)
+    first, second = NanoDetector(0.1875), trainer.Flat(NanoDetector(0.1875), lambda n: False, True)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "detector.safetensors")
+        export_detector(first, path, {}, "320")
+        second.begin(*exported_detector(path, second.model))
+    known = dict(first.named_parameters())
+    check("an exported detector to train on from", max((second.view(second.values, n) - known[n]).abs().max() for n in second.spans), 1e-3)
 
 
 def check_scenes(npz):

@@ -14,7 +14,7 @@ import torch
 from .detector_model import Conv, NanoDetector
 from .hand import Hand, default_npz
 from .pose_model import NanoWiLoR, folded_state
-from .state import load_state, write_safetensors
+from .state import load_state, read_safetensors, write_safetensors
 
 LICENCE = "CC0-1.0"
 HALF_MANO = ("posedirs",)  # pose correctives: at most 20 mm, so half precision is good for 10 micrometres
@@ -72,6 +72,27 @@ def detector_tensors(model, weights=None):
             for k in ("running_mean", "running_var"):
                 state[f"{name}.bn.{k}"] = state[f"{name}.bn.{k}"][: -m.pad_out]
     return state
+
+
+def exported_detector(path, model):
+    """(parameters, running statistics) by the model's names from a file of export_detector, to train on from; filler channels'
+    statistics stay as the model has them."""
+    tensors, _ = read_safetensors(path)
+    found = {}
+    for name, own in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        t = tensors.get(detector_name(name))
+        if t is None:
+            raise ValueError(f"{path}: no {detector_name(name)}")
+        t = t.permute(0, 3, 1, 2) if t.dim() == 4 else t
+        whole = own.detach().float().cpu().clone()
+        if t.shape[1:] != whole.shape[1:] or t.shape[0] > whole.shape[0]:
+            raise ValueError(f"{path}: {detector_name(name)} is {tuple(t.shape)}, not {tuple(whole.shape)}")
+        whole[: t.shape[0]] = t.float()
+        found[name] = whole
+    parameters = {n for n, _ in model.named_parameters()}
+    return {k: v for k, v in found.items() if k in parameters}, {k: v for k, v in found.items() if k not in parameters}
 
 
 def export_detector(model, path, metadata, imgsz, weights=None):

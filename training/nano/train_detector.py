@@ -4,6 +4,8 @@ import torch
 
 from . import detector_loss, trainer
 from .detector_model import NanoDetector
+from .export import exported_detector
+from .state import load_weights, read_safetensors
 
 HELD_OUT_SEED = 987_654_321
 
@@ -35,6 +37,10 @@ class DetectorTask:
     @staticmethod
     def no_decay(name):
         return False
+
+    def load(self, path):
+        _, meta = read_safetensors(path)
+        return exported_detector(path, self.model) if "wilor.model" in meta else load_weights(path, self.name, self.config)
 
     def progress(self, done):
         pass

@@ -6,6 +6,7 @@ import torch.nn.functional as F
 from . import pose_loss, trainer
 from .hand import Hand
 from .pose_model import NanoWiLoR
+from .state import load_weights
 
 HELD_OUT_SEED = 987_654_321
 
@@ -75,6 +76,9 @@ class PoseTask:
         rot = torch.cat([space[:, None] @ batch["rotmats"][:, :1], batch["rotmats"][:, 1:]], 1)
         return dict(batch, image=x.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1), rotmats=rot, keypoints2d=points,
                     keypoints3d=batch["keypoints3d"] @ space.transpose(1, 2), visible=batch["visible"] * inside)
+
+    def load(self, path):
+        return load_weights(path, self.name, self.config)
 
     def progress(self, done):
         """Told the part of the time that is over."""

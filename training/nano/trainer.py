@@ -13,7 +13,7 @@ import time
 import torch
 import torch.distributed as dist
 
-from .state import load_state, load_weights, save_state
+from .state import load_state, save_state
 
 
 def process_start():
@@ -38,7 +38,7 @@ def common_arguments(name, lr, batch, weight_decay):
     p.add_argument("--final", action="store_true", help="the last piece: the schedule ends with it, however much was trained before")
     p.add_argument("--state", required=True, help="folder of the resumable state; read when it has one, written every minute")
     p.add_argument("--out", required=True, help="folder of log.ndjson")
-    p.add_argument("--from-weights", help="a file of averaged weights (state.save_weights) to begin with where --state holds no state")
+    p.add_argument("--from-weights", help="what to begin with where --state holds no state: averaged weights (state.save_weights), or the exported detector")
     p.add_argument("--batch", type=int, default=batch, help="samples a step and GPU")
     p.add_argument("--muon", type=int, default=0, help="blocks' matrices by orthogonalised momentum (Muon) instead of AdamW")
     p.add_argument("--reuse", type=int, default=1, help="steps a made batch: each trains on pictures drawn from the last --memory ones")
@@ -378,7 +378,7 @@ def rate_at(args, progress, steps, steps_here):
 
 class Trainer:
     """task: name, model (module in train mode), loss(batch) -> (total, {name: detached scalar}), evaluate() -> {name: number}
-    (rank 0, averaged weights), no_decay(name), progress(part), config (dict), scenes(seed), channels_last."""
+    (rank 0, averaged weights), no_decay(name), load(path), progress(part), config (dict), scenes(seed), channels_last."""
 
     def __init__(self, args, world, task):
         self.args, self.world, self.task = args, world, task
@@ -395,7 +395,7 @@ class Trainer:
             before = float(meta["seconds"])
             args.run_id = args.run_id or meta["run_id"]
         elif args.from_weights:
-            self.flat.begin(*load_weights(args.from_weights, task.name, task.config))
+            self.flat.begin(*task.load(args.from_weights))
         args.run_id = args.run_id or f"{task.name}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-s{args.seed}"
         if world.size > 1:
             dist.broadcast(self.flat.values, 0)
