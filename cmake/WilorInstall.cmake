@@ -111,8 +111,10 @@ if(NOT TARGET uninstall)
     COMMENT "Removing what install_manifest.txt lists")
 endif()
 
-# For the wheel (pyproject.toml): one plain file beside the Python modules.
+# For the wheel (pyproject.toml): one plain file beside the Python modules, and nano.
 if(SKBUILD)
   install(FILES $<TARGET_FILE:wilor> DESTINATION wilor COMPONENT python
     RENAME ${CMAKE_SHARED_LIBRARY_PREFIX}wilor${CMAKE_SHARED_LIBRARY_SUFFIX})
+  install(FILES models/nano/nano.safetensors models/nano/hand-detector-nano.safetensors
+    DESTINATION wilor/data COMPONENT python)
 endif()

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import wilor
-from wilor import _hands, _native, _picture, _weights, overlay
+from wilor import _hands, _native, _picture, _weights, compat, overlay
 
 BOX = [[60, 40, 160, 140]]
 
@@ -259,6 +260,7 @@ def no_weights(monkeypatch, tmp_path):
     for name in ("HOME", "XDG_CACHE_HOME", "HF_HUB_CACHE"):
         monkeypatch.setenv(name, str(tmp_path / name))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.setattr(_weights, "_DATA", tmp_path / "no data")
     return tmp_path / "HF_HUB_CACHE"
 
 
@@ -285,6 +287,34 @@ def test_cache(no_weights):
     assert _weights.find_model(None, None) == (mini, mano, None)
     assert _weights.find_model(None, None, prefer="mlx") == (mlx, mano, None)
     assert _weights.find_model("mlx", None) == (mlx, mano, None)
+
+
+def test_nano(no_weights, monkeypatch, tmp_path, data):
+    """nano runs by name and where nothing is cached, with its detector, and says so; its detector not
+    under other weights, and none of it as WiLoR-mini."""
+    with pytest.raises(wilor.MissingError, match="nano: no nano.safetensors"):
+        _weights.find_model("nano", None)
+    folder = data.parents[2] / "models/nano"
+    monkeypatch.setattr(_weights, "_DATA", folder)
+    with pytest.warns(UserWarning, match="the model is nano"):
+        assert _weights.find_model(None, None) == (str(folder / "nano.safetensors"), None, None)
+    with pytest.warns(UserWarning, match="the model is nano"):
+        pipeline = wilor.HandPosePipeline.from_pretrained()
+    picture = np.asarray(
+        pytest.importorskip("PIL.Image").open(data.parents[2] / "demo/hands.png").convert("RGB")
+    )
+    assert sorted(hand.hand_side for hand in pipeline(picture)) == ["left", "right"]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert [
+            h.points.shape for h in wilor.HandPosePipeline.from_pretrained(weights_path="nano")(picture)
+        ] == [(21, 3)] * 2
+    with pytest.raises(wilor.MissingError, match="hand detector"):
+        wilor.HandPosePipeline.from_pretrained(weights_path="random:demo", mano_path=data / "hand-cc0.npz")
+    with pytest.raises(wilor.MissingError, match="WiLoR weights"):
+        compat.WiLorHandPose3dEstimationPipeline()
+    mini = put(no_weights, "warmshao/WiLoR-mini", "pretrained_models/wilor_final.ckpt")
+    assert _weights.find_model(None, None).weights == mini and _weights.detector_for(None, None) is None
 
 
 def test_variables(no_weights, monkeypatch, tmp_path):

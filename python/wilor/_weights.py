@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,8 +20,10 @@ _WEIGHTS = {"mini": (MINI, _FOLDER + "wilor_final.ckpt"), "mlx": (MLX, "wilor-ml
 _DETECTOR = {"mini": (MINI, _FOLDER + "detector.pt"), "mlx": (MLX, "hand-detector.safetensors")}
 _MANO = (MINI, _FOLDER + "MANO_RIGHT.pkl")
 _MEAN = (MINI, _FOLDER + "mano_mean_params.npz")
-# Weights that come with a wheel; there are none yet.
+# nano, the free model, comes with the wheel (docs/nano.md).
 _DATA = Path(__file__).with_name("data")
+_NANO_MODEL, _NANO_DETECTOR = "nano.safetensors", "hand-detector-nano.safetensors"
+NANO_RUNS = "wilor: the model is nano, small and free; `wilor download mini` fetches WiLoR's own, more exact"
 
 
 class ModelFiles(NamedTuple):
@@ -90,24 +93,38 @@ def _find_set(files: dict[str, tuple[str, str]], which: str) -> str | None:
     return _first(*(cached(*files[name]) for name in names))
 
 
+def _nano(name: str) -> str:
+    found = _first(_DATA / name)
+    if found is None:
+        raise MissingError(f"nano: no {name} in {_DATA}, where a wheel has it")
+    return found
+
+
 def _find(
     given: str | os.PathLike[str] | None,
     files: dict[str, tuple[str, str]],
+    nano: str,
     what: str,
     variable: str,
     prefer: str,
-) -> str:
-    """A path, a set's name, or nothing: the variable, the cache, a download."""
+) -> str | None:
+    """A path, a set's name, "nano", or nothing: the variable, the cache; None where neither has it."""
     if given is None:
         given = os.environ.get(variable)
+    if given == "nano":
+        return _nano(nano)
     if given is not None and given not in files:
-        inside = _first(_DATA / f"{os.fspath(given)}.safetensors")
-        return inside or os.fspath(given)
+        return os.fspath(given)
     which = os.fspath(given) if given is not None else None
     order = {k: files[k] for k in sorted(files, key=lambda k: k != prefer)}
     found = _find_set(order, which or "any")
-    if found is None and _fetch(which or prefer):
-        found = _find_set(order, which or prefer)
+    if found is None and which is not None:
+        found = _fetched(order, which, what, variable)
+    return found
+
+
+def _fetched(files: dict[str, tuple[str, str]], which: str, what: str, variable: str) -> str:
+    found = _find_set(files, which) if _fetch(which) else None
     if found is None:
         raise _missing(what, variable)
     return found
@@ -119,8 +136,15 @@ def find_model(
     mean: str | os.PathLike[str] | None = None,
     prefer: str = "mini",
 ) -> ModelFiles:
-    """The network's file, and the hand's and the mean pose's where known: a checkpoint has its own."""
-    found = _find(weights, _WEIGHTS, "WiLoR weights", "WILOR_WEIGHTS", prefer)
+    """The network's file, and the hand's and the mean pose's where known: a checkpoint has its own. Where
+    nothing is said and nothing cached it is nano, in wheels, and a warning says so."""
+    what = ("WiLoR weights", "WILOR_WEIGHTS")
+    found = _find(weights, _WEIGHTS, _NANO_MODEL, *what, prefer) or _first(_DATA / _NANO_MODEL)
+    found = found or _fetched(_WEIGHTS, prefer, *what)
+    if is_nano(found):
+        if not weights and not os.environ.get(what[1]):
+            warnings.warn(NANO_RUNS, stacklevel=4)
+        return ModelFiles(found, None, None)
     beside = Path(found).parent
     own = _home("XDG_CACHE_HOME", ".cache") / "wilor" / "mano.npz"
     if mano is None:
@@ -137,4 +161,20 @@ def find_model(
 
 
 def find_detector(path: str | os.PathLike[str] | None, prefer: str = "mini") -> str:
-    return _find(path, _DETECTOR, "hand detector", "WILOR_DETECTOR", prefer)
+    what = ("hand detector", "WILOR_DETECTOR")
+    return _find(path, _DETECTOR, _NANO_DETECTOR, *what, prefer) or _fetched(_DETECTOR, prefer, *what)
+
+
+def is_nano(weights: str) -> bool:
+    return Path(weights) == _DATA / _NANO_MODEL
+
+
+def detector_for(
+    weights: str | os.PathLike[str] | None, detector: str | os.PathLike[str] | None, prefer: str = "mini"
+) -> str | os.PathLike[str] | None:
+    """nano's own detector beside nano where no other is asked for; it serves other weights only by name."""
+    if detector is not None or os.environ.get("WILOR_DETECTOR"):
+        return detector
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return "nano" if is_nano(find_model(weights, None, prefer=prefer).weights) else None

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from . import _weights
 from ._hands import Hands
 from .detector import HandDetector, dtype_beside
 from .errors import ArgumentError, UnsupportedError
@@ -64,6 +65,8 @@ class WiLorHandPose3dEstimationPipeline:
         weights, mano, mean, detector = (
             str(folder / name) if (folder / name).exists() else None for name in _FILES
         )
+        if weights is None and _weights.detector_for(None, None) == "nano":
+            weights = "mini"  # WiLoR-mini has no other model
         threads = kwargs.get("threads", 0)
         dtype = _own_dtype(self.dtype, str(device).startswith("cuda"))
         self.wilor_model = WiLoR.from_pretrained(

@@ -86,8 +86,9 @@ class HandDetector:
         threads: int = 0,
         compat: str = "mini",
     ) -> HandDetector:
-        """weights_path: detector.pt, hand-detector.safetensors, "mini", "mlx", or None: $WILOR_DETECTOR,
-        then as WiLoR.from_pretrained, as is device; dtype: "f32", "bf16" or "auto"."""
+        """weights_path: detector.pt, hand-detector.safetensors, "mini", "mlx", "nano", or None:
+        $WILOR_DETECTOR, then the cache and a download; device: as WiLoR.from_pretrained's; dtype: "f32",
+        "bf16" or "auto"."""
         path = _weights.find_detector(weights_path, "mlx" if compat == "mlx" else "mini")
         out = HandDetector()
         out._compat = _native.choice("compat", compat, _abi.COMPAT)

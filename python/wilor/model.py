@@ -48,8 +48,9 @@ class WiLoR:
     ) -> WiLoR:
         """Load weights.
 
-        weights_path: a file that wilor.h names, "mini", "mlx", or None: $WILOR_WEIGHTS, then the cache
-            of huggingface_hub, then a download by the program `wilor` where that is installed
+        weights_path: a file that wilor.h names, "mini", "mlx", "nano", or None: $WILOR_WEIGHTS, then the
+            cache of huggingface_hub, then nano where the wheel has it (a warning says so), then a download
+            by the program `wilor` where that is installed
         mano_path: mano.npz or MANO_RIGHT.pkl; None: $WILOR_MANO, or what lies beside the weights, or
             in a cache
         device: None or "cpu"; "cuda" or "cuda:0" where the module for NVIDIA cards is; also torch's objects

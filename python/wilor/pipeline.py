@@ -12,7 +12,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 import numpy.typing as npt
 
-from . import _abi, _hands, _library, _native, _picture, _results
+from . import _abi, _hands, _library, _native, _picture, _results, _weights
 from ._hands import HandPose, Hands
 from .detector import HandDetector, detect_options, dtype_beside
 from .detector import run as run_detector
@@ -179,7 +179,8 @@ class HandPosePipeline:
         pose_model = WiLoR.from_pretrained(
             weights_path, mano_path, dtype=dtype, packed=packed, heads=heads, **shared
         )
-        detector = HandDetector.from_pretrained(detector_path, dtype=dtype_beside(dtype), **shared)
+        beside = _weights.detector_for(weights_path, detector_path, "mlx" if compat == "mlx" else "mini")
+        detector = HandDetector.from_pretrained(beside, dtype=dtype_beside(dtype), **shared)
         return HandPosePipeline(detector, pose_model, batch=batch, max_hands=max_hands)
 
     @inspected(image="np.ndarray", **{"return": "list[HandPose]"})
