@@ -9,7 +9,7 @@ p=(predict x.png --weights w.ckpt)
 run --version
 is "--version" 0
 check "--version names the version, kernels and pictures" \
-    grep -qzE '^wilor [0-9]+\.[0-9]+\.[0-9]+ .*kernels: (c|avx2|avx512|neon),.*pictures: ' "$scratch/out"
+    grep -qzE '^wilor [0-9]+\.[0-9]+\.[0-9]+ .*kernels: (c|avx2|avx512|amx|neon),.*pictures: ' "$scratch/out"
 for words in "--help" "-h" "help" "predict --help" "predict -h" "help predict" "info --help" "help info" "bench --help" "help bench" "download --help" "cache --help"; do
     # shellcheck disable=SC2086
     run $words
