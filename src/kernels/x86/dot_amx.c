@@ -360,21 +360,25 @@ static void pack_b8(const wilor_dot *d, const float *w, size_t ldc, size_t ldk, 
 
 /* What will be needed soon, a few lines at each step so that no burst fills the queues. */
 typedef struct fetcher {
-    const char *at, *end;
-    size_t each; /* bytes a step */
+    const char *at;
+    size_t left, each; /* bytes: still to come, a step */
 } fetcher;
 
 static inline fetcher begin_fetch(const wilor_dot_call *c, size_t count) {
     if (!c->next)
-        return (fetcher){NULL, NULL, 0};
+        return (fetcher){NULL, 0, 0};
     size_t lines = (c->next_bytes + LINE - 1) / LINE;
-    return (fetcher){c->next, c->next + c->next_bytes, (lines + count - 1) / count * LINE};
+    return (fetcher){c->next, c->next_bytes, (lines + count - 1) / count * LINE};
 }
 
 static inline void fetch(fetcher *f) {
-    const char *stop = f->at + f->each < f->end ? f->at + f->each : f->end;
-    for (; f->at < stop; f->at += LINE)
-        _mm_prefetch(f->at, _MM_HINT_T1);
+    size_t n = f->each < f->left ? f->each : f->left;
+    if (n == 0)
+        return;
+    for (size_t i = 0; i < n; i += LINE)
+        _mm_prefetch(f->at + i, _MM_HINT_T1);
+    f->at += n;
+    f->left -= n;
 }
 
 static inline void store_sums(int rows, int cols, void *tile, size_t stride) {
@@ -599,14 +603,19 @@ static pieces cut(size_t keys, size_t dim, void *scratch) {
                 .key_steps = (keys + 31) / 32,
                 .dim_tiles = (dim + 15) / 16};
     x.key_tiles = 2 * x.key_steps;
-    uint8_t *at = scratch;
-    x.k = at;
-    x.v = x.k + x.dim_steps * x.key_tiles * TILE;
-    x.q = x.v + x.key_steps * (x.dim_tiles + 1) * TILE;
-    x.p = x.q + x.dim_steps * 2 * TILE;
-    x.s = (float *)(void *)(x.p + x.key_steps * 2 * TILE);
-    x.o = x.s + MR * 16 * x.key_tiles;
-    x.bytes = (size_t)((uint8_t *)(x.o + MR * 16 * (x.dim_tiles + 1)) - at);
+    size_t v = x.dim_steps * x.key_tiles * TILE;
+    size_t q = v + x.key_steps * (x.dim_tiles + 1) * TILE;
+    size_t p = q + x.dim_steps * 2 * TILE, sums = p + x.key_steps * 2 * TILE;
+    size_t o = sums + MR * 16 * x.key_tiles * sizeof(float);
+    x.bytes = o + MR * 16 * (x.dim_tiles + 1) * sizeof(float);
+    if (!scratch) /* only its size is asked for */
+        return x;
+    x.k = scratch;
+    x.v = x.k + v;
+    x.q = x.k + q;
+    x.p = x.k + p;
+    x.s = (float *)(void *)(x.k + sums);
+    x.o = (float *)(void *)(x.k + o);
     return x;
 }
 
