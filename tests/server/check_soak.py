@@ -208,8 +208,9 @@ def soak():
         print(f"# frames that the engine dropped itself: {by_engine}")
         told = json.loads(reader.communicate(timeout=30)[0])
         print(f"# healthy readers: {told}")
+        # The sleeps above alone are 14 s, which are 112 events at the slower rate.
         for name, t in told.items():
-            check(f"the healthy reader of {name} missed nothing", t["events"] > 200 and t["dropped"] <= by_engine and t["gaps"] == 0, t)
+            check(f"the healthy reader of {name} missed nothing", t["events"] > 100 and t["dropped"] <= by_engine and t["gaps"] == 0, t)
             check(f"and got its bye", t["bye"], t)
 
 
