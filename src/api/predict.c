@@ -229,31 +229,32 @@ done:
     return st;
 }
 
-/* Which crops the back end makes: those that need no smoothing. */
-static void plan_backend_crops(call *c, int n) {
+/* Which crops the back end makes: those that need no smoothing. Returns whether others are left. */
+static bool plan_backend_crops(call *c, int n) {
+    bool left = false;
     for (int i = 0; i < n; i++) {
         wilor_crop_box box;
         wilor_backend_crop *to = &c->crops[i];
         wilor_side side = (wilor_side)c->s->side[c->first + i];
         to->by_backend = false;
         c->crop_status[i] = WILOR_OK;
-        if (!c->framed)
+        if (!c->framed) {
+            left = true;
             continue;
+        }
         plan_crop(c, (size_t)(c->first + i), &box, NULL); /* checked before */
         to->mirrored = side == WILOR_LEFT;
         to->grid = c->o.warp;
         to->by_backend = wilor_crop_check(c->picture, &box, NULL) == WILOR_OK &&
                          wilor_crop_affine(c->picture, &box, side, to->inverse);
+        left = left || !to->by_backend;
     }
+    return left;
 }
 
 static wilor_status make_crops(call *c, int n, wilor_error *err) {
     wilor_status st = WILOR_OK;
-    plan_backend_crops(c, n);
-    bool all = true;
-    for (int i = 0; i < n; i++)
-        all = all && c->crops[i].by_backend;
-    if (all)
+    if (!plan_backend_crops(c, n))
         return WILOR_OK;
     wilor_threads_run(c->s->pool, crop_unit, c, n * WILOR_CROP_BANDS);
     /* One that failed once more, for its message; memory may be back. */

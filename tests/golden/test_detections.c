@@ -655,8 +655,8 @@ static size_t padded_weights(const wilor_yolo *y) {
     size_t n = 0;
     for (int i = 0; i < y->program.conv_count; i++) {
         const wilor_yolo_conv *c = &y->program.convs[i];
-        size_t nr = (size_t)y->kernels->nr;
-        n += ((size_t)c->out + nr - 1) / nr * nr * wilor_yolo_depth(c);
+        int nr = y->kernels->nr;
+        n += (size_t)(wilor_yolo_parts(c->out, nr) * nr) * wilor_yolo_depth(c);
     }
     return n;
 }

@@ -31,19 +31,9 @@ struct uint3 {
     unsigned x, y, z;
 };
 
-struct alignas(8) float2 {
-    float x, y;
-};
-
-inline float2 make_float2(float x, float y) { return {x, y}; }
-
 inline int min(int a, int b) { return a < b ? a : b; }
 
 inline int max(int a, int b) { return a > b ? a : b; }
-
-struct alignas(16) float4 {
-    float x, y, z, w;
-};
 
 struct dim3 {
     unsigned x, y, z;

@@ -22,6 +22,25 @@ wilor_cuda_result check(cudaError_t e, const char *what, wilor_cuda_error *err);
 
 #define CUDA_CALL(call, what, err) CUDA_TRY(check((call), (what), (err)))
 
+/* What f puts onto the stream, as a graph. */
+template <class F>
+wilor_cuda_result capture_graph(cudaGraphExec_t *out, cudaStream_t stream, F f,
+                                wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK, inside;
+    cudaGraph_t graph = nullptr;
+    cudaError_t end;
+    CUDA_CALL(cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal), "a graph", err);
+    inside = f();
+    end = cudaStreamEndCapture(stream, &graph); /* also after an error */
+    CUDA_TRY(inside);
+    CUDA_CALL(end, "a graph", err);
+    CUDA_CALL(cudaGraphInstantiate(out, graph, 0), "a graph", err);
+done:
+    if (graph)
+        cudaGraphDestroy(graph);
+    return st;
+}
+
 /* Pieces of one block; with base NULL only their sizes are added up. */
 struct device_arena {
     char *base;

@@ -237,18 +237,10 @@ done:
 
 wilor_cuda_result gemm_time(gemm_engine *e, const std::function<wilor_cuda_result()> &f,
                             float *ms, wilor_cuda_error *err) {
-    wilor_cuda_result st = WILOR_CUDA_OK, inside;
-    cudaGraph_t graph = nullptr;
+    wilor_cuda_result st = WILOR_CUDA_OK;
     cudaGraphExec_t runs = nullptr;
-    cudaError_t end;
     CUDA_TRY(f()); /* kernels are loaded before there is a capture */
-    CUDA_CALL(cudaStreamBeginCapture(e->stream, cudaStreamCaptureModeThreadLocal), "timing",
-              err);
-    inside = f();
-    end = cudaStreamEndCapture(e->stream, &graph); /* also after an error */
-    CUDA_TRY(inside);
-    CUDA_CALL(end, "timing", err);
-    CUDA_CALL(cudaGraphInstantiate(&runs, graph, 0), "timing", err);
+    CUDA_TRY(capture_graph(&runs, e->stream, f, err));
     CUDA_CALL(cudaGraphLaunch(runs, e->stream), "timing", err); /* to warm up */
     CUDA_CALL(cudaEventRecord(e->begin, e->stream), "timing", err);
     for (int i = 0; i < TIMED_RUNS; i++)
@@ -259,8 +251,6 @@ wilor_cuda_result gemm_time(gemm_engine *e, const std::function<wilor_cuda_resul
 done:
     if (runs)
         cudaGraphExecDestroy(runs);
-    if (graph)
-        cudaGraphDestroy(graph);
     return st;
 }
 

@@ -211,26 +211,20 @@ __device__ __forceinline__ void conv_multiply(float sum[2][N / 16][4], T *xs, T 
     }
 }
 
-template <class T> struct alignas(sizeof(T) * CONV_VECTOR) conv_eight { T at[CONV_VECTOR]; };
-
-template <class T> __device__ __forceinline__ conv_eight<T> *conv_as_eight(const T *at) {
-    return reinterpret_cast<conv_eight<T> *>(const_cast<T *>(at));
-}
-
 template <class T>
 __device__ __forceinline__ void conv_write_eight(const conv_args<T> &a, int pixel, int o,
                                                  const float *v) {
-    conv_eight<T> out;
+    numbers<T, CONV_VECTOR> out;
     if (a.added)
-        out = *conv_as_eight(a.added + (size_t)pixel * (size_t)a.added_channels + (size_t)o);
+        out = load<CONV_VECTOR>(a.added + (size_t)pixel * (size_t)a.added_channels + (size_t)o);
 #pragma unroll
     for (int i = 0; i < CONV_VECTOR; i++)
         out.at[i] = narrow<T>(a.added ? widen(out.at[i]) + v[i] : v[i]);
-    *conv_as_eight(a.out + (size_t)pixel * (size_t)a.out_channels + (size_t)o) = out;
+    store(a.out + (size_t)pixel * (size_t)a.out_channels + (size_t)o, out);
     if (!a.twice)
         return;
     for (int i = 0; i < 4; i++)
-        *conv_as_eight(a.twice + conv_twice(a, pixel, i) + (size_t)o) = out;
+        store(a.twice + conv_twice(a, pixel, i) + (size_t)o, out);
 }
 
 /* Eight sums of a pixel to where they go. */
@@ -265,15 +259,8 @@ __device__ __forceinline__ void conv_gather(float *tile, const float sum[2][N / 
         for (int j = 0; j < N / 16; j++)
 #pragma unroll
             for (int half = 0; half < 2; half++)
-                *reinterpret_cast<float2 *>(at + (16 * i + 8 * half) * (N + 8) + 8 * j) =
-                    make_float2(sum[i][j][2 * half], sum[i][j][2 * half + 1]);
-}
-
-__device__ __forceinline__ void conv_unpack(float4 from, float *to) {
-    to[0] = from.x;
-    to[1] = from.y;
-    to[2] = from.z;
-    to[3] = from.w;
+                store(at + (16 * i + 8 * half) * (N + 8) + 8 * j,
+                      numbers<float, 2>{{sum[i][j][2 * half], sum[i][j][2 * half + 1]}});
 }
 
 /* A part's sums to the others'. True in the block that ends last: all are there. */
@@ -282,8 +269,7 @@ __device__ __forceinline__ bool conv_hand_in(const conv_args<T> &a, unsigned til
                                              const float *sums, unsigned *last) {
     float *to = a.work + ((size_t)tile * gridDim.z + blockIdx.z) * (CONV_PIXELS * N);
     for (int i = (int)threadIdx.x; i < CONV_PIXELS * N / 4; i += CONV_THREADS)
-        reinterpret_cast<float4 *>(to)[i] =
-            *reinterpret_cast<const float4 *>(sums + i / (N / 4) * (N + 8) + i % (N / 4) * 4);
+        store(to + 4 * i, load<4>(sums + i / (N / 4) * (N + 8) + i % (N / 4) * 4));
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0)
@@ -311,12 +297,10 @@ __device__ __forceinline__ void conv_add_parts(const conv_args<T> &a, unsigned t
 #pragma unroll
         for (int i = 0; i < N / 16; i++) {
             const float *at = from + i * CONV_THREADS * CONV_VECTOR;
-            float one[CONV_VECTOR];
-            conv_unpack(load_shared_work(at), one);
-            conv_unpack(load_shared_work(at + 4), one + 4);
+            numbers<float, 4> low = load_shared_work(at), high = load_shared_work(at + 4);
 #pragma unroll
             for (int c = 0; c < CONV_VECTOR; c++)
-                sum[i][c] += one[c];
+                sum[i][c] += c < 4 ? low.at[c % 4] : high.at[c % 4];
         }
 }
 
@@ -338,8 +322,10 @@ __device__ __forceinline__ void conv_finish(const conv_args<T> &a, int pixel, in
         int row = eight / (N / 8), column = eight % (N / 8) * CONV_VECTOR;
         const float *own = sums + row * (N + 8) + column;
         if (gridDim.z == 1) {
-            conv_unpack(*reinterpret_cast<const float4 *>(own), v[i]);
-            conv_unpack(*reinterpret_cast<const float4 *>(own + 4), v[i] + 4);
+            numbers<float, 4> low = load<4>(own), high = load<4>(own + 4);
+#pragma unroll
+            for (int c = 0; c < CONV_VECTOR; c++)
+                v[i][c] = c < 4 ? low.at[c % 4] : high.at[c % 4];
         }
         conv_store_eight(a, pixel + row, output + column, v[i]);
     }

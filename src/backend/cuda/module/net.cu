@@ -480,23 +480,6 @@ done:
     return st;
 }
 
-static wilor_cuda_result capture(net_run *r, wilor_cuda_error *err) {
-    wilor_cuda_result st = WILOR_CUDA_OK, inside;
-    cudaGraph_t graph = nullptr;
-    cudaError_t e;
-    CUDA_CALL(cudaStreamBeginCapture(r->stream, cudaStreamCaptureModeThreadLocal), "a graph",
-              err);
-    inside = enqueue(r, err);
-    e = cudaStreamEndCapture(r->stream, &graph);
-    CUDA_TRY(inside);
-    CUDA_CALL(e, "a graph", err);
-    CUDA_CALL(cudaGraphInstantiate(&r->graph, graph, 0), "a graph", err);
-done:
-    if (graph)
-        cudaGraphDestroy(graph);
-    return st;
-}
-
 wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     net_run *r = static_cast<net_run *>(p);
@@ -516,7 +499,8 @@ wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error
     host = {r->pinned, 0};
     push_maps(r, &card, &host);
     CUDA_TRY(clear(r, err));
-    CUDA_TRY(capture(r, err));
+    CUDA_TRY(capture_graph(
+        &r->graph, r->stream, [&] { return enqueue(r, err); }, err));
 done:
     if (st != WILOR_CUDA_OK)
         r->width = r->height = 0;

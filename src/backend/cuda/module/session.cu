@@ -125,23 +125,6 @@ done:
     return st;
 }
 
-static wilor_cuda_result capture(session *s, size_plan *p, wilor_cuda_error *err) {
-    wilor_cuda_result st = WILOR_CUDA_OK, inside;
-    cudaGraph_t graph = nullptr;
-    cudaError_t e;
-    CUDA_CALL(cudaStreamBeginCapture(s->stream, cudaStreamCaptureModeThreadLocal), "a graph",
-              err);
-    inside = enqueue(s, p, err);
-    e = cudaStreamEndCapture(s->stream, &graph); /* also after an error */
-    CUDA_TRY(inside);
-    CUDA_CALL(e, "a graph", err);
-    CUDA_CALL(cudaGraphInstantiate(&p->graph, graph, 0), "a graph", err);
-done:
-    if (graph)
-        cudaGraphDestroy(graph);
-    return st;
-}
-
 static wilor_cuda_result make_sizes(session *s, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     for (int n = 1;; n = next_size(n)) {
@@ -151,7 +134,8 @@ static wilor_cuda_result make_sizes(session *s, wilor_cuda_error *err) {
         /* Once without a graph: kernels are loaded, errors have their own names. */
         CUDA_TRY(enqueue(s, p, err));
         CUDA_CALL(cudaStreamSynchronize(s->stream), "the first run", err);
-        CUDA_TRY(capture(s, p, err));
+        CUDA_TRY(capture_graph(
+            &p->graph, s->stream, [&] { return enqueue(s, p, err); }, err));
         if (n >= s->o.batch || s->size_count == MOST_SIZES)
             break;
     }

@@ -51,7 +51,7 @@ struct session_memory {
     void *hidden;            /* batch × 210 × mlp */
     float *sums; /* the same in float32; embedded patches and a product's parts, too */
     float *chosen, *tokens; /* rows of the last block × d */
-    float *pose6d, *skin, *xy, *features;
+    float *pose6d, *xy, *features;
     float *map[MAPS], *half; /* fine, middle, coarse; between the fine one's two steps */
     char *orders, *result;
 };

@@ -28,7 +28,6 @@ void push_memory(session_memory *on, const model *m, int batch, device_arena *a)
     on->chosen = a->push<float>(last_rows(batch) * d);
     on->tokens = a->push<float>(last_rows(batch) * d);
     on->pose6d = a->push<float>(n * POSE_NUMBERS);
-    on->skin = a->push<float>(n * JOINTS * MATRIX34);
     on->xy = a->push<float>(n * MAPS * v * 2);
     on->features = a->push<float>(n * (d / 8 + d / 4 + d / 2));
     on->map[0] = a->push<float>(map_pixels(batch, 4 * CORNER - 3, 64 * 48) * (d / 8));

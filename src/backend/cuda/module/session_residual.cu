@@ -52,12 +52,13 @@ void tell_complete(session *s, const char *stage, int block, const float *x,
     if (!s->trace ||
         cudaMalloc(&whole, (size_t)rows * (size_t)d * sizeof(float)) != cudaSuccess)
         return;
-    if (lacks.parts == 2)
-        wilor_launch(complete_kernel<2>, (unsigned)rows, ROW_THREADS, 0, s->stream, x, lacks,
-                     whole, d);
-    else
-        wilor_launch(complete_kernel<4>, (unsigned)rows, ROW_THREADS, 0, s->stream, x, lacks,
-                     whole, d);
+    by_parts(lacks.parts, [&](auto constant) {
+        enum { PARTS = decltype(constant)::value };
+
+        if constexpr (PARTS > 0)
+            wilor_launch(complete_kernel<PARTS>, (unsigned)rows, ROW_THREADS, 0, s->stream, x,
+                         lacks, whole, d);
+    });
     tell(s, stage, block, whole, rows, d);
     cudaFree(whole);
 }

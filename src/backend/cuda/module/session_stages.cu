@@ -37,8 +37,9 @@ static void tell_number(session *s, const char *stage, int block, const void *ca
 
 /* ---------------------------------------------------------------- products */
 
-/* From so many hands on a product has tiles for all multiprocessors without being cut into parts. */
-enum { PARTS_HANDS = 4 };
+/* From so many hands on all multiprocessors have work: before, products onto the residual stream may be cut
+ * into parts, and attention's keys are shared out. */
+enum { MANY_HANDS = 4 };
 
 static wilor_cuda_result plan(session *s, gemm_plan **out, int rows, int outputs, int inputs,
                               wilor_cuda_number in, wilor_cuda_number result, bool bias,
@@ -48,7 +49,7 @@ static wilor_cuda_result plan(session *s, gemm_plan **out, int rows, int outputs
     return gemm_plan_make(out, s->engine, &shape, w, x, y, err);
 }
 
-static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, bool few,
+static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, bool whole,
                                    wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const model *m = s->m;
@@ -56,11 +57,11 @@ static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, bool few
     int d = m->shape.width, mlp = m->shape.mlp;
     wilor_cuda_number t = m->shape.number;
     CUDA_TRY(plan_onto(s, &p->proj, rows, d, tensor<void>(m, WILOR_NET_PROJ_W), on->attended,
-                       !few, err));
+                       whole, err));
     CUDA_TRY(plan(s, &p->fc1, rows, mlp, d, t, WILOR_CUDA_F32, false, false,
                   tensor<void>(m, WILOR_NET_FC1_W), on->normed, on->sums, err));
     CUDA_TRY(plan_onto(s, &p->fc2, rows, mlp, tensor<void>(m, WILOR_NET_FC2_W), on->hidden,
-                       !few, err));
+                       whole, err));
 done:
     return st;
 }
@@ -70,20 +71,20 @@ wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
     const model *m = s->m;
     const session_memory *on = &s->on;
     int d = m->shape.width, rows = p->hands * TOKENS;
-    bool few = p->hands < PARTS_HANDS;
+    bool whole = p->hands >= MANY_HANDS;
     CUDA_TRY(plan(s, &p->patch, p->hands * PATCHES, d, PATCH_INPUTS, m->patch, WILOR_CUDA_F32,
                   false, false, tensor<void>(m, WILOR_NET_PATCH_W), on->patches, on->sums,
                   err));
     CUDA_TRY(plan(s, &p->qkv, rows, 3 * d, d, m->shape.number, m->shape.number, true, false,
                   tensor<void>(m, WILOR_NET_QKV_W), on->normed, on->qkv, err));
-    CUDA_TRY(plan_half(s, &p->whole, rows, few, err));
-    CUDA_TRY(plan_half(s, &p->lean, p->hands * LEAN_ROWS, few, err));
+    CUDA_TRY(plan_half(s, &p->whole, rows, whole, err));
+    CUDA_TRY(plan_half(s, &p->lean, p->hands * LEAN_ROWS, whole, err));
 done:
     return st;
 }
 
 wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
-    return plan_half(s, &s->wide, TOKENS, true, err);
+    return plan_half(s, &s->wide, TOKENS, false, err);
 }
 
 /* A block's matrix, for a kernel before its product to fetch into the card's cache; none behind the last. */
@@ -98,9 +99,6 @@ static ahead weights_ahead(const model *m, int t, int block) {
 }
 
 /* ---------------------------------------------------------------- attention */
-
-/* From so many hands on there are enough queries for the card; before, their keys are shared out, too. */
-enum { MANY_HANDS = 4 };
 
 template <class T, int DEPTH> static cudaError_t allow_shared() {
     int bytes = (int)tensor_attention_shared<T, DEPTH>();

@@ -211,7 +211,7 @@ __device__ __forceinline__ void mma_16x8x16<bf16>(float c[4], const uint32_t a[4
 }
 
 /* Two 8 × 8 matrices of 16-bit numbers from shared memory: lanes 0 … 7 point at the first's rows, 8 … 15
- * at the second's. Lane l gets columns 2t, 2t + 1 of row g; `turned`: rows 2t, 2t + 1 of column g. */
+ * at the second's. Lane l gets columns 2t, 2t + 1 of row g. */
 __device__ __forceinline__ void load_matrices(uint32_t r[2], const void *row) {
     uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
     asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];\n"
@@ -220,10 +220,12 @@ __device__ __forceinline__ void load_matrices(uint32_t r[2], const void *row) {
                  : "memory");
 }
 
-__device__ __forceinline__ void load_matrices_turned(uint32_t r[2], const void *row) {
+/* Four of them: rows 16 … 31 of the lanes point at the third and fourth. Turned: rows 2t, 2t + 1 of
+ * column g. */
+__device__ __forceinline__ void load_four_matrices(uint32_t r[4], const void *row) {
     uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
-    asm volatile("ldmatrix.sync.aligned.m8n8.x2.trans.shared.b16 {%0,%1}, [%2];\n"
-                 : "=r"(r[0]), "=r"(r[1])
+    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
+                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                  : "r"(at)
                  : "memory");
 }
@@ -236,18 +238,10 @@ __device__ __forceinline__ void load_four_matrices_turned(uint32_t r[4], const v
                  : "memory");
 }
 
-/* Four of them: rows 16 … 31 of the lanes point at the third and fourth. */
-__device__ __forceinline__ void load_four_matrices(uint32_t r[4], const void *row) {
-    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(at)
-                 : "memory");
-}
-
 /* What other blocks of this launch wrote: never from a multiprocessor's own cache. */
-__device__ __forceinline__ float4 load_shared_work(const float *from) {
-    return __ldcg(reinterpret_cast<const float4 *>(from));
+__device__ __forceinline__ numbers<float, 4> load_shared_work(const float *from) {
+    float4 x = __ldcg(reinterpret_cast<const float4 *>(from));
+    return {{x.x, x.y, x.z, x.w}};
 }
 #else
 template <class T> void mma_16x8x16(float c[4], const uint32_t a[4], const uint32_t b[2]) {
@@ -295,10 +289,6 @@ inline void load_matrices(uint32_t r[2], const void *row) {
     emulate_ldmatrix(r, row, 2, false);
 }
 
-inline void load_matrices_turned(uint32_t r[2], const void *row) {
-    emulate_ldmatrix(r, row, 2, true);
-}
-
 inline void load_four_matrices(uint32_t r[4], const void *row) {
     emulate_ldmatrix(r, row, 4, false);
 }
@@ -307,9 +297,7 @@ inline void load_four_matrices_turned(uint32_t r[4], const void *row) {
     emulate_ldmatrix(r, row, 4, true);
 }
 
-inline float4 load_shared_work(const float *from) {
-    return *reinterpret_cast<const float4 *>(from);
-}
+inline numbers<float, 4> load_shared_work(const float *from) { return load<4>(from); }
 #endif
 
 } // namespace wilor_cuda
