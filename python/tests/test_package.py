@@ -314,7 +314,7 @@ def test_nano(no_weights, monkeypatch, tmp_path, data):
     with pytest.raises(wilor.MissingError, match="WiLoR weights"):
         compat.WiLorHandPose3dEstimationPipeline()
     mini = put(no_weights, "warmshao/WiLoR-mini", "pretrained_models/wilor_final.ckpt")
-    assert _weights.find_model(None, None).weights == mini and _weights.detector_for(None, None) is None
+    assert _weights.find_model(None, None).weights == mini and _weights.detector_for(mini, None) is None
 
 
 def test_variables(no_weights, monkeypatch, tmp_path):

@@ -103,16 +103,19 @@ def _nano(name: str) -> str:
 def _find(
     given: str | os.PathLike[str] | None,
     files: dict[str, tuple[str, str]],
-    nano: str,
+    nano: str | None,
     what: str,
     variable: str,
     prefer: str,
 ) -> str | None:
-    """A path, a set's name, "nano", or nothing: the variable, the cache; None where neither has it."""
+    """A path, a set's name, "nano", or nothing: the variable, the cache; None where neither has it.
+    nano: its file's name, or None where it is not to be taken."""
     if given is None:
         given = os.environ.get(variable)
     if given == "nano":
-        return _nano(nano)
+        if nano is not None:
+            return _nano(nano)
+        given = None
     if given is not None and given not in files:
         return os.fspath(given)
     which = os.fspath(given) if given is not None else None
@@ -135,11 +138,14 @@ def find_model(
     mano: str | os.PathLike[str] | None,
     mean: str | os.PathLike[str] | None = None,
     prefer: str = "mini",
+    nano: bool = True,
 ) -> ModelFiles:
     """The network's file, and the hand's and the mean pose's where known: a checkpoint has its own. Where
-    nothing is said and nothing cached it is nano, in wheels, and a warning says so."""
+    nothing is said and nothing cached it is nano, in wheels and if it may, and a warning says so."""
     what = ("WiLoR weights", "WILOR_WEIGHTS")
-    found = _find(weights, _WEIGHTS, _NANO_MODEL, *what, prefer) or _first(_DATA / _NANO_MODEL)
+    found = _find(weights, _WEIGHTS, _NANO_MODEL if nano else None, *what, prefer)
+    if found is None and nano:
+        found = _first(_DATA / _NANO_MODEL)
     found = found or _fetched(_WEIGHTS, prefer, *what)
     if is_nano(found):
         if not weights and not os.environ.get(what[1]):
@@ -169,12 +175,8 @@ def is_nano(weights: str) -> bool:
     return Path(weights) == _DATA / _NANO_MODEL
 
 
-def detector_for(
-    weights: str | os.PathLike[str] | None, detector: str | os.PathLike[str] | None, prefer: str = "mini"
-) -> str | os.PathLike[str] | None:
-    """nano's own detector beside nano where no other is asked for; it serves other weights only by name."""
-    if detector is not None or os.environ.get("WILOR_DETECTOR"):
-        return detector
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        return "nano" if is_nano(find_model(weights, None, prefer=prefer).weights) else None
+def detector_for(found: str, detector: str | os.PathLike[str] | None) -> str | os.PathLike[str] | None:
+    """nano's own detector beside nano (`found`: the model's file) where no other is asked for; it serves
+    other weights only by name."""
+    asked = detector is not None or os.environ.get("WILOR_DETECTOR")
+    return "nano" if is_nano(found) and not asked else detector

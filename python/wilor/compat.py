@@ -65,14 +65,13 @@ class WiLorHandPose3dEstimationPipeline:
         weights, mano, mean, detector = (
             str(folder / name) if (folder / name).exists() else None for name in _FILES
         )
-        if weights is None and _weights.detector_for(None, None) == "nano":
-            weights = "mini"  # WiLoR-mini has no other model
+        files = _weights.find_model(weights, mano, mean, nano=False)  # WiLoR-mini has no other model
         threads = kwargs.get("threads", 0)
         dtype = _own_dtype(self.dtype, str(device).startswith("cuda"))
         self.wilor_model = WiLoR.from_pretrained(
-            weights,
-            mano,
-            mean_path=mean,
+            files.weights,
+            files.mano,
+            mean_path=files.mean,
             device=device,
             dtype=dtype,
             threads=threads,

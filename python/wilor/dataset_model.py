@@ -43,9 +43,9 @@ def settle(options: dict[str, Any], need_detector: bool) -> tuple[dict[str, Any]
     if files.mano:
         said["mano"] = file_hash(files.mano)
     if need_detector or out.get("detector_path"):
-        prefer = compat_files(compat)
-        detector = _weights.detector_for(files.weights, out.get("detector_path"), prefer)
-        detector = _weights.find_detector(detector, prefer)
+        detector = _weights.find_detector(
+            _weights.detector_for(files.weights, out.get("detector_path")), prefer=compat_files(compat)
+        )
         out["detector_path"] = whole(detector)
         said["detector"] = file_hash(detector)
     from . import __version__

@@ -63,7 +63,7 @@ class WiLoR:
         files = _weights.find_model(weights_path, mano_path, mean_path, _preferred(compat))
         model = WiLoR()
         model._compat = _native.choice("compat", compat, _abi.COMPAT)
-        model._threads = threads
+        model._threads, model._file = threads, files.weights
         opened = _native.open_model(*files, dtype, threads, packed, heads, device)
         on_card = (_info(opened).device or b"cpu") != b"cpu"  # packs nothing
         if packed is not None and not on_card and not _info(opened).from_packed:
@@ -94,6 +94,7 @@ class WiLoR:
         self._side_faces = (self._copy_faces(_abi.LEFT), self._copy_faces(_abi.RIGHT))
 
     _compat = 0
+    _file = ""
     _threads = 0
 
     def _copy_faces(self, side: int) -> np.ndarray:

@@ -179,7 +179,7 @@ class HandPosePipeline:
         pose_model = WiLoR.from_pretrained(
             weights_path, mano_path, dtype=dtype, packed=packed, heads=heads, **shared
         )
-        beside = _weights.detector_for(weights_path, detector_path, "mlx" if compat == "mlx" else "mini")
+        beside = _weights.detector_for(pose_model._file, detector_path)
         detector = HandDetector.from_pretrained(beside, dtype=dtype_beside(dtype), **shared)
         return HandPosePipeline(detector, pose_model, batch=batch, max_hands=max_hands)
 
