@@ -54,7 +54,7 @@ class _Hands:
 
 
 class PoseScenes(_Hands):
-    def __init__(self, batch, device, seed):
+    def __init__(self, batch, device, seed, pool=None):
         super().__init__(device, seed)
         self.batch = batch
 
@@ -77,7 +77,7 @@ class PoseScenes(_Hands):
 class DetectScenes(_Hands):
     """1 to 3 hands a picture. A left hand is a mirrored right one."""
 
-    def __init__(self, batch, size, device, seed):
+    def __init__(self, batch, size, device, seed, pool=None):
         super().__init__(device, seed)
         self.batch, self.size = batch, size
 

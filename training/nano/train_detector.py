@@ -62,15 +62,13 @@ class DetectorTask:
         return dict(batch, image=x, boxes=torch.where(w, mirrored, boxes), kpts=torch.where(w[..., None], turned, points),
                     cls=torch.where(flip[:, None], 1 - batch["cls"], batch["cls"]))
 
-    def scenes(self, seed, **few):
-        """few: pool=N where not many different poses are asked for (making them takes a while)."""
+    def scenes(self, seed, pool=None):
+        """pool: how many different poses, where few will do (making them takes a while)."""
         if self.args.fake:
             from .fake_scene import DetectScenes
-
-            return DetectScenes(self.args.batch, self.args.size, self.device, seed)
-        from .scene import DetectScenes
-
-        return DetectScenes(self.args.batch, self.args.size, self.device, seed, **few)
+        else:
+            from .scene import DetectScenes
+        return DetectScenes(self.args.batch, self.args.size, self.device, seed, pool=pool)
 
     def loss(self, batch):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.args.amp)):

@@ -85,15 +85,13 @@ class PoseTask:
         if self.args.see_first:
             self.seeing.fill_(min(1.0, 0.2 + 0.8 * done / self.args.see_first))
 
-    def scenes(self, seed, **few):
-        """few: pool=N where not many different poses are asked for (making them takes a while)."""
+    def scenes(self, seed, pool=None):
+        """pool: how many different poses, where few will do (making them takes a while)."""
         if self.args.fake:
             from .fake_scene import PoseScenes
-
-            return PoseScenes(self.args.batch, self.device, seed)
-        from .scene import PoseScenes
-
-        return PoseScenes(self.args.batch, self.device, seed, **few)
+        else:
+            from .scene import PoseScenes
+        return PoseScenes(self.args.batch, self.device, seed, pool=pool)
 
     def loss(self, batch):
         target = pose_loss.prepare_target(self.hand, batch)
