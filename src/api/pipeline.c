@@ -239,6 +239,13 @@ done:
     return st;
 }
 
+static wilor_nms_kind suppression(const wilor_pipeline *p, wilor_letterbox_rule rule) {
+    if (rule == WILOR_LETTERBOX_MLX)
+        return WILOR_NMS_MLX;
+    return wilor_yolo_get_plan(p->detector->yolo)->across_sides ? WILOR_NMS_ACROSS_SIDES
+                                                                : WILOR_NMS_BY_SIDE;
+}
+
 static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
                                wilor_letterbox_rule rule, const wilor_detect_options *o,
                                wilor_detections *out, wilor_error *err) {
@@ -258,7 +265,7 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     out->stage_ms[1] = since(t1);
     busy[2] = wilor_threads_busy_ns(p->pool);
     uint64_t t2 = wilor_clock_ns();
-    wilor_nms_rule suppress = {o->iou, o->max_hands, rule == WILOR_LETTERBOX_MLX};
+    wilor_nms_rule suppress = {o->iou, o->max_hands, suppression(p, rule)};
     int anchors = wilor_yolo_anchors(p->run);
     /* wilor-mlx keeps what equals the threshold, too. */
     float conf = (float)o->conf;

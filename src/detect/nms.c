@@ -8,6 +8,7 @@
 #include "nms.h"
 
 #include <math.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -130,15 +131,16 @@ int wilor_nms(wilor_candidate *candidates, int n, const wilor_nms_rule *rule, vo
     for (int i = 0; i < n; i++)
         ranks[i] = (rank){candidates[i].score, i};
     permute(candidates, sort(ranks, ranks + n, n), n);
-    if (!rule->mlx && n > WILOR_NMS_CANDIDATES)
+    bool mlx = rule->kind == WILOR_NMS_MLX;
+    if (!mlx && n > WILOR_NMS_CANDIDATES)
         n = WILOR_NMS_CANDIDATES;
-    boxes b = make_boxes(candidates, n, !rule->mlx, scratch);
-    float limit = rule->mlx ? (float)rule->iou : float_limit(rule->iou);
+    boxes b = make_boxes(candidates, n, rule->kind == WILOR_NMS_BY_SIDE, scratch);
+    float limit = mlx ? (float)rule->iou : float_limit(rule->iou);
     int count = 0;
     for (int i = 0; i < n && count < rule->most; i++)
         if (!b.dead[i]) {
             kept[count++] = i;
-            strike(&b, i, n, limit, rule->mlx ? 1e-6f : 0);
+            strike(&b, i, n, limit, mlx ? 1e-6f : 0);
         }
     return count;
 }

@@ -3,7 +3,6 @@
 #ifndef WILOR_NMS_H
 #define WILOR_NMS_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct wilor_candidate {
@@ -13,10 +12,16 @@ typedef struct wilor_candidate {
     int anchor; /* column of the head's output */
 } wilor_candidate;
 
+typedef enum wilor_nms_kind {
+    WILOR_NMS_BY_SIDE,      /* ultralytics: left hands and right ones do not meet */
+    WILOR_NMS_ACROSS_SIDES, /* its agnostic_nms: a hand is left or right */
+    WILOR_NMS_MLX           /* across sides, + 1e-6 in the quotient, no limit on candidates */
+} wilor_nms_kind;
+
 typedef struct wilor_nms_rule {
     double iou; /* not rounded to float: torchvision compares in double */
     int most;   /* results, 300 */
-    bool mlx;   /* across classes, + 1e-6 in the quotient, no limit on candidates */
+    wilor_nms_kind kind;
 } wilor_nms_rule;
 
 enum { WILOR_NMS_CANDIDATES = 30000 };

@@ -572,6 +572,15 @@ static wilor_status read_imgsz(const reader *r) {
     return set_imgsz(r, v[0]);
 }
 
+/* What ultralytics takes as an argument of the call, our own files say of themselves. */
+static wilor_status read_suppression(const reader *r) {
+    const char *text = r->modules ? NULL : wilor_index_metadata(r->x, "agnostic_nms");
+    r->plan->across_sides = text && strcmp(text, "true") == 0;
+    if (text && !r->plan->across_sides && strcmp(text, "false") != 0)
+        return refuse(r, "agnostic_nms", "is neither true nor false");
+    return WILOR_OK;
+}
+
 static wilor_status check_all_used(const reader *r) {
     for (size_t i = 0; i < wilor_index_count(r->x); i++)
         if (!r->tensor_used[i])
@@ -645,6 +654,7 @@ wilor_status wilor_yolo_plan_read(wilor_yolo_plan *plan, const wilor_index *inde
     WILOR_TRY(check_all_used(&r));
     WILOR_TRY(check_sharing(&r));
     WILOR_TRY(read_imgsz(&r));
+    WILOR_TRY(read_suppression(&r));
 done:
     wilor_heap_free(r.tensor_used);
     wilor_heap_free(r.module_used);

@@ -5,6 +5,8 @@
 
 #include "tensor_index.h"
 
+#include <stdbool.h>
+
 enum { WILOR_YOLO_LAYERS = 22, WILOR_YOLO_LEVELS = 3, WILOR_YOLO_MOST_REPEATS = 16 };
 
 typedef struct wilor_yolo_plan {
@@ -13,6 +15,7 @@ typedef struct wilor_yolo_plan {
     int hidden
         [3];   /* widths inside the head's branches cv2 (box), cv3 (class), cv4 (keypoints) */
     int imgsz; /* from the file, 640 when it says nothing; 32 … 4096 */
+    bool across_sides;   /* metadata's agnostic_nms: a hand is left or right */
     uint64_t parameters; /* numbers in all float tensors but running means and variances */
 } wilor_yolo_plan;
 

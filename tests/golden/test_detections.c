@@ -760,7 +760,8 @@ static void expect_kept(const network *n, const wilor_index *index, const char *
     wilor_candidate *c = block((size_t)anchors, sizeof *c);
     void *scratch = block(wilor_nms_scratch(anchors), 1);
     int found = wilor_yolo_candidates(n->run, 0.3f, c, anchors);
-    int got = wilor_nms(c, found, &(wilor_nms_rule){0.7, 300, false}, scratch, kept);
+    int got =
+        wilor_nms(c, found, &(wilor_nms_rule){0.7, 300, WILOR_NMS_BY_SIDE}, scratch, kept);
     for (int i = 0; i < got; i++)
         for (size_t k = 0; k < count; k++) {
             const float *b = c[kept[i]].box;

@@ -246,7 +246,8 @@ static void expect_case(const wilor_index *index, const char *name) {
     n.iou = number_of(index, name, "iou");
     wilor_candidate *c = new_candidates(&n, &count);
     void *scratch = block(wilor_nms_scratch(count), 1);
-    int got = wilor_nms(c, count, &(wilor_nms_rule){n.iou, 300, false}, scratch, kept);
+    int got =
+        wilor_nms(c, count, &(wilor_nms_rule){n.iou, 300, WILOR_NMS_BY_SIDE}, scratch, kept);
     if ((size_t)got != n.count)
         fail_msg("%s: %d of %d candidates stay, not %zu", name, got, count, n.count);
     expect_rows(name, &n, c, kept);

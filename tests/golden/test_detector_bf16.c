@@ -259,7 +259,7 @@ static void keep(const network *w, kept *k) {
     wilor_candidate *c = block((size_t)anchors, sizeof *c);
     void *scratch = block(wilor_nms_scratch(anchors), 1);
     int found = wilor_yolo_candidates(w->run, CONF, c, anchors);
-    k->n = wilor_nms(c, found, &(wilor_nms_rule){0.7, 300, false}, scratch, order);
+    k->n = wilor_nms(c, found, &(wilor_nms_rule){0.7, 300, WILOR_NMS_BY_SIDE}, scratch, order);
     for (int i = 0; i < k->n; i++)
         k->c[i] = c[order[i]];
     wilor_heap_free(c);

@@ -41,14 +41,14 @@ static bool overlaps(const wilor_candidate *a, const wilor_candidate *b,
         for (int k = 0; k < 4; k++) {
             volatile float half = both[i]->box[2 + k % 2] / 2;
             c[i][k] = k < 2 ? both[i]->box[k] - half : both[i]->box[k - 2] + half;
-            c[i][k] += rule->mlx ? 0.0f : (float)(both[i]->side * 7680);
+            c[i][k] += rule->kind != WILOR_NMS_BY_SIDE ? 0.0f : (float)(both[i]->side * 7680);
         }
         area[i] = (c[i][2] - c[i][0]) * (c[i][3] - c[i][1]);
     }
     float w = fmaxf(0, fminf(c[0][2], c[1][2]) - fmaxf(c[0][0], c[1][0]));
     float h = fmaxf(0, fminf(c[0][3], c[1][3]) - fmaxf(c[0][1], c[1][1]));
     float inter = w * h, all = area[0] + area[1] - inter;
-    if (rule->mlx)
+    if (rule->kind == WILOR_NMS_MLX)
         return inter / (all + 1e-6f) > (float)rule->iou;
     return (double)(inter / all) > rule->iou;
 }
@@ -90,8 +90,8 @@ static int expect_as_plain(wilor_candidate *c, int n, wilor_nms_rule rule) {
     assert_int_equal(count, wanted);
     for (int i = 0; i < count; i++)
         if (c[kept[i]].anchor != want[i])
-            fail_msg("%d candidates, iou %g, mlx %d: result %d is anchor %d, not %d", n,
-                     rule.iou, rule.mlx, i, c[kept[i]].anchor, want[i]);
+            fail_msg("%d candidates, iou %g, kind %d: result %d is anchor %d, not %d", n,
+                     rule.iou, (int)rule.kind, i, c[kept[i]].anchor, want[i]);
     wilor_heap_free(want);
     wilor_heap_free(kept);
     return count;
@@ -116,7 +116,7 @@ static void test_random(void **state) {
         for (int i = 0; i < n; i++)
             c[i] = random_candidate(3 * i, places, scores);
         wilor_nms_rule rule = {(double)uniform(0.05f, 0.95f), round % 5 ? 300 : 1 + below(9),
-                               round % 3 == 0};
+                               (wilor_nms_kind)(round % 3)};
         kept += expect_as_plain(c, n, rule);
         candidates += n;
         wilor_heap_free(c);
@@ -145,33 +145,40 @@ static wilor_candidate wide(float x, float width, int side) {
 
 static void test_threshold(void **state) {
     (void)state;
-    const wilor_nms_rule third = {0.3, 300, false}, seventh = {0.7, 300, false};
+    const wilor_nms_rule third = {0.3, 300, WILOR_NMS_BY_SIDE},
+                         seventh = {0.7, 300, WILOR_NMS_BY_SIDE};
     /* Overlap 3 of 10: 0.3f is above 0.3, so torchvision drops it. */
     assert_false(stays(wide(0, 6.5f, 0), wide(3.5f, 6.5f, 0), third));
-    assert_true(stays(wide(0, 6.5f, 0), wide(3.5f, 6.5f, 0), (wilor_nms_rule){0.3, 300, true}));
+    assert_true(stays(wide(0, 6.5f, 0), wide(3.5f, 6.5f, 0),
+                      (wilor_nms_rule){0.3, 300, WILOR_NMS_MLX}));
     /* 7 of 10: 0.7f is below 0.7. */
     assert_true(stays(wide(0, 8.5f, 0), wide(1.5f, 8.5f, 0), seventh));
     assert_false(stays(wide(0, 8.5f, 0), wide(1.25f, 8.5f, 0), seventh));
     /* One half, exactly: not above. */
-    assert_true(stays(wide(0, 6, 0), wide(2, 6, 0), (wilor_nms_rule){0.5, 300, false}));
-    assert_true(stays(wide(0, 6, 0), wide(2, 6, 0), (wilor_nms_rule){0.5, 300, true}));
+    assert_true(
+        stays(wide(0, 6, 0), wide(2, 6, 0), (wilor_nms_rule){0.5, 300, WILOR_NMS_BY_SIDE}));
+    assert_true(stays(wide(0, 6, 0), wide(2, 6, 0), (wilor_nms_rule){0.5, 300, WILOR_NMS_MLX}));
     /* Nothing overlaps another by more than all. */
-    assert_true(stays(wide(0, 6, 0), wide(0, 6, 0), (wilor_nms_rule){1, 300, false}));
+    assert_true(
+        stays(wide(0, 6, 0), wide(0, 6, 0), (wilor_nms_rule){1, 300, WILOR_NMS_BY_SIDE}));
 }
 
 static void test_classes(void **state) {
     (void)state;
-    const wilor_nms_rule yolo = {0.7, 300, false}, mlx = {0.5, 300, true};
+    const wilor_nms_rule yolo = {0.7, 300, WILOR_NMS_BY_SIDE}, mlx = {0.5, 300, WILOR_NMS_MLX};
     assert_true(stays(wide(9, 6, 0), wide(9, 6, 1), yolo));
     assert_false(stays(wide(9, 6, 0), wide(9, 6, 1), mlx));
     assert_false(stays(wide(9, 6, 1), wide(9, 6, 1), yolo));
+    const wilor_nms_rule across = {0.7, 300, WILOR_NMS_ACROSS_SIDES};
+    assert_false(stays(wide(9, 6, 0), wide(9, 6, 1), across));
+    assert_true(stays(wide(0, 8.5f, 0), wide(1.5f, 8.5f, 1), across));
     /* Two boxes that touch neither each other nor, without its shift, anything: 0/0 is no
      * overlap, and wilor-mlx's 0/1e-6 is none. */
     wilor_candidate empty = {{5, 5, 0, 0}, 0, 0, 0};
     assert_true(stays(empty, empty, yolo));
     assert_true(stays(empty, empty, mlx));
     /* The shift costs class 1 the last bits: 1/4096 pixels less overlap is none. */
-    const wilor_nms_rule all = {0.99999, 300, false};
+    const wilor_nms_rule all = {0.99999, 300, WILOR_NMS_BY_SIDE};
     assert_false(stays(wide(64, 16, 1), wide(64.0001f, 16, 1), all));
     assert_true(stays(wide(64, 16, 0), wide(64.0001f, 16, 0), all));
 }
@@ -193,9 +200,9 @@ static void test_limits(void **state) {
 
     wilor_candidate *c = new_many(MANY);
     int *kept = block(MANY, sizeof *kept);
-    assert_int_equal(run(c, 0, &(wilor_nms_rule){0.7, 300, false}, kept), 0);
-    assert_int_equal(run(c, 1, &(wilor_nms_rule){0.7, 300, false}, kept), 1);
-    assert_int_equal(run(c, MANY, &(wilor_nms_rule){0.7, 300, false}, kept), 300);
+    assert_int_equal(run(c, 0, &(wilor_nms_rule){0.7, 300, WILOR_NMS_BY_SIDE}, kept), 0);
+    assert_int_equal(run(c, 1, &(wilor_nms_rule){0.7, 300, WILOR_NMS_BY_SIDE}, kept), 1);
+    assert_int_equal(run(c, MANY, &(wilor_nms_rule){0.7, 300, WILOR_NMS_BY_SIDE}, kept), 300);
     for (int i = 0; i < 300; i++)
         assert_int_equal(c[kept[i]].anchor, i);
     wilor_heap_free(c);
@@ -207,7 +214,9 @@ static void test_limits(void **state) {
             if (i >= MANY - WILOR_NMS_CANDIDATES)
                 c[i].box[0] = -9;
         }
-        int n = run(c, MANY, &(wilor_nms_rule){0.5, MANY, mlx}, kept);
+        int n =
+            run(c, MANY, &(wilor_nms_rule){0.5, MANY, mlx ? WILOR_NMS_MLX : WILOR_NMS_BY_SIDE},
+                kept);
         assert_int_equal(n, mlx ? 1 + MANY - WILOR_NMS_CANDIDATES : 1);
         assert_int_equal(c[kept[0]].anchor, MANY - 1);
         wilor_heap_free(c);

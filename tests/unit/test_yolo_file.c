@@ -354,6 +354,48 @@ static void unknown_names(void **state) {
     expect_renamed("\"h12.cv1.bn.bias", "\"h13.cv1.bn.bias", "'model.12.cv1.bn.bias'");
 }
 
+/* A made-up safetensors with `metadata` in front of its tensors. */
+static void open_with_metadata(opened *o, const char *metadata) {
+    uint64_t header;
+    size_t n = strlen(metadata), old;
+    uint8_t *bytes = detector_file_make(
+        &(detector_file){.width = 4, .repeats = 1, .safetensors = true}, &old);
+    memset(o, 0, sizeof *o);
+    o->size = old + n;
+    o->bytes = malloc(o->size);
+    assert_non_null(o->bytes);
+    memcpy(&header, bytes, sizeof header);
+    header += n;
+    memcpy(o->bytes, &header, sizeof header);
+    o->bytes[8] = '{';
+    memcpy(o->bytes + 9, metadata, n);
+    memcpy(o->bytes + 9 + n, bytes + 9, old - 9);
+    free(bytes);
+    o->status = wilor_index_open_memory(&o->index, o->bytes, o->size, "x.safetensors", &o->err);
+    finish(o);
+}
+
+static void suppression(void **state) {
+    opened o;
+    (void)state;
+    open_with_metadata(&o, "");
+    need(&o);
+    assert_false(o.plan.across_sides);
+    close_it(&o);
+    open_with_metadata(&o, "\"__metadata__\":{\"agnostic_nms\":\"true\"},");
+    need(&o);
+    assert_true(o.plan.across_sides);
+    close_it(&o);
+    open_with_metadata(&o, "\"__metadata__\":{\"agnostic_nms\":\"false\"},");
+    need(&o);
+    assert_false(o.plan.across_sides);
+    close_it(&o);
+    open_with_metadata(&o, "\"__metadata__\":{\"agnostic_nms\":\"yes\"},");
+    assert_int_equal(o.status, WILOR_ERR_MODEL);
+    assert_non_null(strstr(o.err.text, "'agnostic_nms' is neither true nor false"));
+    close_it(&o);
+}
+
 static void values_not_finite(void **state) {
     opened o = {0};
     float weight[108], scale[4], bias[4], bad = -5;
@@ -509,6 +551,7 @@ int main(void) {
         cmocka_unit_test(refused),
         cmocka_unit_test(whole_files_refused),
         cmocka_unit_test(unknown_names),
+        cmocka_unit_test(suppression),
         cmocka_unit_test(values_not_finite),
         cmocka_unit_test(allocations_fail),
         cmocka_unit_test(random_ones),

@@ -100,7 +100,7 @@ def export_detector(model, path, metadata, imgsz, weights=None):
     for name, t in detector_tensors(model, weights).items():
         t = t.permute(0, 2, 3, 1).contiguous() if t.dim() == 4 else t
         tensors[detector_name(name)] = half(name, t)
-    meta = {"imgsz": imgsz, "names": json.dumps({"0": "left", "1": "right"}), "wilor.model": "nano", "license": LICENCE}
+    meta = {"imgsz": imgsz, "agnostic_nms": "true", "names": json.dumps({"0": "left", "1": "right"}), "wilor.model": "nano", "license": LICENCE}
     return write_safetensors(path, tensors, meta | metadata)
 
 
