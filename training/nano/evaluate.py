@@ -17,7 +17,7 @@ from .scene import TONES, DetectScenes, PoseScenes
 from .state import load_state
 
 MODES = ("alone", "beside another hand", "holding a forearm", "held by a hand")
-SETS = ("no hand", "any", "own hands from above", "people facing", "holding each other")
+SETS = ("no hand", "any", "own hands from above", "people facing", "holding each other", "arms from below, facing")
 POSE_SEED, DETECT_SEED = 555_001, 555_002
 
 

@@ -595,7 +595,8 @@ class DetectScenes(Scenes):
     def next(self, with_extra=False):
         d, f, b, k, s = self.d, self.figures, self.batch, self.HANDS, self.size
         dev = self.device
-        mode = d.pick([0.07, 0.3, 0.24, 0.23, 0.16], b)  # no hand, any, seen from above one's own, facing people, holding each other
+        mode = d.pick([0.06, 0.34, 0.18, 0.2, 0.22], b)  # no hand, any, arms from below, facing people, holding each other
+        theirs = (mode == 2) & d.chance(0.15, b)  # arms from below are one's own, or of someone who faces the camera
         grips = (mode == 4)[:, None] & (torch.arange(k, device=dev) % 2 == 0)
         hands = self.fingers(grips)
         thing = hands["object"]
@@ -611,15 +612,16 @@ class DetectScenes(Scenes):
         pair = ((mode == 2) | (mode == 3))[:, None]
         left = torch.where(pair, odd ^ d.chance(0.5, b, 1), left)
         ego, facing = (mode == 2)[:, None], (mode == 3)[:, None]
+        mirrored = facing | theirs[:, None]
         # where, how large, which way
         focal = s / (2 * torch.tan(d.u(b, lo=math.radians(40), hi=math.radians(92)) / 2))
         base = d.log(b, 1, lo=22, hi=230)
         size = base * d.log(b, k, lo=0.75, hi=1.33)
-        size = torch.where((mode == 1)[:, None], d.log(b, k, lo=16, hi=230), size)
+        size = torch.where((mode == 1)[:, None], d.log(b, k, lo=20, hi=230), size)
         size = torch.where((mode == 4)[:, None], size.clamp(24, 110), size)
         size = size * (s / 320)
         where = d.u(b, k, 2, lo=0.03, hi=0.97) * s
-        side = torch.where(left, -1.0, 1.0) * torch.where(facing, -1.0, 1.0)  # seen from the front, a right hand is at the left
+        side = torch.where(left, -1.0, 1.0) * torch.where(mirrored, -1.0, 1.0)  # seen from the front, a right hand is at the left
         middle = d.u(b, 1, 2, lo=0.3, hi=0.7) * s
         apart = size * d.u(b, k, lo=0.35, hi=1.5)
         together = torch.stack([middle[..., 0] + side * apart, middle[..., 1] + d.n(b, k, sigma=0.3) * size], -1)
@@ -633,7 +635,7 @@ class DetectScenes(Scenes):
         tilt = d.n(b, k, sigma=0.5)
         tilt = torch.where(ego, d.n(b, k, sigma=0.35) - 0.45, torch.where(facing, d.n(b, k, sigma=0.4) + 0.35, tilt)).clamp(-1.35, 1.35)
         roll = d.u(b, k, lo=-math.pi, hi=math.pi)
-        roll = torch.where(ego & d.chance(0.7, b, k), d.n(b, k, sigma=0.6), roll)
+        roll = torch.where(ego & d.chance(0.7, b, k), d.n(b, k, sigma=0.6) + math.pi * theirs[:, None], roll)
         turn = self._frame(angle, tilt, roll)
         z = (focal[:, None] * 0.17 / size).clamp_min(0.12)
         at = torch.cat([(where - s / 2) / focal[:, None, None] * z[..., None], z[..., None]], -1)
@@ -735,5 +737,5 @@ class DetectScenes(Scenes):
                    kpts=F.pad(torch.cat([spots, visible[..., None].float()], -1), (0, 0, 0, 0, 0, pad)),
                    valid=F.pad(valid, (0, pad)), ignore=F.pad(ignore, (0, pad)))
         if with_extra:
-            out.update(tone=tone, mode=mode, fraction=fraction)
+            out.update(tone=tone, mode=torch.where(theirs, 5, mode), fraction=fraction)
         return out
