@@ -2,7 +2,8 @@
 """From a frame to its hand: `wilor bench live` and WiLoR-mini's route in PyTorch, in turns, on one machine.
 
     peer_live.py --out FILE.json --wilor PROGRAM --make-detector PROGRAM [--threads N] [--rounds N] [--runs N]
-                 [--frames N] [--size full|small] [--imgsz N] [--ours bf16,int8,f32] [--total SECONDS] [--work DIR] [--table]
+                 [--frames N] [--size full|small] [--imgsz N] [--ours bf16,int8,f32] [--total SECONDS] [--work DIR]
+                 [--device cpu|cuda]
     peer_live.py --markdown FILE.json     the tables for docs/performance.md
 
 Both have the same 640 x 480 frame (bench live's), network, weights by formula, hand and detector. A frame
@@ -13,6 +14,9 @@ of such a frame, so both take its time and then look at one square in the middle
   mini-f32      as WiLoR-mini on a processor: detector on each frame, float32, eager
   mini-bf16     the same with weights and activations in bfloat16, convolutions channels-last
   tracked-bf16  the detector on every fifth frame only, as `wilor live` does with a hand it follows
+
+With --device cuda both run on the first NVIDIA card, and the peers' 16-bit number is float16 as in WiLoR-mini there (mini-f16,
+tracked-f16); the peer's crop is then made on the card, too, which is kinder to it than WiLoR-mini's own.
 
 Not as in WiLoR-mini: the crop is torch's grid_sample instead of cv2.warpAffine, the resize torch's instead
 of cv2.resize, and nothing is read by ultralytics' loaders or kept in its Results; all of that takes its time
@@ -28,7 +32,11 @@ import numpy as np
 import peer_detector, peer_worker
 
 WIDTH, HEIGHT, EVERY, LARGER = 640, 480, 5, 5
-PEERS = {'tracked-bf16': ('bfloat16', EVERY), 'mini-bf16': ('bfloat16', 1), 'mini-f32': ('float32', 1)}
+PEERS = dict(
+    cpu={'tracked-bf16': ('bfloat16', EVERY), 'mini-bf16': ('bfloat16', 1), 'mini-f32': ('float32', 1)},
+    cuda={'tracked-f16': ('float16', EVERY), 'mini-f16': ('float16', 1), 'mini-f32': ('float32', 1)},
+)
+OURS = dict(cpu='bf16,int8,f32', cuda='f16,bf16')
 STAGES = 'detect', 'crop', 'pose', 'post'
 AGREE = 1e-3
 MODELS = dict(full=('full', 'm'), small=('hd80', 'micro'))
@@ -79,8 +87,8 @@ def has_bf16():
 class Detector(peer_detector.Torch):
     """The network in one arithmetic, channels-last."""
 
-    def __init__(self, path, dtype):
-        self.made, self.at, self.dtype = [], 0, dtype
+    def __init__(self, path, dtype, device):
+        self.made, self.at, self.dtype, self.device = [], 0, dtype, device
         self.weights = peer_detector.Cached(peer_detector.Folded(path))
 
     def conv(self, x, w, b, stride, act):
@@ -88,7 +96,8 @@ class Detector(peer_detector.Torch):
 
         if self.at == len(self.made):
             last = torch.channels_last
-            self.made.append((torch.from_numpy(w).to(self.dtype).to(memory_format=last), torch.from_numpy(b).to(self.dtype)))
+            there = [torch.from_numpy(v).to(self.device, self.dtype) for v in (w, b)]
+            self.made.append((there[0].to(memory_format=last), there[1]))
         w, b = self.made[self.at]
         self.at += 1
         y = torch.nn.functional.conv2d(x, w, b, stride, w.shape[2] // 2)
@@ -99,7 +108,7 @@ class Detector(peer_detector.Torch):
         import torch
 
         F = torch.nn.functional
-        x = torch.from_numpy(frame).permute(2, 0, 1)[None]
+        x = torch.from_numpy(frame).to(self.device).permute(2, 0, 1)[None]
         x = F.interpolate(x, size=(height, width), mode='bilinear').to(self.dtype) / 255
         self.at = 0
         maps = self.run(self.weights, x.contiguous(memory_format=torch.channels_last))
@@ -107,9 +116,9 @@ class Detector(peer_detector.Torch):
         for m, s in zip(maps, (8, 16, 32)):
             h, w = m.shape[2:]
             m = m[0].float().flatten(1)
-            y, x = torch.meshgrid(torch.arange(h) + 0.5, torch.arange(w) + 0.5, indexing='ij')
+            y, x = torch.meshgrid(*(torch.arange(n, device=self.device) + 0.5 for n in (h, w)), indexing='ij')
             at = torch.stack([x.flatten(), y.flatten()])
-            d = (m[:64].reshape(4, 16, -1).softmax(1) * torch.arange(16.0)[None, :, None]).sum(1)
+            d = (m[:64].reshape(4, 16, -1).softmax(1) * torch.arange(16.0, device=self.device)[None, :, None]).sum(1)
             k = m[66:].reshape(21, 3, -1)
             points = torch.cat([(2 * k[:, :2] + at - 0.5) * s, k[:, 2:].sigmoid()], 1).flatten(0, 1)
             rows.append(torch.cat([(at - d[:2]) * s, (at + d[2:]) * s, m[64:66].sigmoid(), points]))
@@ -117,7 +126,7 @@ class Detector(peer_detector.Torch):
         score, kind = rows[:, 4:6].max(1)
         some = score > 0.3
         keep = suppress(rows[some, :4], score[some], kind[some])
-        found = rows[some][keep].numpy().copy()
+        found = rows[some][keep].cpu().numpy().copy()
         for columns in (slice(0, 4, 2), slice(6, None, 3)):
             found[:, columns] *= frame.shape[1] / width
         for columns in (slice(1, 4, 2), slice(7, None, 3)):
@@ -141,7 +150,7 @@ def suppress(boxes, scores, kinds, iou=0.7):
         keep.append(i)
         both = (torch.minimum(apart[i, 2:], apart[order, 2:]) - torch.maximum(apart[i, :2], apart[order, :2])).clamp_min(0).prod(1)
         order = order[both / (areas[i] + areas[order] - both) <= iou]
-    return torch.tensor(keep, dtype=torch.long)
+    return torch.tensor(keep, dtype=torch.long, device=boxes.device)
 
 
 class Route:
@@ -149,13 +158,13 @@ class Route:
         import torch, wilor_torch
 
         torch.set_num_threads(args.threads)
-        self.torch, self.dtype = torch, getattr(torch, args.worker)
+        self.torch, self.dtype, self.device = torch, getattr(torch, args.worker), args.device
         weights = dict(peer_worker.read_weights(peer_worker.weights_file(args.work)))
         for name in ('v_template', 'shapedirs', 'posedirs'):
             weights['mano.' + name] = weights['mano.' + name] * np.float32(LARGER)
         heads = peer_worker.random_weights.MODELS[MODELS[args.size][0]][2]
-        self.net = wilor_torch.Wilor(weights, heads, self.dtype).eval()
-        self.detector = Detector(os.path.join(args.work, 'detector.safetensors'), self.dtype)
+        self.net = wilor_torch.Wilor(weights, heads, self.dtype).to(self.device).eval()
+        self.detector = Detector(os.path.join(args.work, 'detector.safetensors'), self.dtype, self.device)
         self.input = args.imgsz, args.imgsz * HEIGHT // WIDTH
         self.frame, self.found = picture(), 0
 
@@ -164,16 +173,16 @@ class Route:
         torch, size = self.torch, 2.5 * max(box[2] - box[0], box[3] - box[1])
         if size / 512 > 1.1:
             sys.exit('this box would have to be smoothed')
-        t = torch.arange(256) * (size / 256)
+        t = torch.arange(256, device=self.device) * (size / 256)
         x, y = (t + ((box[i] + box[i + 2]) / 2 - size / 2) for i in (0, 1))
         x, y = x / (WIDTH - 1) * 2 - 1, y / (HEIGHT - 1) * 2 - 1
         grid = torch.stack([x[None].expand(256, -1), y[:, None].expand(-1, 256)], -1)[None]
-        picture = torch.from_numpy(frame).permute(2, 0, 1)[None].float()
+        picture = torch.from_numpy(frame).to(self.device).permute(2, 0, 1)[None].float()
         out = torch.nn.functional.grid_sample(picture, grid, padding_mode='zeros', align_corners=True)
         return out.round_().permute(0, 2, 3, 1).contiguous(), size
 
     def finish(self, out, box, size):
-        cam, betas, rotations, points, vertices = (v.float().numpy()[0] for v in out)
+        cam, betas, rotations, points, vertices = (v.float().cpu().numpy()[0] for v in out)
         focal = 5000 / 256 * max(WIDTH, HEIGHT)
         bs = size * cam[0] + 1e-9
         at = np.array(
@@ -187,18 +196,23 @@ class Route:
         pixels = seen[:, :2] / seen[:, 2:] * focal + (WIDTH / 2, HEIGHT / 2)
         return dict(pred_cam=cam, cam_t=at, betas=betas, pose=rotations, kp3d=points, kp2d=pixels, vertices=vertices)
 
+    def now(self):
+        if self.device != 'cpu':
+            self.torch.cuda.synchronize()
+        return time.perf_counter()
+
     def run(self, detect):
         """One frame: its hand, and the stages' milliseconds."""
-        clock, box = [time.perf_counter()], square()
+        clock, box = [self.now()], square()
         if detect:
             self.found = len(self.detector(self.frame, *self.input))
-        clock.append(time.perf_counter())
+        clock.append(self.now())
         crop, size = self.crop(self.frame, box)
-        clock.append(time.perf_counter())
+        clock.append(self.now())
         out = self.net(crop)
-        clock.append(time.perf_counter())
+        clock.append(self.now())
         hand = self.finish(out, box, size)
-        clock.append(time.perf_counter())
+        clock.append(self.now())
         return hand, [1e3 * (b - a) for a, b in zip(clock, clock[1:])]
 
     def measure(self, every, frames, seconds):
@@ -216,10 +230,13 @@ class Route:
         """Orders a line each on the standard input, answers a line each."""
         torch = self.torch
         facts = dict(version=torch.__version__, threads=torch.get_num_threads(), isa=torch.backends.cpu.get_cpu_capability())
+        if self.device != 'cpu':
+            facts['card'] = torch.cuda.get_device_name()
         print(json.dumps(facts), flush=True)
         with torch.inference_mode():
             for line in sys.stdin:
                 order = json.loads(line)
+                torch.backends.cudnn.allow_tf32 = not order.get('hand')
                 if order.get('hand'):
                     answer = {k: np.asarray(v, np.float64).ravel().tolist() for k, v in self.run(False)[0].items()}
                 else:
@@ -258,7 +275,7 @@ class Series:
             what='live',
             date=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec='seconds'),
             machine=dict(cpu=peer_detector.cpu(), cpus=len(os.sched_getaffinity(0)), kernel=platform.release()),
-            settings=dict(threads=args.threads, rounds=args.rounds, runs=args.runs, frames=args.frames, size=args.size),
+            settings=dict(threads=args.threads, rounds=args.rounds, runs=args.runs, frames=args.frames, size=args.size, device=args.device),
             env=None,
             probes=[],
             peers={},
@@ -286,13 +303,14 @@ class Series:
         if dtype not in self.workers:
             a = self.a
             command = [sys.executable, os.path.abspath(__file__), '--worker', dtype, '--work', self.work]
-            command += ['--threads', a.threads, '--size', a.size, '--imgsz', a.imgsz]
+            command += ['--threads', a.threads, '--size', a.size, '--imgsz', a.imgsz, '--device', a.device]
+            card = {'CUDA_VISIBLE_DEVICES': ''} if a.device == 'cpu' else {}
             p = subprocess.Popen(
                 [str(c) for c in command],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, **peer_worker_env(), 'CUDA_VISIBLE_DEVICES': ''},
+                env={**os.environ, **peer_worker_env(), **card},
             )
             self.workers[dtype] = p
             self.out['peers'][dtype] = self.answer(p)
@@ -314,7 +332,7 @@ class Series:
     def wilor(self, *command):
         model, detector = MODELS[self.a.size]
         more = ['--weights', 'random:' + model, '--detector', 'random:' + detector, '--mano', self.path('hand.npz')]
-        command = [self.a.wilor, *command, *more, '--threads', self.a.threads]
+        command = [self.a.wilor, *command, *more, '--threads', self.a.threads, '--device', self.a.device]
         r = subprocess.run([str(c) for c in command], capture_output=True, text=True, timeout=max(10, self.left()))
         if r.returncode:
             raise RuntimeError(f'wilor: {r.stderr.strip()[-300:]}')
@@ -346,7 +364,7 @@ class Series:
         return dict(who='wilor', **r['results'][0])
 
     def peer(self, name):
-        dtype, every = PEERS[name]
+        dtype, every = PEERS[self.a.device][name]
         if dtype == 'bfloat16' and not has_bf16() and not self.a.any:
             raise RuntimeError('the processor has no bfloat16 instructions')
         r = self.ask(dtype, measure=[every, self.a.frames, self.a.seconds])
@@ -377,9 +395,9 @@ class Series:
         self.make()
         self.turn(self.probe)
         self.turn(self.agree)
-        first, *others = self.a.ours.split(',')
+        first, *others = (self.a.ours or OURS[self.a.device]).split(',')
         for i in range(self.a.rounds):
-            for name in PEERS:
+            for name in PEERS[self.a.device]:
                 self.turn(self.ours, first, self.a.runs)
                 self.turn(self.peer, name)
             if i == 0:
@@ -448,7 +466,7 @@ def markdown(d):
     m, rows = d['machine'], rows_of(d)
     print(f"{m['cpu']}, {m['cpus']} CPUs, {d['settings']['threads']} threads; {d['date'][:10]}; ", end='')
     print(f"{d['env']['compiler']}, {d['env']['isa']}; " if d['env'] else '', end='')
-    print('; '.join(f"PyTorch {p['version']} {k} ({p['isa']})" for k, p in d['peers'].items()))
+    print('; '.join(f"PyTorch {p['version']} {k} ({p.get('card', p['isa'])})" for k, p in d['peers'].items()))
     print(f"largest relative difference of a float32 hand: {max(d.get('difference', {'': 0}).values()):.1e}\n")
     print('| median / 90 % / 99 %, ms | all frames | the detector ran | it did not | frames | times as long |')
     print('|---|---|---|---|---|---|')
@@ -486,11 +504,12 @@ def main():
     ap.add_argument('--seconds', type=float, default=8, help='no more of them begin after that')
     ap.add_argument('--size', choices=list(MODELS), default='full')
     ap.add_argument('--imgsz', type=int, default=512)
-    ap.add_argument('--ours', default='bf16,int8,f32', help='the first one is measured beside each peer')
+    ap.add_argument('--device', choices=list(PEERS), default='cpu')
+    ap.add_argument('--ours', help='the first one is measured beside each peer; ' + ', '.join(f'{k}: {v}' for k, v in OURS.items()))
     ap.add_argument('--any', action='store_true', help='bfloat16 peers without instructions for it, too')
     ap.add_argument('--total', type=float, default=900, help='seconds for everything')
     ap.add_argument('--work', help='folder for weights, kept')
-    ap.add_argument('--worker', choices=('float32', 'bfloat16'), help=argparse.SUPPRESS)
+    ap.add_argument('--worker', choices=('float32', 'bfloat16', 'float16'), help=argparse.SUPPRESS)
     args = ap.parse_args()
     if args.worker:
         return Route(args).serve()
