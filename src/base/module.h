@@ -9,9 +9,8 @@
 typedef struct wilor_module {
     const char *file;     /* "libwilor_cuda.so.0" */
     const char *variable; /* names another file in the environment */
-    const char
-        *entry; /* its only symbol: a function without arguments that gives its table's head */
-    uint32_t abi, size; /* of the table */
+    const char *entry;    /* its only symbol: a function that returns its table's head */
+    uint32_t abi, size;   /* of the table */
 } wilor_module;
 
 /* The module's table: from the file that the variable names, else from beside this library, else by the system's

@@ -35,7 +35,7 @@ struct wilor_video {
     void *self;
     wilor_video_info info;
     wilor_video_clock clock;
-    const char *here; /* whose call is running: cancel is asked on that thread only */
+    const void *here; /* whose call is running: cancel is asked on that thread only */
     int64_t deadline; /* CLOCK_MONOTONIC ns, 0: none */
     bool no_times;    /* the source has no times by its nature: giving some is no repair */
     bool told_times;  /* of repaired times, once */
