@@ -1,5 +1,5 @@
 /* The video reader's frame: options, times, counting, interruption. What reads is a backend:
- * video_sequence.c, or video_ffmpeg.c in builds that have FFmpeg.
+ * video_sequence.c, video_raw.c, or video_ffmpeg.c in builds that have FFmpeg.
  *
  * wilor_video_stop may come from a signal handler: it stores one lock-free integer, which every
  * wait looks at. The cancel callback is asked on the caller's thread only, though FFmpeg may look
@@ -162,6 +162,8 @@ wilor_status wilor_video_open(wilor_video **out, const char *source,
     WILOR_TRY(wilor_video_source_parse(&v->source, v->name, v->o.format, err));
     if (v->source.kind == WILOR_VIDEO_SEQUENCE)
         WILOR_TRY(wilor_video_sequence_open(v, err));
+    else if (wilor_video_raw_takes(v))
+        WILOR_TRY(wilor_video_raw_open(v, err));
     else
         WILOR_TRY(wilor_video_ffmpeg_open(v, err));
     begin_clock(v);

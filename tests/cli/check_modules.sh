@@ -33,6 +33,16 @@ watch live pictures "${weights[@]}" --detector random:micro
 is "a sequence of pictures" 0
 check "no FFmpeg" loads_not libavutil
 
+rm -f libraries.*
+# A live source: the engine may see the newest frame only, and none once it has ended.
+{ head -c 13824 /dev/zero && sleep 2; } | LD_DEBUG=files LD_DEBUG_OUTPUT=$scratch/libraries "$WILOR" live - --format rawvideo --size 48x48 --pixel-format rgb24 \
+    "${weights[@]}" --detector random:micro >out 2>err
+rc=$?
+cat libraries.* >libraries
+is "raw frames on the standard input" 0
+check "are looked at" grep -q '"type":"hands"' out
+check "no FFmpeg" loads_not libavutil
+
 if [ -n "${VIDEO_MODULE:-}" ]; then
     watch live "$videos/avc.mp4" "${weights[@]}" --detector random:micro
     is "a video" 0
