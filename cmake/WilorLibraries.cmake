@@ -47,9 +47,9 @@ function(wilor_library name)
   set_target_properties(${name} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${WILOR_SOVERSION})
 endfunction()
 
-# wilor_module(NAME PARTS part ...): libwilor_NAME, which the library NEEDED_BY loads when a part of these is asked
-# for, from the file that it is installed as. It has copies of all that the parts use; they keep nothing in
-# variables that the library would have to see.
+# wilor_module(NAME PARTS part ... SOURCES file ... NEEDED_BY library): libwilor_NAME, which that library loads when
+# what these parts do is asked for; SOURCES: what gives its table. It has copies of all that the parts use, which keep
+# nothing in variables that the library would have to see.
 function(wilor_module name)
   cmake_parse_arguments(M "" "NEEDED_BY" "PARTS;SOURCES" ${ARGN})
   set(target wilor_${name}_module)
