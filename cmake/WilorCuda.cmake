@@ -69,7 +69,7 @@ elseif(WILOR_CUDA AND UNIX AND NOT APPLE AND NOT CMAKE_CROSSCOMPILING)
       string(APPEND host ",-Werror")
     endif()
     file(GLOB headers ${WILOR_CUDA_SOURCES}/*.h ${PROJECT_SOURCE_DIR}/src/backend/cuda/*.h
-         ${PROJECT_SOURCE_DIR}/src/backend/net_tensors.h)
+         ${PROJECT_SOURCE_DIR}/src/backend/net_tensors.h ${PROJECT_SOURCE_DIR}/src/base/module_head.h)
     set(objects "")
     foreach(name ${WILOR_CUDA_FILES} gemm_lt)
       set(object ${PROJECT_BINARY_DIR}/cuda/${name}.o)
@@ -77,7 +77,8 @@ elseif(WILOR_CUDA AND UNIX AND NOT APPLE AND NOT CMAKE_CROSSCOMPILING)
       add_custom_command(OUTPUT ${object}
         # Fused operations only where the source asks for them, as everywhere.
         COMMAND ${WILOR_NVCC} -std=c++17 -O3 --fmad=false -Xcompiler ${host} ${codes}
-                -I${PROJECT_SOURCE_DIR}/src/backend -I${PROJECT_SOURCE_DIR}/src/backend/cuda
+                -I${PROJECT_SOURCE_DIR}/src/base -I${PROJECT_SOURCE_DIR}/src/backend
+                -I${PROJECT_SOURCE_DIR}/src/backend/cuda
                 -I${WILOR_CUDA_SOURCES} -I${WILOR_CUDA_INCLUDE}
                 -c ${WILOR_CUDA_SOURCES}/${name}.cu -o ${object}
         DEPENDS ${WILOR_CUDA_SOURCES}/${name}.cu ${headers}

@@ -38,7 +38,7 @@ if(WILOR_IO)
     string(APPEND WILOR_PICTURE_MODULES " libavformat libavcodec libswscale libavutil")
     list(APPEND WILOR_PICTURE_PACKAGES
          WILOR_FFMPEG_LIB:libavformat:libavcodec:libswscale:libavutil)
-    if(NOT WILOR_LAZY_AVDEVICE)
+    if(NOT WILOR_LAZY_FFMPEG)
       string(APPEND WILOR_PICTURE_MODULES " libavdevice")
       list(APPEND WILOR_PICTURE_PACKAGES WILOR_AVDEVICE_LIB:libavdevice)
     endif()

@@ -6,20 +6,18 @@ if(APPLE AND NOT CMAKE_SHARED_LIBRARY_RUNTIME_C_FLAG)
   set(CMAKE_SHARED_LIBRARY_RUNTIME_C_FLAG "-Wl,-rpath,")
 endif()
 
-# wilor_library(NAME PARTS part ... [NEEDS library ...] [SHARED_PARTS part ...]): targets NAME (shared)
-# and NAME_static. SHARED_PARTS: parts that another library hides, so that the shared one needs a copy.
+# wilor_library(NAME PARTS part ... [NEEDS library ...] [SHARED_PARTS part ...] [STATIC_PARTS part ...]): targets
+# NAME (shared) and NAME_static. SHARED_PARTS: parts that another library hides, so that the shared one needs a
+# copy, and what calls a module. STATIC_PARTS: what stands in the module.
 function(wilor_library name)
-  cmake_parse_arguments(L "" "" "PARTS;NEEDS;SHARED_PARTS" ${ARGN})
+  cmake_parse_arguments(L "" "" "PARTS;NEEDS;SHARED_PARTS;STATIC_PARTS" ${ARGN})
   foreach(kind SHARED STATIC)
     set(target ${name})
     if(kind STREQUAL "STATIC")
       set(target ${name}_static)
     endif()
     add_library(${target} ${kind})
-    set(parts ${L_PARTS})
-    if(kind STREQUAL "SHARED")
-      list(APPEND parts ${L_SHARED_PARTS})
-    endif()
+    set(parts ${L_PARTS} ${L_${kind}_PARTS})
     foreach(part ${parts})
       target_sources(${target} PRIVATE $<TARGET_OBJECTS:wilor_${part}>)
       get_property(libs TARGET wilor_${part} PROPERTY WILOR_PART_LIBS)
@@ -49,9 +47,45 @@ function(wilor_library name)
   set_target_properties(${name} PROPERTIES VERSION ${PROJECT_VERSION} SOVERSION ${WILOR_SOVERSION})
 endfunction()
 
+# wilor_module(NAME PARTS part ... SOURCES file ... NEEDED_BY library): libwilor_NAME, which that library loads when
+# what these parts do is asked for; SOURCES: what gives its table. It has copies of all that the parts use, which keep
+# nothing in variables that the library would have to see.
+function(wilor_module name)
+  cmake_parse_arguments(M "" "NEEDED_BY" "PARTS;SOURCES" ${ARGN})
+  set(target wilor_${name}_module)
+  set(map ${PROJECT_SOURCE_DIR}/cmake/wilor_module.map)
+  add_library(${target} SHARED ${M_SOURCES})
+  wilor_link_parts(${target} ${M_PARTS})
+  # Of the copies only what is used.
+  target_link_options(${target} PRIVATE -Wl,--version-script=${map} -Wl,--gc-sections -Wl,--as-needed)
+  set_target_properties(${target} PROPERTIES OUTPUT_NAME wilor_${name} VERSION ${PROJECT_VERSION}
+    SOVERSION ${WILOR_SOVERSION} LINK_DEPENDS ${map} LINKER_LANGUAGE C)
+  add_dependencies(${M_NEEDED_BY} ${target})
+  install(TARGETS ${target} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR} NAMELINK_SKIP)
+endfunction()
+
 wilor_library(wilor PARTS system base kernels weights model hand track detect backend api)
 if(WILOR_IO)
-  wilor_library(wilor_io PARTS system_files media overlay video hub SHARED_PARTS system base NEEDS wilor)
+  set(video video)
+  if(WILOR_VIDEO_FOUND AND WILOR_LAZY_FFMPEG)
+    set(video video_lazy)
+  endif()
+  set(hub hub)
+  if(WILOR_HUB_FOUND AND WILOR_LAZY_CURL)
+    set(hub hub_lazy)
+  endif()
+  set(hub_core "")
+  if(WILOR_HUB_FOUND)
+    set(hub_core hub_core)
+  endif()
+  wilor_library(wilor_io PARTS system_files media overlay video_core ${hub_core}
+                SHARED_PARTS system base ${video} ${hub} STATIC_PARTS video hub NEEDS wilor)
+  if(video STREQUAL "video_lazy")
+    wilor_module(video PARTS video SOURCES src/media/video_module.c NEEDED_BY wilor_io)
+  endif()
+  if(hub STREQUAL "hub_lazy")
+    wilor_module(download PARTS hub SOURCES src/hub/hub_module.c NEEDED_BY wilor_io)
+  endif()
   if(UNIX AND NOT APPLE)
     target_link_options(wilor_io PRIVATE
       -Wl,--version-script=${PROJECT_SOURCE_DIR}/cmake/wilor_io.map)

@@ -20,7 +20,8 @@ if(WILOR_MLX AND UNIX)
     add_library(wilor_mlx SHARED
       ${sources}/mlx_detector.c ${sources}/mlx_graph.c ${sources}/mlx_hand.c ${sources}/mlx_model.c ${sources}/mlx_refine.c
       ${sources}/mlx_session.c ${sources}/mlx_table.c ${sources}/mlx_vit.c ${sources}/mlx_worker.c)
-    target_include_directories(wilor_mlx PRIVATE ${sources} ${PROJECT_SOURCE_DIR}/src/backend
+    target_include_directories(wilor_mlx PRIVATE ${sources} ${PROJECT_SOURCE_DIR}/src/base
+                                                 ${PROJECT_SOURCE_DIR}/src/backend
                                                  ${PROJECT_SOURCE_DIR}/src/backend/mlx)
     # Its headers are not of our standard of warnings.
     target_include_directories(wilor_mlx SYSTEM PRIVATE ${WILOR_MLXC_INCLUDE})

@@ -2,9 +2,10 @@
  * no libraries of their own for that.
  *
  * Links libjpeg-turbo, libpng and libwebp, each optional at build time (wilor_io_formats says
- * which are there), FFmpeg's libraries (wilor_video_support), and libcurl, libcrypto and jansson for the files of a hub
- * (wilor_hub_available). The core library, wilor.h, needs none of this. Conventions of errors,
- * threads and ownership are those of wilor.h. */
+ * which are there), FFmpeg's libraries (wilor_video_support), and libcurl, libcrypto and jansson for
+ * the files of a hub (wilor_hub_available). On Linux FFmpeg and libcurl are loaded when they are
+ * needed, by the modules libwilor_video and libwilor_download. The core library, wilor.h, needs none
+ * of this. Conventions of errors, threads and ownership are those of wilor.h. */
 #ifndef WILOR_IO_H
 #define WILOR_IO_H
 
@@ -89,9 +90,10 @@ WILOR_API wilor_status wilor_overlay_draw(wilor_image *out, const wilor_picture 
 /* ---------------------------------------------------------------- video in
  *
  * Frames from a camera, a file, a stream, a pipe or numbered pictures, one after the other, as RGB.
- * FFmpeg's libraries do it; in a build without them only sequences of pictures are read and all
- * else is ERR_UNSUPPORTED (wilor_video_support says which). docs/video.md has every source, what
- * it may open, and its times.
+ * FFmpeg's libraries do it, loaded with the first video on Linux; in a build without them, or where
+ * the module libwilor_video is missing, only sequences of pictures and raw RGB on standard input are
+ * read and all else is ERR_UNSUPPORTED (wilor_video_support says which). docs/video.md has every
+ * source, what it may open, and its times.
  *
  *     wilor_video *video = NULL;
  *     wilor_video_frame frame;
@@ -115,8 +117,9 @@ WILOR_API wilor_status wilor_overlay_draw(wilor_image *out, const wilor_picture 
  * scripts are refused, and FFmpeg gets no protocol for it; a stream can lead to streams, never to
  * files. */
 
-/* What this build opens and writes, a constant text: "sequence", with FFmpeg also "file", "stdin",
- * "url", the devices it has of "v4l2 dshow avfoundation lavfi", and "write-h264" or "write-mpeg4". */
+/* What can be opened and written, a constant text, for which FFmpeg is loaded: "sequence", with FFmpeg
+ * also "file", "stdin", "url", the devices it has of "v4l2 dshow avfoundation lavfi", and "write-h264"
+ * or "write-mpeg4". */
 WILOR_API const char *wilor_video_support(void);
 
 typedef struct wilor_video wilor_video; /* one call at a time, but for wilor_video_stop */
@@ -253,7 +256,7 @@ WILOR_API void wilor_video_writer_options_init(wilor_video_writer_options *o, si
  *   path     .mp4, .mov or .mkv; symbolic links are followed, an old file stays until finish
  *   width, height  of the canvas: of the first picture, mostly. An odd last column or row is cut
  *   errors   ERR_IO, ERR_ARG, ERR_LIMIT, ERR_NOMEM, ERR_UNSUPPORTED (another ending, no encoder, a
- *            build without FFmpeg); of options.audio what wilor_video_open gives */
+ *            build without FFmpeg, no module for it); of options.audio what wilor_video_open gives */
 WILOR_API wilor_status wilor_video_writer_open(wilor_video_writer **out, const char *path,
                                                int width, int height,
                                                const wilor_video_writer_options *o,

@@ -3,14 +3,10 @@
 #ifndef WILOR_NET_TENSORS_H
 #define WILOR_NET_TENSORS_H
 
+#include "module_head.h"
+
 #include <stddef.h>
 #include <stdint.h>
-
-/* What a module's table of functions begins with. */
-typedef struct wilor_module_head {
-    uint32_t abi;  /* goes up with every change of the interface */
-    uint32_t size; /* of the table */
-} wilor_module_head;
 
 /* Matrices are outputs × inputs, row-major. Transposed convolutions come as four matrices, one a parity of
  * the output pixel, outputs × (4 taps × inputs): refine_load.c's order. */

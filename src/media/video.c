@@ -1,5 +1,5 @@
 /* The video reader's frame: options, times, counting, interruption. What reads is a backend:
- * video_sequence.c, or video_ffmpeg.c in builds that have FFmpeg.
+ * video_sequence.c, video_raw.c, or video_ffmpeg.c in builds that have FFmpeg.
  *
  * wilor_video_stop may come from a signal handler: it stores one lock-free integer, which every
  * wait looks at. The cancel callback is asked on the caller's thread only, though FFmpeg may look
@@ -8,12 +8,14 @@
 #include "heap.h"
 #include "video_impl.h"
 
+#include <errno.h>
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
-static _Thread_local char g_here; /* its address names the thread */
+/* Names the thread, also where the call comes from a module with a copy of this file. */
+static const void *this_thread(void) { return &errno; }
 
 int64_t wilor_video_now(void) { return (int64_t)wilor_clock_ns(); }
 
@@ -25,7 +27,7 @@ bool wilor_video_interrupted(wilor_video *v) {
     if (atomic_load(&v->stopped))
         return true;
     const wilor_callbacks *c = &v->o.callbacks;
-    if (v->here == &g_here && c->cancel && c->cancel(c->user))
+    if (v->here == this_thread() && c->cancel && c->cancel(c->user))
         v->cancelled = true;
     return v->cancelled || (v->deadline && wilor_video_now() > v->deadline);
 }
@@ -138,7 +140,7 @@ static wilor_status create(wilor_video **out, const char *name, const wilor_vide
         release(v);
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a video's options");
     }
-    v->here = &g_here;
+    v->here = this_thread();
     *out = v;
 done:
     return st;
@@ -160,6 +162,8 @@ wilor_status wilor_video_open(wilor_video **out, const char *source,
     WILOR_TRY(wilor_video_source_parse(&v->source, v->name, v->o.format, err));
     if (v->source.kind == WILOR_VIDEO_SEQUENCE)
         WILOR_TRY(wilor_video_sequence_open(v, err));
+    else if (wilor_video_raw_takes(v))
+        WILOR_TRY(wilor_video_raw_open(v, err));
     else
         WILOR_TRY(wilor_video_ffmpeg_open(v, err));
     begin_clock(v);
@@ -231,7 +235,7 @@ wilor_status wilor_video_read(wilor_video *v, wilor_video_frame *frame, wilor_er
     if (!v || !frame)
         return wilor_error_set(err, WILOR_ERR_ARG, "wilor_video_read: video or frame is NULL");
     *frame = (wilor_video_frame){.index = 0};
-    v->here = &g_here;
+    v->here = this_thread();
     const int64_t called = wilor_video_now();
     v->deadline = wilor_video_deadline(v->o.read_timeout);
     WILOR_TRY(next_raw(v, &raw, err));

@@ -2,8 +2,7 @@
  * protocol would block in read() of a pipe where nobody could interrupt it, and a demuxer that
  * needs no protocol can be denied all of them.
  *
- * A pipe is waited for in pieces of 50 ms, so that a stop is seen; it need not be non-blocking for
- * that, and standard input is not made so, because others share it. */
+ * How a pipe is waited for: video_raw.c. */
 #include "video_bytes.h"
 #include "heap.h"
 
@@ -19,7 +18,6 @@
 #define lseek _lseeki64
 #define WILOR_OPEN_FLAGS (_O_RDONLY | _O_BINARY)
 #else
-#include <poll.h>
 #include <unistd.h>
 #define WILOR_OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK)
 #endif
@@ -32,18 +30,10 @@ static int wait_readable(wilor_video_input *in) {
 }
 #else
 static int wait_readable(wilor_video_input *in) {
-    enum { PIECE_MS = 50 };
-
-    for (;;) {
-        struct pollfd p = {.fd = in->fd, .events = POLLIN};
-        if (wilor_video_interrupted(in->v))
-            return AVERROR_EXIT;
-        int n = poll(&p, 1, PIECE_MS);
-        if (n > 0)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return AVERROR(errno);
-    }
+    const wilor_video_wait wait = wilor_video_wait_readable(in->v, in->fd);
+    return wait == WILOR_VIDEO_WAIT_READY     ? 0
+           : wait == WILOR_VIDEO_WAIT_STOPPED ? AVERROR_EXIT
+                                              : AVERROR(errno);
 }
 #endif
 

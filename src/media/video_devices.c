@@ -11,7 +11,7 @@
 static pthread_once_t g_once = PTHREAD_ONCE_INIT;
 static char g_missing[160];
 
-#if defined(WILOR_LAZY_AVDEVICE)
+#if defined(WILOR_LAZY_FFMPEG)
 #include <dlfcn.h>
 
 #define TEXT(x) #x

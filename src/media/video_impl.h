@@ -35,7 +35,7 @@ struct wilor_video {
     void *self;
     wilor_video_info info;
     wilor_video_clock clock;
-    const char *here; /* whose call is running: cancel is asked on that thread only */
+    const void *here; /* whose call is running: cancel is asked on that thread only */
     int64_t deadline; /* CLOCK_MONOTONIC ns, 0: none */
     bool no_times;    /* the source has no times by its nature: giving some is no repair */
     bool told_times;  /* of repaired times, once */
@@ -46,6 +46,10 @@ struct wilor_video {
 /* Backends. On error *self is untouched. They set info, clock.step, no_times. */
 wilor_status wilor_video_sequence_open(wilor_video *v, wilor_error *err);
 wilor_status wilor_video_ffmpeg_open(wilor_video *v, wilor_error *err);
+
+/* Whether that backend, which needs no FFmpeg, reads it: raw RGB or BGR on a standard input that is no file. */
+bool wilor_video_raw_takes(const wilor_video *v);
+wilor_status wilor_video_raw_open(wilor_video *v, wilor_error *err);
 
 /* For the fuzz harness and tests: a file's bytes from memory, kept by the caller. */
 wilor_status wilor_video_open_memory(wilor_video **out, const void *data, size_t size,
@@ -69,6 +73,15 @@ bool wilor_video_interrupted(wilor_video *v);
 /* Why: ERR_CANCELLED, or ERR_IO with `late`, e.g. "no frame". */
 wilor_status wilor_video_interruption(const wilor_video *v, const char *late, double seconds,
                                       wilor_error *err);
+
+/* Until something can be read, or the other end is closed. FAILED: errno says why. Not on Windows. */
+typedef enum wilor_video_wait {
+    WILOR_VIDEO_WAIT_READY,
+    WILOR_VIDEO_WAIT_STOPPED, /* wilor_video_interrupted */
+    WILOR_VIDEO_WAIT_FAILED
+} wilor_video_wait;
+
+wilor_video_wait wilor_video_wait_readable(wilor_video *v, int fd);
 
 void wilor_video_log(const wilor_video *v, wilor_log_level level, const char *format, ...)
     WILOR_PRINTF(3, 4);

@@ -1,4 +1,4 @@
-/* Videos in a build without FFmpeg: sequences of pictures are read, all else says so. */
+/* Videos in a build without FFmpeg: sequences of pictures and raw RGB frames are read, all else says so. */
 #include "video_impl.h"
 
 const char *wilor_video_support(void) { return "sequence"; }
@@ -8,8 +8,8 @@ static wilor_status none(const char *name, wilor_error *err) {
     return wilor_error_set(
         err, WILOR_ERR_UNSUPPORTED,
         "%s: this build has no FFmpeg: it reads sequences of pictures (a "
-        "folder, img-%%04d.png, \"img-*.png\") and no videos, cameras, streams "
-        "or pipes, and writes no videos",
+        "folder, img-%%04d.png, \"img-*.png\") and raw RGB frames on the standard "
+        "input, but no videos, cameras or streams, and writes no videos",
         wilor_quote(&q, name));
 }
 

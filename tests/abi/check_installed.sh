@@ -79,6 +79,15 @@ for standard in c99 c11 c++17; do
         grep -Eq '^-?[0-9.e+-]+ -?[0-9.e+-]+ [0-9.e+-]+$' "$scratch/log" || fail "it says $(head -n 1 "$scratch/log")"
     fi
 done
+# The modules are installed, too, and found: the build folder's own are not beside this copy.
+for module in video download; do
+    [ -e "$build/libwilor_$module.so.0" ] || continue
+    try "the module $module" test -e "$libdir/libwilor_$module.so.0"
+done
+if [ -x "$prefix/bin/wilor" ] && [ -e "$build/libwilor_video.so.0" ]; then
+    try "the installed program: a video" "$prefix/bin/wilor" live "$source/tests/fuzz/corpus/video/avc.mp4" --weights random:demo \
+        --mano "$hand" --detector random:micro
+fi
 test -s "$scratch/out.png" || fail "predict left no drawing"
 
 # shellcheck disable=SC2046,SC2086

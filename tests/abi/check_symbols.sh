@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# check_symbols.sh LIBWILOR LIBWILOR_IO LIBWILOR_A: what the shared libraries export equals the committed
-# lists, what they import holds nothing that ends or talks for the process, their sonames, and that wide
+# check_symbols.sh LIBWILOR LIBWILOR_IO LIBWILOR_A [MODULE ...]: what the shared libraries export equals the committed
+# lists (a module's, its table), what they import holds nothing that ends or talks for the process, their sonames, and that wide
 # registers stand only in the kernels' own objects.
 set -u
 here=$(cd "$(dirname "$0")" && pwd)
@@ -10,11 +10,12 @@ for tool in nm readelf objdump; do
     command -v $tool >/dev/null || { echo "skipped: no $tool"; exit 77; }
 done
 
-for library in "$1" "$2"; do
+for library in "$1" "$2" "${@:4}"; do
     name=$(basename "$library"); name=${name%%.so*}
+    if [ -f "$here/$name.symbols" ]; then cat "$here/$name.symbols"; else echo "${name#lib}_get_table"; fi >"${TMPDIR:-/tmp}/wanted.$$"
     nm -D --defined-only "$library" | awk '{print $NF}' | sort >"${TMPDIR:-/tmp}/symbols.$$"
-    diff "$here/$name.symbols" "${TMPDIR:-/tmp}/symbols.$$" || fail "$name exports something else than $name.symbols"
-    rm -f "${TMPDIR:-/tmp}/symbols.$$"
+    diff "${TMPDIR:-/tmp}/wanted.$$" "${TMPDIR:-/tmp}/symbols.$$" || fail "$name exports something else than it should"
+    rm -f "${TMPDIR:-/tmp}/wanted.$$" "${TMPDIR:-/tmp}/symbols.$$"
     readelf -d "$library" | grep -q "soname: \[$name.so.0\]" || fail "$name has another soname than $name.so.0"
     # Versions, and the names that the C library's headers give some functions, taken off.
     imports=$(nm -D --undefined-only "$library" | awk '{print $NF}' | sed -E 's/@.*//; s/^__isoc(99|23)_//; s/^__(.*)_chk$/\1/')
@@ -25,6 +26,13 @@ for library in "$1" "$2"; do
             atexit | srand | rand | setenv | putenv | chdir | umask | fprintf | vfprintf | stdout | stderr)
             fail "$name imports $word" ;;
         esac
+    done
+done
+
+# What a module is for, the library is not linked to.
+for library in "${@:4}"; do
+    for need in $(readelf -d "$library" | sed -n 's/.*(NEEDED).*\[\(libav[a-z]*\|libswscale\|libcurl\)[-.].*/\1/p'); do
+        readelf -d "$2" | grep -q "(NEEDED).*\[$need[-.]" && fail "libwilor_io is linked to $need"
     done
 done
 

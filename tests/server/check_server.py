@@ -598,6 +598,28 @@ def topic_real():
     with Server() as s:
         asyncio.run(real_frames(s))
         asyncio.run(push_at_once(s))
+    if os.environ.get("SERVER_VIDEO_MODULE"):
+        real_without_video()
+
+
+def real_without_video():
+    """Nothing here needs FFmpeg, and its module is not there."""
+    env = {"WILOR_VIDEO_MODULE": "/nowhere/x.so"}
+    with open(os.environ["SERVER_CLIP"], "rb") as f:
+        clip = f.read()
+    with Server(env=env) as s:
+        for video in ("video/mp4", "image/png"):
+            check(f"a video as {video} is refused", s.post("/predict", clip, content=video).status_code in (400, 415))
+        e = s.post("/predict?bbox=333,178,623,298,right", demo()).json()
+        check("a picture is not", len(e["hands"]) == 1, str(e)[:300])
+        with open(f"/proc/{s.process.pid}/maps") as f:
+            maps = f.read()
+        check("no FFmpeg, no libcurl", "libwilor_io" in maps and "libavutil" not in maps and "libcurl" not in maps)
+    try:
+        Server(os.environ["SERVER_CLIP"], env=env)
+        check("a source that needs the module", False)
+    except RuntimeError as e:
+        check("a source that needs the module", "libwilor_video.so.0" in str(e), e)
 
 
 def same_as_predict(hands):

@@ -211,6 +211,27 @@ static void test_stdin_exact(void **state) {
     end_stdin(&f);
 }
 
+/* Nothing whole, or too large. */
+static void test_stdin_raw_refused(void **state) {
+    (void)state;
+    static uint8_t data[CLIP_WIDTH * CLIP_HEIGHT * 3];
+    feed f = {.data = data, .size = sizeof data - 1};
+    wilor_video_options o = raw_options("bgr24");
+    wilor_video_frame frame;
+    wilor_error err;
+    wilor_video *v = NULL;
+    begin_stdin(&f);
+    o.max_pixels = CLIP_WIDTH * CLIP_HEIGHT - 1;
+    assert_int_equal(wilor_video_open(&v, "-", &o, &err), WILOR_ERR_LIMIT);
+    assert_null(v);
+    o.max_pixels++;
+    v = must_open("-", &o);
+    assert_int_equal(wilor_video_read(v, &frame, &err), WILOR_ERR_FORMAT);
+    assert_non_null(strstr(err.text, "not one whole frame"));
+    wilor_video_close(&v);
+    end_stdin(&f);
+}
+
 static void test_stdin_mjpeg(void **state) {
     (void)state;
     size_t size;
@@ -347,6 +368,9 @@ static void test_stall(void **state) {
     assert_non_null(strstr(err.text, "no frame for 0.25 s"));
     const int64_t waited = wilor_video_now() - before;
     assert_true(waited >= 250000000 && waited < 450000000);
+    pause_ms(600); /* what had come of the frame is not lost */
+    must_read(v, 2, 20000000);
+    must_end(v);
     wilor_video_close(&v);
     end_stdin(&f);
 }
@@ -608,12 +632,19 @@ static void test_no_server(void **state) {
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_stdin_raw),   cmocka_unit_test(test_stdin_exact),
-        cmocka_unit_test(test_stdin_mjpeg), cmocka_unit_test(test_stdin_empty),
-        cmocka_unit_test(test_cutting),     cmocka_unit_test(test_no_delay),
-        cmocka_unit_test(test_stall),       cmocka_unit_test(test_stop),
-        cmocka_unit_test(test_fifo),        cmocka_unit_test(test_http),
-        cmocka_unit_test(test_list),        cmocka_unit_test(test_stream_to_file),
+        cmocka_unit_test(test_stdin_raw),
+        cmocka_unit_test(test_stdin_exact),
+        cmocka_unit_test(test_stdin_raw_refused),
+        cmocka_unit_test(test_stdin_mjpeg),
+        cmocka_unit_test(test_stdin_empty),
+        cmocka_unit_test(test_cutting),
+        cmocka_unit_test(test_no_delay),
+        cmocka_unit_test(test_stall),
+        cmocka_unit_test(test_stop),
+        cmocka_unit_test(test_fifo),
+        cmocka_unit_test(test_http),
+        cmocka_unit_test(test_list),
+        cmocka_unit_test(test_stream_to_file),
         cmocka_unit_test(test_no_server),
     };
     return cmocka_run_group_tests(tests, setup, drop_folder);

@@ -35,12 +35,13 @@ typedef struct cuda_session {
 wilor_status wilor_cuda_module_open(const wilor_cuda_table **out, wilor_error *err) {
     static const wilor_device_module module = {.device = "cuda",
                                                .drives = "NVIDIA cards",
-                                               .file = "libwilor_cuda.so.0",
-                                               .variable = "WILOR_CUDA_MODULE",
-                                               .entry = WILOR_CUDA_ENTRY,
-                                               .abi = WILOR_CUDA_ABI};
+                                               .module = {.file = "libwilor_cuda.so.0",
+                                                          .variable = "WILOR_CUDA_MODULE",
+                                                          .entry = WILOR_CUDA_ENTRY,
+                                                          .abi = WILOR_CUDA_ABI,
+                                                          .size = sizeof **out}};
     const wilor_module_head *head;
-    wilor_status st = wilor_device_module_open(&head, &module, sizeof **out, err);
+    wilor_status st = wilor_device_module_open(&head, &module, err);
     *out = (const wilor_cuda_table *)head; /* its first member */
     return st;
 }

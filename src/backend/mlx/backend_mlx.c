@@ -37,12 +37,13 @@ typedef struct mlx_session {
 wilor_status wilor_mlx_module_open(const wilor_mlx_table **out, wilor_error *err) {
     static const wilor_device_module module = {.device = "mlx",
                                                .drives = "MLX",
-                                               .file = MODULE,
-                                               .variable = "WILOR_MLX_MODULE",
-                                               .entry = WILOR_MLX_ENTRY,
-                                               .abi = WILOR_MLX_ABI};
+                                               .module = {.file = MODULE,
+                                                          .variable = "WILOR_MLX_MODULE",
+                                                          .entry = WILOR_MLX_ENTRY,
+                                                          .abi = WILOR_MLX_ABI,
+                                                          .size = sizeof **out}};
     const wilor_module_head *head;
-    wilor_status st = wilor_device_module_open(&head, &module, sizeof **out, err);
+    wilor_status st = wilor_device_module_open(&head, &module, err);
     *out = (const wilor_mlx_table *)head; /* its first member */
     return st;
 }
