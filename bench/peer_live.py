@@ -109,6 +109,7 @@ class Detector(peer_detector.Torch):
 
         F = torch.nn.functional
         x = torch.from_numpy(frame).to(self.device).permute(2, 0, 1)[None]
+        x = x if self.device == 'cpu' else x.float()  # which resizes bytes on processors alone
         x = F.interpolate(x, size=(height, width), mode='bilinear').to(self.dtype) / 255
         self.at = 0
         maps = self.run(self.weights, x.contiguous(memory_format=torch.channels_last))

@@ -23,12 +23,17 @@ wilor_cuda_result gemm_engine_open(gemm_engine **out, cudaStream_t stream, wilor
 void gemm_engine_close(gemm_engine *e) { delete e; }
 
 wilor_cuda_result gemm_plan_make(gemm_plan **out, gemm_engine *e, const gemm_shape *shape,
-                                 const void *, const void *, void *, wilor_cuda_error *) {
+                                 const matrices &, const void *, void *, wilor_cuda_error *) {
     *out = new gemm_plan{e, *shape};
     return WILOR_CUDA_OK;
 }
 
 void gemm_plan_free(gemm_plan *p) { delete p; }
+
+/* cuBLASLt's. */
+static float tanh_gelu(float x) {
+    return 0.5f * x * (1 + tanhf(0.7978845608f * (x + 0.044715f * x * x * x)));
+}
 
 /* From `depth` of the inputs. */
 template <class I, class O>
@@ -47,8 +52,8 @@ static void multiply(const gemm_shape &s, size_t depth, const I *w, const I *x, 
             for (size_t i = 0; i < depth; i++)
                 sum += (double)row[i] * column[o * k + i];
             O *to = &y[r * (size_t)s.outputs + o];
-            *to = narrow<O>((float)(sum + (s.bias ? widen(bias[o]) : 0.0f)) +
-                            (s.add ? widen(*to) : 0.0f));
+            float y = (float)(sum + (s.bias ? widen(bias[o]) : 0.0f));
+            *to = narrow<O>((s.gelu ? tanh_gelu(y) : y) + (s.add ? widen(*to) : 0.0f));
         }
     }
 }

@@ -13,9 +13,23 @@ struct gemm_shape {
     int rows, outputs, inputs;
     wilor_cuda_number in, out; /* out: `in` or float32; a bias is of out's type */
     bool bias, add;
+    bool
+        gelu; /* behind the bias, in its tanh form, at most 5e-4 from the one with erf; `out` has 16 bits */
     /* 1, or so many stretches of the inputs, each with sums of its own: y is parts × rows × outputs, without
      * bias and add. Few rows have too few tiles for a card's multiprocessors. */
     int parts;
+};
+
+/* The same matrix of all blocks. A run finds each in the card's memory, not in its cache: so do timings, which
+ * take one after the other. */
+struct matrices {
+    const void *first;
+    size_t apart;
+    int count;
+
+    const void *at(int i) const {
+        return static_cast<const char *>(first) + (size_t)(i % count) * apart;
+    }
 };
 
 struct gemm_engine; /* a handle and its workspace: of one stream */
@@ -28,7 +42,8 @@ void gemm_engine_close(gemm_engine *e); /* NULL is fine */
 
 /* Times what cuBLASLt proposes on these buffers, whose y it overwrites. */
 wilor_cuda_result gemm_plan_make(gemm_plan **out, gemm_engine *e, const gemm_shape *shape,
-                                 const void *w, const void *x, void *y, wilor_cuda_error *err);
+                                 const matrices &w, const void *x, void *y,
+                                 wilor_cuda_error *err);
 void gemm_plan_free(gemm_plan *p); /* NULL is fine */
 /* Onto the engine's stream, which may be captured. */
 wilor_cuda_result gemm_run(gemm_plan *p, const void *w, const void *x, const void *bias,

@@ -41,9 +41,8 @@ template <class T> struct attention_args {
     T *out;       /* (hands from `first` on) × each × d */
     int d, dim;
     int first, each, cols;
-    float scale;       /* 1 / √dim */
-    bool sixteen;      /* rows of heads are whole pieces of sixteen bytes */
-    ahead to_fetch[2]; /* by tensor_attention */
+    float scale;  /* 1 / √dim */
+    bool sixteen; /* rows of heads are whole pieces of sixteen bytes */
 };
 
 /* Grid: queries / 4, heads, hands. */
@@ -265,13 +264,11 @@ __device__ __forceinline__ void weigh(const uint32_t weights[N][4], const T *val
 template <class T, int DEPTH>
 __device__ __forceinline__ void load_head(const attention_args<T> &a, const T *rows, T *keys,
                                           T *values) {
+    wait_for_kernel_before();
     load_rows<T, DEPTH>(rows + a.d, a, keys);
     end_copies();
     load_rows<T, DEPTH>(rows + 2 * (size_t)a.d, a, values);
     end_copies();
-    if (threadIdx.x == 0 && blockIdx.z == 0)
-        for (const ahead &w : a.to_fetch)
-            fetch_ahead(w, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
 }
 
 template <class T> __device__ __forceinline__ const T *head_rows(const attention_args<T> &a) {

@@ -103,13 +103,11 @@ static inline unsigned norm_threads(int d, int steps) {
  * mean, not by squares. The row is completed first where it lacks PARTS of a product. */
 template <class T, int PARTS>
 __global__ void __launch_bounds__(norm_most_threads<PARTS>, 1)
-    norm_kernel(float *x, missing lacks, const float *gamma, const float *beta, T *out, int d,
-                ahead to_fetch) {
+    norm_kernel(float *x, missing lacks, const float *gamma, const float *beta, T *out, int d) {
     enum { STEPS = norm_steps<PARTS> };
 
     __shared__ float part[2][NORM_MOST_THREADS / 32];
-    if (threadIdx.x == 0)
-        fetch_ahead(to_fetch, blockIdx.x, gridDim.x);
+    wait_for_kernel_before();
     size_t row = (size_t)blockIdx.x * (size_t)d;
     numbers<float, 4> v[STEPS], by[STEPS], plus[STEPS];
     float sum = 0, squares = 0;
@@ -154,18 +152,15 @@ __global__ void __launch_bounds__(norm_most_threads<PARTS>, 1)
 
 /* rows × m sums to activations: bias, GELU. N numbers a thread. Grid: rows, m / N / FLAT_THREADS. */
 template <class T, int N>
-__global__ void gelu_kernel(const float *sums, const float *bias, T *out, int m,
-                            ahead to_fetch) {
-    if (threadIdx.x == 0 && blockIdx.y == 0)
-        fetch_ahead(to_fetch, blockIdx.x, gridDim.x);
+__global__ void gelu_kernel(const float *sums, const T *bias, T *out, int m) {
     int i = N * (int)(blockIdx.y * FLAT_THREADS + threadIdx.x);
     size_t at = (size_t)blockIdx.x * (size_t)m + (size_t)i;
     if (i >= m)
         return;
-    numbers<float, N> x = load<N>(sums + at), b = load<N>(bias + i);
-    numbers<T, N> y;
+    numbers<float, N> x = load<N>(sums + at);
+    numbers<T, N> b = load<N>(bias + i), y;
     for (int k = 0; k < N; k++)
-        y.at[k] = narrow<T>(gelu(x.at[k] + b.at[k]));
+        y.at[k] = narrow<T>(gelu(x.at[k] + widen(b.at[k])));
     store(out + at, y);
 }
 

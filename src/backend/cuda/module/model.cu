@@ -47,6 +47,7 @@ static wilor_cuda_number kept_as(const model *m, int t) {
     case WILOR_NET_QKV_B:
     case WILOR_NET_PROJ_W:
     case WILOR_NET_FC1_W:
+    case WILOR_NET_FC1_B:
     case WILOR_NET_FC2_W:
         return m->shape.number;
     default:

@@ -157,6 +157,7 @@ wilor_cuda_result session_open(void **out, const void *p, const wilor_cuda_sessi
     CUDA_CALL(cudaEventCreate(&s->end), "an event", err);
     CUDA_TRY(take_memory(s, largest_size(o->batch), err));
     CUDA_TRY(gemm_engine_open(&s->engine, s->stream, err));
+    s->early = norms_may_be_early();
     CUDA_TRY(prepare_attention(s, err));
     CUDA_TRY(make_sizes(s, err));
     *out = s;

@@ -19,6 +19,7 @@ struct onto_plan {
 struct half_plans {
     onto_plan proj, fc2;
     gemm_plan *fc1;
+    bool gelu_within; /* fc1's product does it */
 };
 
 /* What is made once for each number of hands that a graph is for. */
@@ -72,6 +73,7 @@ struct session {
     size_plan sizes[MOST_SIZES];
     int size_count;
     half_plans wide;     /* one hand, all rows */
+    bool early;          /* norms and attention are launched early */
     int attention_depth; /* of tensor_attention; 0: the plain one */
     frame_view frame;
     uint8_t *frame_card, *frame_pinned;
@@ -101,7 +103,7 @@ wilor_cuda_result run_wide(session *s, const size_plan *p, int hand, wilor_cuda_
 void tell(session *s, const char *stage, int block, const float *card, int rows, int cols);
 
 /* session_residual.cu: the residual stream's products and norms. Whole: of all depth at once. */
-wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, const void *w,
+wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, const matrices &w,
                             const void *x, bool whole, wilor_cuda_error *err);
 /* y += what rows x give, or says what y lacks from now on. */
 wilor_cuda_result run_onto(session *s, const onto_plan *p, const void *w, const void *x,
@@ -109,7 +111,8 @@ wilor_cuda_result run_onto(session *s, const onto_plan *p, const void *w, const 
                            wilor_cuda_error *err);
 /* Rows of x, completed first, to norms: of the blocks' number, or float32. */
 void norm(session *s, float *x, const missing &lacks, int gamma, int block, void *out, int rows,
-          wilor_cuda_number number, ahead to_fetch);
+          wilor_cuda_number number);
+bool norms_may_be_early();
 void tell_complete(session *s, const char *stage, int block, const float *x,
                    const missing &lacks, int rows);
 

@@ -25,7 +25,7 @@ template <class F> static void by_parts(int parts, F f) {
 }
 
 void norm(session *s, float *x, const missing &lacks, int gamma, int block, void *out, int rows,
-          wilor_cuda_number number, ahead to_fetch) {
+          wilor_cuda_number number) {
     const model *m = s->m;
     int d = m->shape.width;
     by_number(number, [&](auto zero) {
@@ -33,13 +33,15 @@ void norm(session *s, float *x, const missing &lacks, int gamma, int block, void
         by_parts(lacks.parts, [&](auto constant) {
             enum { PARTS = decltype(constant)::value };
 
-            wilor_launch(norm_kernel<T, PARTS>, (unsigned)rows,
-                         norm_threads(d, norm_steps<PARTS>), 0, s->stream, x, lacks,
-                         tensor<float>(m, gamma, block), tensor<float>(m, gamma + 1, block),
-                         static_cast<T *>(out), d, to_fetch);
+            wilor_launch_early(s->early, norm_kernel<T, PARTS>, (unsigned)rows,
+                               norm_threads(d, norm_steps<PARTS>), 0, s->stream, x, lacks,
+                               tensor<float>(m, gamma, block),
+                               tensor<float>(m, gamma + 1, block), static_cast<T *>(out), d);
         });
     });
 }
+
+bool norms_may_be_early() { return may_launch_early(norm_kernel<f16, 0>); }
 
 void tell_complete(session *s, const char *stage, int block, const float *x,
                    const missing &lacks, int rows) {
@@ -74,19 +76,21 @@ wilor_cuda_result run_onto(session *s, const onto_plan *p, const void *w, const 
 }
 
 static wilor_cuda_result plan_parts(session *s, onto_plan *p, int rows, int inputs,
-                                    const void *w, const void *x, int parts,
+                                    const matrices &w, const void *x, int parts,
                                     wilor_cuda_error *err) {
     bool whole = parts == 1;
-    gemm_shape shape = {
-        rows, s->m->shape.width, inputs, s->m->shape.number, WILOR_CUDA_F32, whole, whole,
-        parts};
+    gemm_shape shape = {rows,           s->m->shape.width,
+                        inputs,         s->m->shape.number,
+                        WILOR_CUDA_F32, whole,
+                        whole,          false,
+                        parts};
     p->parts = parts;
     return gemm_plan_make(&p->product, s->engine, &shape, w, x, whole ? s->on.x : s->on.sums,
                           err);
 }
 
 /* Milliseconds of the product with a norm behind it; any bias and gamma do. */
-static wilor_cuda_result time_onto(session *s, const onto_plan *p, int rows, const void *w,
+static wilor_cuda_result time_onto(session *s, const onto_plan *p, int rows, const matrices &w,
                                    const void *x, float *ms, wilor_cuda_error *err) {
     const float *bias = tensor<float>(s->m, WILOR_NET_PROJ_B);
     return gemm_time(
@@ -95,9 +99,9 @@ static wilor_cuda_result time_onto(session *s, const onto_plan *p, int rows, con
             wilor_cuda_result st = WILOR_CUDA_OK;
             missing lacks;
             for (int i = 0; i < TIMED_PAIRS && st == WILOR_CUDA_OK; i++) {
-                st = run_onto(s, p, w, x, bias, s->on.x, rows, &lacks, err);
+                st = run_onto(s, p, w.at(i), x, bias, s->on.x, rows, &lacks, err);
                 norm(s, s->on.x, lacks, WILOR_NET_NORM2_GAMMA, 0, s->on.normed, rows,
-                     s->m->shape.number, {nullptr, 0});
+                     s->m->shape.number);
             }
             return st;
         },
@@ -110,7 +114,7 @@ static bool parts_fit(const session *s, int inputs, int parts) {
     return inputs % (8 * parts) == 0 && 2 * inputs / parts >= d && d <= 4 * PARTS_MOST_THREADS;
 }
 
-wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, const void *w,
+wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, const matrices &w,
                             const void *x, bool whole, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     float least = FLT_MAX, ms = 0;

@@ -41,12 +41,32 @@ static void tell_number(session *s, const char *stage, int block, const void *ca
  * into parts, and attention's keys are shared out. */
 enum { MANY_HANDS = 4 };
 
+static matrices of_blocks(const model *m, int t) {
+    const char *first = tensor<char>(m, t);
+    int depth = m->shape.depth;
+    return {first, depth > 1 ? (size_t)(tensor<char>(m, t, 1) - first) : 0, depth};
+}
+
 static wilor_cuda_result plan(session *s, gemm_plan **out, int rows, int outputs, int inputs,
                               wilor_cuda_number in, wilor_cuda_number result, bool bias,
-                              bool add, const void *w, const void *x, void *y,
+                              bool gelu, const matrices &w, const void *x, void *y,
                               wilor_cuda_error *err) {
-    gemm_shape shape = {rows, outputs, inputs, in, result, bias, add, 1};
+    gemm_shape shape = {rows, outputs, inputs, in, result, bias, false, gelu, 1};
     return gemm_plan_make(out, s->engine, &shape, w, x, y, err);
+}
+
+/* With GELU in 16 bits where cuBLASLt has that; else its sums in float32, and GELU by erf behind. */
+static wilor_cuda_result plan_fc1(session *s, half_plans *p, int rows, wilor_cuda_error *err) {
+    const model *m = s->m;
+    const session_memory *on = &s->on;
+    int d = m->shape.width, mlp = m->shape.mlp;
+    wilor_cuda_number t = m->shape.number;
+    matrices w = of_blocks(m, WILOR_NET_FC1_W);
+    p->gelu_within = t != WILOR_CUDA_F32 && plan(s, &p->fc1, rows, mlp, d, t, t, true, true, w,
+                                                 on->normed, on->hidden, err) == WILOR_CUDA_OK;
+    return p->gelu_within ? WILOR_CUDA_OK
+                          : plan(s, &p->fc1, rows, mlp, d, t, WILOR_CUDA_F32, false, false, w,
+                                 on->normed, on->sums, err);
 }
 
 static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, bool whole,
@@ -55,13 +75,11 @@ static wilor_cuda_result plan_half(session *s, half_plans *p, int rows, bool who
     const model *m = s->m;
     const session_memory *on = &s->on;
     int d = m->shape.width, mlp = m->shape.mlp;
-    wilor_cuda_number t = m->shape.number;
-    CUDA_TRY(plan_onto(s, &p->proj, rows, d, tensor<void>(m, WILOR_NET_PROJ_W), on->attended,
+    CUDA_TRY(plan_onto(s, &p->proj, rows, d, of_blocks(m, WILOR_NET_PROJ_W), on->attended,
                        whole, err));
-    CUDA_TRY(plan(s, &p->fc1, rows, mlp, d, t, WILOR_CUDA_F32, false, false,
-                  tensor<void>(m, WILOR_NET_FC1_W), on->normed, on->sums, err));
-    CUDA_TRY(plan_onto(s, &p->fc2, rows, mlp, tensor<void>(m, WILOR_NET_FC2_W), on->hidden,
-                       whole, err));
+    CUDA_TRY(plan_fc1(s, p, rows, err));
+    CUDA_TRY(plan_onto(s, &p->fc2, rows, mlp, of_blocks(m, WILOR_NET_FC2_W), on->hidden, whole,
+                       err));
 done:
     return st;
 }
@@ -73,10 +91,10 @@ wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
     int d = m->shape.width, rows = p->hands * TOKENS;
     bool whole = p->hands >= MANY_HANDS;
     CUDA_TRY(plan(s, &p->patch, p->hands * PATCHES, d, PATCH_INPUTS, m->patch, WILOR_CUDA_F32,
-                  false, false, tensor<void>(m, WILOR_NET_PATCH_W), on->patches, on->sums,
-                  err));
+                  false, false, {tensor<void>(m, WILOR_NET_PATCH_W), 0, 1}, on->patches,
+                  on->sums, err));
     CUDA_TRY(plan(s, &p->qkv, rows, 3 * d, d, m->shape.number, m->shape.number, true, false,
-                  tensor<void>(m, WILOR_NET_QKV_W), on->normed, on->qkv, err));
+                  of_blocks(m, WILOR_NET_QKV_W), on->normed, on->qkv, err));
     CUDA_TRY(plan_half(s, &p->whole, rows, whole, err));
     CUDA_TRY(plan_half(s, &p->lean, p->hands * LEAN_ROWS, whole, err));
 done:
@@ -85,17 +103,6 @@ done:
 
 wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
     return plan_half(s, &s->wide, TOKENS, false, err);
-}
-
-/* A block's matrix, for a kernel before its product to fetch into the card's cache; none behind the last. */
-static ahead weights_ahead(const model *m, int t, int block) {
-    const wilor_cuda_shape *shape = &m->shape;
-    size_t d = (size_t)shape->width, outputs = t == WILOR_NET_QKV_W    ? 3 * d
-                                               : t == WILOR_NET_PROJ_W ? d
-                                                                       : (size_t)shape->mlp;
-    if (block >= shape->depth)
-        return {nullptr, 0};
-    return {tensor<void>(m, t, block), outputs * d * number_bytes(shape->number) / 16 * 16};
 }
 
 /* ---------------------------------------------------------------- attention */
@@ -157,18 +164,18 @@ static void launch_tensor(session *s, const attention_args<T> &a, int hands) {
 
         size_t shared = tensor_attention_shared<T, DEPTH>();
         if (few)
-            wilor_launch(spread_attention<T, DEPTH>, grid, SPREAD_THREADS, shared, s->stream,
-                         a);
+            wilor_launch_early(s->early, spread_attention<T, DEPTH>, grid, SPREAD_THREADS,
+                               shared, s->stream, a);
         else
-            wilor_launch(tensor_attention<T, DEPTH>, grid, ATTENTION_THREADS, shared, s->stream,
-                         a);
+            wilor_launch_early(s->early, tensor_attention<T, DEPTH>, grid, ATTENTION_THREADS,
+                               shared, s->stream, a);
     });
 }
 
 template <> void launch_tensor(session *, const attention_args<float> &, int) {}
 
 /* `each` queries of hands first …, the corner of `cols` patch columns; the result is dense. */
-static void attend(session *s, int block, int first, int hands, int each, int cols) {
+static void attend(session *s, int first, int hands, int each, int cols) {
     const wilor_cuda_shape *shape = &s->m->shape;
     int dim = shape->width / shape->heads;
     bool sixteen = dim % 8 == 0 && shape->width % 8 == 0;
@@ -182,9 +189,7 @@ static void attend(session *s, int block, int first, int hands, int each, int co
                                each,
                                cols,
                                1.0f / sqrtf((float)dim),
-                               sixteen,
-                               {weights_ahead(s->m, WILOR_NET_PROJ_W, block),
-                                weights_ahead(s->m, WILOR_NET_FC1_W, block)}};
+                               sixteen};
         if (s->attention_depth) {
             launch_tensor<T>(s, a, hands);
             return;
@@ -208,9 +213,8 @@ static void gelu_rows(session *s, int block, int rows) {
 
             dim3 grid((unsigned)rows, parts((size_t)mlp, N * FLAT_THREADS));
             wilor_launch(gelu_kernel<T, N>, grid, FLAT_THREADS, 0, s->stream, s->on.sums,
-                         tensor<float>(m, WILOR_NET_FC1_B, block),
-                         static_cast<T *>(s->on.hidden), mlp,
-                         weights_ahead(m, WILOR_NET_QKV_W, block + 1));
+                         tensor<T>(m, WILOR_NET_FC1_B, block), static_cast<T *>(s->on.hidden),
+                         mlp);
         });
     });
 }
@@ -224,12 +228,13 @@ static wilor_cuda_result finish_block(session *s, const half_plans *p, int block
     tell_number(s, "attn_out", block, on->attended, rows, m->shape.width);
     CUDA_TRY(run_onto(s, &p->proj, tensor<void>(m, WILOR_NET_PROJ_W, block), on->attended,
                       tensor<float>(m, WILOR_NET_PROJ_B, block), x, rows, lacks, err));
-    norm(s, x, *lacks, WILOR_NET_NORM2_GAMMA, block, on->normed, rows, m->shape.number,
-         weights_ahead(m, WILOR_NET_FC2_W, block));
+    norm(s, x, *lacks, WILOR_NET_NORM2_GAMMA, block, on->normed, rows, m->shape.number);
     tell_number(s, "norm2", block, on->normed, rows, m->shape.width);
-    CUDA_TRY(gemm_run(p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed, nullptr,
-                      on->sums, err));
-    gelu_rows(s, block, rows);
+    CUDA_TRY(gemm_run(p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed,
+                      tensor<void>(m, WILOR_NET_FC1_B, block),
+                      p->gelu_within ? on->hidden : on->sums, err));
+    if (!p->gelu_within)
+        gelu_rows(s, block, rows);
     tell_number(s, "gelu", block, on->hidden, rows, m->shape.mlp);
     CUDA_TRY(run_onto(s, &p->fc2, tensor<void>(m, WILOR_NET_FC2_W, block), on->hidden,
                       tensor<float>(m, WILOR_NET_FC2_B, block), x, rows, lacks, err));
@@ -270,15 +275,14 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
     missing lacks = {};
     CUDA_TRY(embed(s, p, err));
     for (int i = 0; i < m->shape.depth; i++) {
-        norm(s, on->x, lacks, WILOR_NET_NORM1_GAMMA, i, on->normed, rows, m->shape.number,
-             {nullptr, 0});
+        norm(s, on->x, lacks, WILOR_NET_NORM1_GAMMA, i, on->normed, rows, m->shape.number);
         tell_number(s, "norm1", i, on->normed, rows, m->shape.width);
         CUDA_TRY(gemm_run(p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
                           tensor<void>(m, WILOR_NET_QKV_B, i), on->qkv, err));
         tell_number(s, "qkv", i, on->qkv, rows, 3 * m->shape.width);
         if (i + 1 == m->shape.depth)
             break; /* its chosen rows are another function's */
-        attend(s, i, 0, p->hands, TOKENS, GRID_COLS);
+        attend(s, 0, p->hands, TOKENS, GRID_COLS);
         CUDA_TRY(finish_block(s, &p->whole, i, on->x, rows, &lacks, err));
     }
     CUDA_CALL(cudaGetLastError(), "the network", err);
@@ -296,12 +300,11 @@ static wilor_cuda_result run_tail(session *s, const half_plans *p, int first, in
     const session_memory *on = &s->on;
     int rows = hands * each, d = m->shape.width;
     missing lacks = {};
-    attend(s, m->shape.depth - 1, first, hands, each, cols);
+    attend(s, first, hands, each, cols);
     wilor_launch(choose_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->x,
                  on->chosen, d, first, each, cols);
     CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, &lacks, err));
-    norm(s, on->chosen, lacks, WILOR_NET_LAST_GAMMA, 0, on->tokens, rows, WILOR_CUDA_F32,
-         {nullptr, 0});
+    norm(s, on->chosen, lacks, WILOR_NET_LAST_GAMMA, 0, on->tokens, rows, WILOR_CUDA_F32);
     tell(s, "tokens_out", m->shape.depth - 1, on->tokens, rows, d);
 done:
     return st;

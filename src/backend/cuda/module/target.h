@@ -19,10 +19,42 @@ void wilor_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cu
                   A... args) {
     kernel<<<grid, block, shared, s>>>(static_cast<P>(args)...);
 }
+
+/* The same for a kernel that begins with wait_for_kernel_before: from compute capability 9.0 on its blocks may
+ * take their places while the last ones of the kernel before it are at work. */
+template <class... P, class... A>
+void wilor_launch_early(bool early, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+                        cudaStream_t s, A... args) {
+    cudaLaunchAttribute overlap = {};
+    overlap.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+    overlap.val.programmaticStreamSerializationAllowed = 1;
+    cudaLaunchConfig_t how = {};
+    how.gridDim = grid;
+    how.blockDim = block;
+    how.dynamicSmemBytes = shared;
+    how.stream = s;
+    how.attrs = &overlap;
+    how.numAttrs = early ? 1 : 0;
+    cudaLaunchKernelEx(&how, kernel, static_cast<P>(args)...);
+}
+
+/* Whether a kernel's code has that wait: code for 9.0, not for an older architecture and made anew here. */
+template <class... P> bool may_launch_early(void (*kernel)(P...)) {
+    cudaFuncAttributes a = {};
+    return cudaFuncGetAttributes(&a, kernel) == cudaSuccess && a.ptxVersion >= 90;
+}
 #else
 #include "cuda_emulate.h"
 
 #define WILOR_DYNAMIC_SHARED(name) unsigned char *name = wilor_emu::shared
+
+template <class... P, class... A>
+void wilor_launch_early(bool, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
+                        cudaStream_t s, A... args) {
+    wilor_launch(kernel, grid, block, shared, s, args...);
+}
+
+template <class... P> bool may_launch_early(void (*)(P...)) { return false; }
 #endif
 
 #define WILOR_BOTH __host__ __device__ __forceinline__
@@ -119,17 +151,6 @@ template <int pending> __device__ __forceinline__ void wait_copies() {
     asm volatile("cp.async.wait_group %0;\n" ::"n"(pending) : "memory");
 #endif
 }
-
-/* Memory that a kernel to come will read: on its way to the cache while this one computes. Nothing waits for
- * it, and before 9.0 nothing happens. */
-__device__ __forceinline__ void prefetch(const void *from, uint32_t bytes) {
-#if __CUDA_ARCH__ >= 900
-    asm volatile(
-        "cp.async.bulk.prefetch.L2.global [%0], %1;\n" ::"l"(__cvta_generic_to_global(from)),
-        "r"(bytes)
-        : "memory");
-#endif
-}
 #else
 inline void copy_16(void *to, const void *from, bool there) {
     there ? memcpy(to, from, 16) : memset(to, 0, 16);
@@ -138,30 +159,13 @@ inline void copy_16(void *to, const void *from, bool there) {
 inline void end_copies() {}
 
 template <int> void wait_copies() {}
-
-inline void prefetch(const void *from, uint32_t bytes) {
-    (void)from;
-    (void)bytes;
-}
 #endif
 
-/* Weights of products to come. Each thread block of a kernel asks for its part, so that the card's
- * memory is busy while the kernel computes. */
-struct ahead {
-    const void *from;
-    size_t bytes; /* a multiple of 16 */
-};
-
-static const size_t PREFETCH_PIECE = 16384;
-
-/* Part `part` of `parts`, by one thread. */
-__device__ __forceinline__ void fetch_ahead(const ahead &a, unsigned part, unsigned parts) {
-    for (size_t at = (size_t)part * PREFETCH_PIECE; at < a.bytes;
-         at += (size_t)parts * PREFETCH_PIECE) {
-        size_t left = a.bytes - at;
-        prefetch(static_cast<const char *>(a.from) + at,
-                 (uint32_t)(left < PREFETCH_PIECE ? left : PREFETCH_PIECE));
-    }
+/* What the kernel before wrote is there. Without an early launch it is anyway. */
+__device__ __forceinline__ void wait_for_kernel_before() {
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
 }
 
 /* ---------------------------------------------------------------- matrix instructions */
