@@ -12,21 +12,28 @@ r=(predict "${weights[@]}" --threads 2 "${box[@]}" --quiet)
 timeless() { sed -E 's/"timing":\{[^}]*\}//' "$1"; }
 same() { cmp <(timeless "$1") <(timeless "$2"); }
 
-# killed FILE LINES ARG...: a run that is killed when FILE has so many lines, or before it is there.
+# killed FILE.part LINES ARG...: a run that is killed when the file has so many lines, or before it is there. One that
+# was done before this script came to look is set back to these lines, and the next one killed.
 killed() {
-    local file=$1 lines=$2 pid
+    local file=$1 lines=$2 pid status
     shift 2
-    "$WILOR" "$@" >out 2>err </dev/null &
-    pid=$!
-    for _ in $(seq 6000); do
-        [ "$lines" -eq 0 ] && break
-        [ "$(wc -l 2>/dev/null <"$file")" -ge "$lines" ] 2>/dev/null && break
-        kill -0 $pid 2>/dev/null || break
-        sleep 0.01
+    for _ in $(seq 10); do
+        "$WILOR" "$@" >out 2>err </dev/null &
+        pid=$!
+        for _ in $(seq 6000); do
+            [ "$lines" -eq 0 ] && break
+            [ "$(wc -l 2>/dev/null <"$file")" -ge "$lines" ] 2>/dev/null && break
+            kill -0 $pid 2>/dev/null || break
+            sleep 0.01
+        done
+        kill -KILL $pid 2>/dev/null
+        wait $pid 2>/dev/null
+        status=$?
+        [ $status -eq 0 ] || break
+        head -n "$lines" "${file%.part}" >"$file"
+        rm "${file%.part}"
     done
-    kill -KILL $pid 2>/dev/null
-    wait $pid 2>/dev/null
-    [ $? -eq 137 ]
+    [ $status -eq 137 ]
 }
 
 run "${r[@]}" many -o whole.ndjson
