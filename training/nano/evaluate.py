@@ -1,4 +1,5 @@
-"""Held-out rendered hands, by difficulty and by skin tone: `python -m nano.evaluate --state DIR --out FILE.json`.
+"""Held-out rendered hands, by difficulty and by skin tone: `python -m nano.evaluate --state DIR --out FILE.json`, of the networks
+whose state is there.
 
 Pose: PA-MPJPE, PA-MPVPE (millimetres, after the best similarity), F@5 and F@15 (vertices within so many millimetres of the
 truth's after alignment, harmonic mean of precision and recall), PCK of the 2D keypoints against the hand's box. Detector: AP at
@@ -125,10 +126,14 @@ def main():
     p.add_argument("--size", type=int, default=320)
     args = p.parse_args()
     torch.manual_seed(1)
-    result = dict(pose=pose_rows(args, args.device), detector=detector_rows(args, args.device), tones=len(TONES))
+    parts = dict(pose=pose_rows, detector=detector_rows)
+    there = [name for name in parts if load_state(args.state, name)[0] is not None]
+    if not there:
+        raise SystemExit(f"{args.state} holds no state")
+    result = dict({name: parts[name](args, args.device) for name in there}, tones=len(TONES))
     with open(args.out, "w") as f:
         json.dump(result, f, indent=1)
-    for part in ("pose", "detector"):
+    for part in there:
         for r in result[part]["rows"] + result[part]["tones"]:
             print(part, json.dumps(r))
 
