@@ -25,6 +25,12 @@ try "install" cmake --install "$build" --prefix "$prefix"
 cp "$manifest" "$scratch/manifest"
 if [ -f "$scratch/manifest.before" ]; then cp "$scratch/manifest.before" "$manifest"; else rm -f "$manifest"; fi
 
+if [ -x "$prefix/bin/wilor" ] && [ "$(uname)" = Linux ]; then # in another folder, with no path to its libraries
+    mv "$prefix" "$scratch/moved"
+    try "the program in a folder that was moved" env -u LD_LIBRARY_PATH "$scratch/moved/bin/wilor" predict --weights random:demo \
+        --mano "$source/tests/golden/data/hand-cc0.npz" --bbox 333,178,623,298,right "$source/demo/hands.png" --quiet
+    mv "$scratch/moved" "$prefix"
+fi
 libdir=$(dirname "$(find "$prefix" -name libwilor.so | head -n 1)")
 export PKG_CONFIG_PATH=$libdir/pkgconfig LD_LIBRARY_PATH=$libdir
 hand=$source/tests/golden/data/hand-cc0.npz picture=$source/demo/hands.png
