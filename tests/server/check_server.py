@@ -221,7 +221,30 @@ def slow_reader(s):
     check("and is told how many", all(g == d for g, d in gaps), gaps[:40])
 
 
+async def while_loading(s):
+    """Clients of a server whose source opens as soon as its model is there."""
+    sockets = [await connect(s) for _ in range(8)]
+    first = [json.loads(await asyncio.wait_for(ws.recv(), 10 * SLOW)) for ws in sockets]
+    check("while the model is loaded hello has no info", all(e["type"] == "hello" and not e.get("info") for e in first), first[0])
+    told = []
+    for ws in sockets:
+        got = []
+        while len(got) < 20:
+            e = json.loads(await asyncio.wait_for(ws.recv(), 10 * SLOW))
+            got.append(e.get("status", e["type"]))
+        told.append(got)
+        await ws.close()
+    check("then each is told, once, that it was", all(got.count("loaded") == 1 for got in told), told)
+    check("before any hands", all(got.index("loaded") < got.index("hands") for got in told if "loaded" in got), told)
+
+
 def topic_stream():
+    cpus = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cpus)})  # on one, the thread that serves sees both states at once
+    slow = Server("cam", ready=False, env={"WILOR_DOUBLE_LOAD_MS": str(int(1500 * SLOW))})
+    os.sched_setaffinity(0, cpus)
+    with slow as s:
+        asyncio.run(while_loading(s))
     with Server("cam", "--include", "det,vertices") as s:
         asyncio.run(stream_json(s))
         asyncio.run(stream_record(s))

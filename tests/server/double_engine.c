@@ -257,6 +257,8 @@ wilor_status wilor_cli_engine_create(wilor_cli_engine **out, const wilor_cli_eng
                                     {{333, 178, 623, 298}, 1, WILOR_RIGHT}};
     const wilor_picture picture = {grey, 640, 480, 640, WILOR_GRAY8};
     const char *pace = getenv("WILOR_DOUBLE_MS"), *ask_pace = getenv("WILOR_DOUBLE_ASK_MS");
+    const char *loading = getenv("WILOR_DOUBLE_LOAD_MS");
+    usleep((useconds_t)(1000 * (loading ? atoi(loading) : 0)));
     wilor_cli_engine *e = calloc(1, sizeof *e);
     *out = e;
     e->o = *o;

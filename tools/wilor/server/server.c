@@ -66,7 +66,7 @@ wilor_status wilor_server_ready(wilor_server *s, const wilor_server_model *m,
     pthread_mutex_lock(&s->lock);
     s->ready = true;
     pthread_mutex_unlock(&s->lock);
-    wilor_server_tell(s, "loaded", NULL);
+    wilor_server_poke(s);
     return WILOR_OK;
 }
 

@@ -222,11 +222,15 @@ static bool wants(const wilor_server_client *c, const wilor_server_note *note, i
     return reader && (!pushes || note->giver == c->id);
 }
 
+static bool must_hear_loaded(const wilor_server *s, const wilor_server_client *c) {
+    return c->greeted && !c->informed && s->told_ready;
+}
+
 /* When this thread was held up, several events come at once. A client whose socket takes them gets them all:
  * that was not its fault. */
 static void write_early(wilor_server *s, wilor_server_client *c) {
-    if (c->greeted && !c->word && !c->farewell && !lws_send_pipe_choked(c->wsi) &&
-        write_note(s, c) != 0)
+    if (c->greeted && !must_hear_loaded(s, c) && !c->word && !c->farewell &&
+        !lws_send_pipe_choked(c->wsi) && write_note(s, c) != 0)
         wilor_server_client_kill(c);
 }
 
@@ -339,6 +343,15 @@ static void leave(wilor_server *s) {
     }
 }
 
+/* To those whose hello came before the model. No status of s->word, which a newer one replaces: they are promised
+ * this one. */
+static void tell_loaded(wilor_server *s) {
+    s->told_ready = true;
+    for (wilor_server_client *c = s->clients; c; c = c->next)
+        if (must_hear_loaded(s, c))
+            wilor_server_client_write(c);
+}
+
 void wilor_server_hub_take(wilor_server *s) {
     wilor_server_note *inbox[WILOR_SERVER_INBOX];
     pthread_mutex_lock(&s->lock);
@@ -353,8 +366,11 @@ void wilor_server_hub_take(wilor_server *s) {
     s->still = NULL;
     char *word = s->word;
     s->word = NULL;
-    bool over = s->over;
+    bool over = s->over, ready = s->ready;
     pthread_mutex_unlock(&s->lock);
+
+    if (ready && !s->told_ready)
+        tell_loaded(s);
 
     if (word)
         say_to_all(s, word);
@@ -381,6 +397,19 @@ static int write_hello(wilor_server *s, wilor_server_client *c) {
                  ? write_text(s, c, b.text, b.used)
                  : -1;
     wilor_cli_buffer_free(&b);
+    c->greeted = true;
+    c->informed = info != NULL;
+    return rc;
+}
+
+static int write_loaded(wilor_server *s, wilor_server_client *c) {
+    wilor_cli_buffer b = {0};
+    wilor_cli_stream_name name = name_of(s);
+    int rc = wilor_cli_live_json_status(&b, &name, "loaded", NULL, NULL) == WILOR_OK
+                 ? write_text(s, c, b.text, b.used)
+                 : -1;
+    wilor_cli_buffer_free(&b);
+    c->informed = true;
     return rc;
 }
 
@@ -430,7 +459,8 @@ int wilor_server_hub_write(wilor_server *s, wilor_server_client *c) {
         rc = write_ping(c);
     else if (!c->greeted && c->kind != WILOR_SERVER_MJPEG) {
         rc = write_hello(s, c);
-        c->greeted = true;
+    } else if (must_hear_loaded(s, c)) {
+        rc = write_loaded(s, c);
     } else if (c->word) {
         rc = write_text(s, c, c->word, strlen(c->word));
         free(c->word);
@@ -440,7 +470,7 @@ int wilor_server_hub_write(wilor_server *s, wilor_server_client *c) {
     } else if (c->still) {
         rc = write_still(s, c);
     }
-    if (rc == 0 && (c->ping || c->word || c->note || c->still))
+    if (rc == 0 && (c->ping || must_hear_loaded(s, c) || c->word || c->note || c->still))
         wilor_server_client_write(c);
     return rc;
 }

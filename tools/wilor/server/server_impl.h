@@ -99,6 +99,7 @@ typedef struct wilor_server_client {
     wilor_server_note *note; /* the newest event that it has not got */
     wilor_server_still *still;
     bool greeted, farewell;
+    bool informed;    /* its hello had the model's facts, or it was told that it is loaded */
     int64_t heard;    /* a WebSocket's last sign of life */
     bool asked, ping; /* for another one; the question is still to be sent */
     bool any;         /* it has got an event */
@@ -123,6 +124,7 @@ struct wilor_server {
     /* The service thread's. */
     wilor_server_client *clients;
     int client_count, stream_count;
+    bool told_ready; /* it knows of `ready`, and has told the clients */
     uint64_t last_id;
     uint8_t *scratch; /* a message being put together */
     size_t scratch_room;
