@@ -22,7 +22,7 @@ typedef struct tolerances {
 
 static tolerances allowed(const compare_options *o, int depth) {
     double s = o->scale, grown = s * sqrt((double)depth);
-    if (o->dtype == WILOR_DTYPE_F32)
+    if (o->dtype == WILOR_DTYPE_F32 || o->dtype == WILOR_DTYPE_F32X)
         return (tolerances){2e-5 * s, 4e-6 * s, 1e-6 * s};
     if (o->dtype == WILOR_DTYPE_F16)
         /* A rounding of float16 is 2^-11 = 4.9e-4; an attention's output has gone through three: its

@@ -83,7 +83,8 @@ static void time_detector(const compare_options *o, const wilor_picture *picture
     wilor_detector_options_init(&d, sizeof d);
     d.detector = o->detector;
     d.device = o->device;
-    d.dtype = o->dtype == WILOR_DTYPE_F32 ? WILOR_DTYPE_F16 : o->dtype;
+    d.dtype = o->dtype == WILOR_DTYPE_F32 || o->dtype == WILOR_DTYPE_F32X ? WILOR_DTYPE_F16
+                                                                          : o->dtype;
     compare_need(wilor_detector_open(&detector, &d, &err), &err, "opening the detector");
     compare_need(wilor_pipeline_create(&pipeline, detector, NULL, NULL, &err), &err,
                  "a pipeline");

@@ -16,7 +16,7 @@ wilor_status wilor_cli_open_detector(wilor_detector **out, wilor_detector_option
     if (is_own_device(o->device)) {
         /* What a device keeps weights in is the hand model's matter. */
         bool quantised = model == WILOR_DTYPE_INT8 || model == WILOR_DTYPE_INT4;
-        o->dtype = quantised ? WILOR_DTYPE_AUTO : model;
+        o->dtype = quantised ? WILOR_DTYPE_AUTO : exact ? WILOR_DTYPE_F32 : model;
         return wilor_detector_open(out, o, err);
     }
     o->dtype = exact                       ? WILOR_DTYPE_F32

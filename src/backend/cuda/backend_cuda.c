@@ -62,25 +62,20 @@ wilor_status wilor_cuda_status(wilor_cuda_result r, int device, const wilor_cuda
 
 /* ---------------------------------------------------------------- model */
 
-wilor_status wilor_cuda_choose(wilor_cuda_number *number, wilor_dtype *dtype, const char *who,
-                               wilor_error *err) {
+wilor_status wilor_cuda_choose(wilor_cuda_number *number, int *split, wilor_dtype *dtype,
+                               const char *who, wilor_error *err) {
     if (*dtype == WILOR_DTYPE_AUTO)
         *dtype = WILOR_DTYPE_F16;
-    switch (*dtype) {
-    case WILOR_DTYPE_F32:
-        *number = WILOR_CUDA_F32;
+    if (split)
+        *split = *dtype == WILOR_DTYPE_F32X;
+    *number = *dtype == WILOR_DTYPE_F16    ? WILOR_CUDA_F16
+              : *dtype == WILOR_DTYPE_BF16 ? WILOR_CUDA_BF16
+                                           : WILOR_CUDA_F32;
+    if (*number != WILOR_CUDA_F32 || *dtype == WILOR_DTYPE_F32 || (split && *split))
         return WILOR_OK;
-    case WILOR_DTYPE_F16:
-        *number = WILOR_CUDA_F16;
-        return WILOR_OK;
-    case WILOR_DTYPE_BF16:
-        *number = WILOR_CUDA_BF16;
-        return WILOR_OK;
-    default:
-        return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
-                               "%s has no dtype %s: f32, f16 and bf16", who,
-                               wilor_dtype_name(*dtype));
-    }
+    return wilor_error_set(err, WILOR_ERR_UNSUPPORTED,
+                           "%s has no dtype %s: f32, %sf16 and bf16", who,
+                           wilor_dtype_name(*dtype), split ? "f32x, " : "");
 }
 
 static wilor_status put_tensor(void *user, int tensor, int block, const float *data,
@@ -117,7 +112,8 @@ static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_err
     memcpy(m->card, o->cards, (size_t)m->cards * sizeof m->card[0]);
     m->dtype = o->dtype;
     m->isa = wilor_kernels_best(o->max_isa)->isa;
-    WILOR_TRY(wilor_cuda_choose(&m->shape.number, &m->dtype, "device cuda", err));
+    WILOR_TRY(
+        wilor_cuda_choose(&m->shape.number, &m->shape.split, &m->dtype, "device cuda", err));
     WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
     m->shape.width = dims.width;
     m->shape.depth = dims.depth;

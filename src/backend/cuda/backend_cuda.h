@@ -11,9 +11,10 @@
  *   errors  ERR_UNSUPPORTED (there is none, or it is another version's) */
 wilor_status wilor_cuda_module_open(const wilor_cuda_table **out, wilor_error *err);
 
-/* The arithmetic that a dtype is on a card; *dtype AUTO becomes the one that computes. who: begins the error's text. */
-wilor_status wilor_cuda_choose(wilor_cuda_number *number, wilor_dtype *dtype, const char *who,
-                               wilor_error *err);
+/* The arithmetic that a dtype is on a card; *dtype AUTO becomes the one that computes. split: whether numbers
+ * come in two parts (F32X); NULL: there is no such dtype. who: begins the error's text. */
+wilor_status wilor_cuda_choose(wilor_cuda_number *number, int *split, wilor_dtype *dtype,
+                               const char *who, wilor_error *err);
 
 /* A module's result as our status, its text behind "device cuda:N: ". */
 wilor_status wilor_cuda_status(wilor_cuda_result r, int device, const wilor_cuda_error *e,

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-enum { WILOR_CUDA_ABI = 2, WILOR_CUDA_TEXT = 256 };
+enum { WILOR_CUDA_ABI = 3, WILOR_CUDA_TEXT = 256 };
 
 /* What went wrong; the core has a status of its own for each. */
 typedef enum wilor_cuda_result {
@@ -51,6 +51,7 @@ typedef struct wilor_cuda_device_info {
 typedef struct wilor_cuda_shape {
     int width, depth, heads, mlp;
     wilor_cuda_number number; /* of the blocks' products; everything else is float32 */
+    int split; /* of float32: each number of the blocks' products as two of float16 */
 } wilor_cuda_shape;
 
 /* How many numbers tensor `t` of a model of this shape has. */

@@ -44,7 +44,7 @@ static wilor_status net_create(void **out, const struct wilor_yolo_program *p,
     if (!n || !d)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the detector");
     n->device = device;
-    WILOR_TRY(wilor_cuda_choose(&o.number, dtype, "the detector on device cuda", err));
+    WILOR_TRY(wilor_cuda_choose(&o.number, NULL, dtype, "the detector on device cuda", err));
     WILOR_TRY(wilor_cuda_module_open(&n->table, err));
     o.program = d->program;
     WILOR_TRY(status_of(n, n->table->net_create(&n->net, device, &o, &e), &e, err));

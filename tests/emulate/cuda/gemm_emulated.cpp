@@ -39,20 +39,20 @@ static float tanh_gelu(float x) {
 template <class I, class O>
 static void multiply(const gemm_shape &s, size_t depth, const I *w, const I *x, const O *bias,
                      O *y) {
-    size_t k = (size_t)s.inputs;
+    size_t k = (size_t)s.inputs, apart = s.row ? (size_t)s.row : k;
     std::vector<float> row(k), column(k * (size_t)s.outputs);
     for (size_t o = 0; o < (size_t)s.outputs; o++)
         for (size_t i = 0; i < depth; i++)
-            column[o * k + i] = widen(w[o * k + i]);
+            column[o * k + i] = widen(w[o * apart + i]);
     for (size_t r = 0; r < (size_t)s.rows; r++) {
         for (size_t i = 0; i < depth; i++)
-            row[i] = widen(x[r * k + i]);
+            row[i] = widen(x[r * apart + i]);
         for (size_t o = 0; o < (size_t)s.outputs; o++) {
             double sum = 0;
             for (size_t i = 0; i < depth; i++)
                 sum += (double)row[i] * column[o * k + i];
             O *to = &y[r * (size_t)s.outputs + o];
-            float y = (float)(sum + (s.bias ? widen(bias[o]) : 0.0f));
+            float y = (float)(s.factor * sum + (s.bias ? widen(bias[o]) : 0.0f));
             *to = narrow<O>((s.gelu ? tanh_gelu(y) : y) + (s.add ? widen(*to) : 0.0f));
         }
     }

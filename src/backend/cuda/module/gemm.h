@@ -18,6 +18,8 @@ struct gemm_shape {
     /* 1, or so many stretches of the inputs, each with sums of its own: y is parts × rows × outputs, without
      * bias and add. Few rows have too few tiles for a card's multiprocessors. */
     int parts;
+    int row = 0;      /* numbers from one row of w and x to the next; 0: inputs */
+    float factor = 1; /* of the sums */
 };
 
 /* The same matrix of all blocks. A run finds each in the card's memory, not in its cache: so do timings, which

@@ -28,6 +28,7 @@ struct gemm_plan {
     cublasLtMatmulAlgo_t algo;
     bool bias, add;
     int rows;
+    float factor;
 };
 
 size_t gemm_workspace_bytes() { return WORKSPACE; }
@@ -99,6 +100,7 @@ static wilor_cuda_result describe(gemm_plan *p, const gemm_shape *s, wilor_cuda_
         s->gelu ? CUBLASLT_EPILOGUE_GELU_BIAS : CUBLASLT_EPILOGUE_BIAS;
     cudaDataType_t in = type_of(s->in), out = type_of(s->out);
     uint64_t depth = (uint64_t)(s->inputs / s->parts);
+    int64_t row = s->row ? s->row : s->inputs;
     LT_CALL(cublasLtMatmulDescCreate(&p->product, CUBLAS_COMPUTE_32F, CUDA_R_32F), "a product",
             err);
     LT_CALL(cublasLtMatmulDescSetAttribute(p->product, CUBLASLT_MATMUL_DESC_TRANSA, &turned,
@@ -112,10 +114,10 @@ static wilor_cuda_result describe(gemm_plan *p, const gemm_shape *s, wilor_cuda_
                                                &out, sizeof out),
                 "a bias's type", err);
     }
-    LT_CALL(cublasLtMatrixLayoutCreate(&p->w, in, depth, (uint64_t)s->outputs, s->inputs),
-            "a matrix", err);
-    LT_CALL(cublasLtMatrixLayoutCreate(&p->x, in, depth, (uint64_t)s->rows, s->inputs),
-            "a matrix", err);
+    LT_CALL(cublasLtMatrixLayoutCreate(&p->w, in, depth, (uint64_t)s->outputs, row), "a matrix",
+            err);
+    LT_CALL(cublasLtMatrixLayoutCreate(&p->x, in, depth, (uint64_t)s->rows, row), "a matrix",
+            err);
     LT_CALL(cublasLtMatrixLayoutCreate(&p->y, out, (uint64_t)s->outputs, (uint64_t)s->rows,
                                        s->outputs),
             "a matrix", err);
@@ -130,9 +132,10 @@ done:
 
 static cublasStatus_t launch(gemm_plan *p, const cublasLtMatmulAlgo_t *algo, const void *w,
                              const void *x, void *y) {
-    const float one = 1, beta = p->add ? 1.0f : 0.0f;
-    return cublasLtMatmul(p->engine->handle, p->product, &one, w, p->w, x, p->x, &beta, y, p->y,
-                          y, p->y, algo, p->engine->workspace, WORKSPACE, p->engine->stream);
+    const float beta = p->add ? 1.0f : 0.0f;
+    return cublasLtMatmul(p->engine->handle, p->product, &p->factor, w, p->w, x, p->x, &beta, y,
+                          p->y, y, p->y, algo, p->engine->workspace, WORKSPACE,
+                          p->engine->stream);
 }
 
 /* Milliseconds of some runs; FLT_MAX where it does not run. Few rows: of so many that the matrices come from
@@ -196,6 +199,7 @@ wilor_cuda_result gemm_plan_make(gemm_plan **out, gemm_engine *e, const gemm_sha
     p->bias = s->bias;
     p->add = s->add;
     p->rows = s->rows;
+    p->factor = s->factor;
     snprintf(text, sizeof text, "a product of %d x %d by %d in %d parts", s->rows, s->inputs,
              s->outputs, s->parts);
     CUDA_TRY(describe(p, s, err));

@@ -55,6 +55,20 @@ static wilor_cuda_number kept_as(const model *m, int t) {
     }
 }
 
+/* Of a block's matrix its inputs; 0: t is none. */
+static int inputs_of(const model *m, int t) {
+    switch (t) {
+    case WILOR_NET_QKV_W:
+    case WILOR_NET_PROJ_W:
+    case WILOR_NET_FC1_W:
+        return m->shape.width;
+    case WILOR_NET_FC2_W:
+        return m->shape.mlp;
+    default:
+        return 0;
+    }
+}
+
 static void *push_bytes(device_arena *a, size_t bytes) { return a->push<char>(bytes); }
 
 static void push_tensors(model *m, device_arena *a) {
@@ -164,11 +178,16 @@ wilor_cuda_result model_put(void *p, int t, int block, const float *data,
     size_t count = wilor_cuda_tensor_count(&m->shape, t);
     wilor_cuda_number number = kept_as(m, t);
     void *to = const_cast<char *>(tensor<char>(m, t, block));
+    bool split = m->shape.split && inputs_of(m, t);
     CUDA_CALL(cudaSetDevice(m->device), "choosing the card", err);
-    CUDA_CALL(cudaMemcpy(number == WILOR_CUDA_F32 ? to : m->staging, data,
+    CUDA_CALL(cudaMemcpy(number == WILOR_CUDA_F32 && !split ? to : m->staging, data,
                          count * sizeof(float), cudaMemcpyHostToDevice),
               "a tensor", err);
-    if (number != WILOR_CUDA_F32)
+    if (split) {
+        int inputs = inputs_of(m, t);
+        wilor_launch(split_kernel<true>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, nullptr,
+                     m->staging, static_cast<f16 *>(to), inputs, count);
+    } else if (number != WILOR_CUDA_F32)
         by_number(number, [&](auto zero) {
             typedef decltype(zero) T;
             wilor_launch(narrow_kernel<T>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, nullptr,

@@ -38,16 +38,16 @@ size_t session_bytes(const void *p, const wilor_cuda_session_options *o) {
 /* ---------------------------------------------------------------- open */
 
 static void free_half(half_plans *p) {
-    gemm_plan_free(p->proj.product);
-    gemm_plan_free(p->fc1);
-    gemm_plan_free(p->fc2.product);
+    free_product(&p->proj.product);
+    free_product(&p->fc1);
+    free_product(&p->fc2.product);
 }
 
 static void free_size(size_plan *p) {
     if (p->graph)
         cudaGraphExecDestroy(p->graph);
     gemm_plan_free(p->patch);
-    gemm_plan_free(p->qkv);
+    free_product(&p->qkv);
     free_half(&p->whole);
     free_half(&p->lean);
 }

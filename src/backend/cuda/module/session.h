@@ -9,23 +9,31 @@ namespace wilor_cuda {
 
 enum { MOST_SIZES = 32, ORDER_HEADER = 256, MOST_PARTS = 4 };
 
+/* A product of a block. Of numbers in two float16 parts it is two: of the mixed parts, then of the large ones onto
+ * that; what small ones give with each other is less than float32 has. */
+struct block_product {
+    gemm_plan *all, *mixed; /* mixed: NULL where numbers are whole */
+    int rows, inputs;
+};
+
 /* A product onto the residual stream: whole (1), or in parts that the norm behind it adds. */
 struct onto_plan {
-    gemm_plan *product;
+    block_product product;
     int parts;
 };
 
 /* The products of a block's second half, for one number of rows. */
 struct half_plans {
     onto_plan proj, fc2;
-    gemm_plan *fc1;
+    block_product fc1;
     bool gelu_within; /* fc1's product does it */
 };
 
 /* What is made once for each number of hands that a graph is for. */
 struct size_plan {
     int hands;
-    gemm_plan *patch, *qkv;
+    gemm_plan *patch;
+    block_product qkv;
     half_plans whole, lean; /* 210 and 22 rows a hand */
     cudaGraphExec_t graph;
 };
@@ -50,7 +58,9 @@ struct session_memory {
     void *normed, *attended; /* batch × 210 × d */
     void *qkv;               /* batch × 210 × 3d */
     void *hidden;            /* batch × 210 × mlp */
-    float *sums; /* the same in float32; embedded patches and a product's parts, too */
+    void
+        *halves; /* batch × 210 × mlp: a product's rows in two parts, where numbers are split */
+    float *sums;            /* hidden in float32; embedded patches and a product's parts, too */
     float *chosen, *tokens; /* rows of the last block × d */
     float *pose6d, *xy, *features;
     float *map[MAPS], *half; /* fine, middle, coarse; between the fine one's two steps */
@@ -101,6 +111,14 @@ wilor_cuda_result run_lean(session *s, const size_plan *p, wilor_cuda_error *err
 wilor_cuda_result run_wide(session *s, const size_plan *p, int hand, wilor_cuda_error *err);
 /* For tests: waits for a stage's numbers, where someone listens. */
 void tell(session *s, const char *stage, int block, const float *card, int rows, int cols);
+
+/* session_product.cu. w: of all blocks, for timing; x and y too, of which y is overwritten. */
+wilor_cuda_result plan_product(session *s, block_product *p, const gemm_shape *shape,
+                               const matrices &w, const void *x, void *y,
+                               wilor_cuda_error *err);
+wilor_cuda_result run_product(session *s, const block_product *p, const void *w, const void *x,
+                              const void *bias, void *y, wilor_cuda_error *err);
+void free_product(block_product *p);
 
 /* session_residual.cu: the residual stream's products and norms. Whole: of all depth at once. */
 wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, const matrices &w,

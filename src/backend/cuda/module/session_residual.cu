@@ -70,9 +70,9 @@ wilor_cuda_result run_onto(session *s, const onto_plan *p, const void *w, const 
                            wilor_cuda_error *err) {
     *lacks = {};
     if (p->parts == 1)
-        return gemm_run(p->product, w, x, bias, y, err);
+        return run_product(s, &p->product, w, x, bias, y, err);
     *lacks = {s->on.sums, bias, (size_t)rows * (size_t)s->m->shape.width, p->parts};
-    return gemm_run(p->product, w, x, nullptr, s->on.sums, err);
+    return run_product(s, &p->product, w, x, nullptr, s->on.sums, err);
 }
 
 static wilor_cuda_result plan_parts(session *s, onto_plan *p, int rows, int inputs,
@@ -85,8 +85,7 @@ static wilor_cuda_result plan_parts(session *s, onto_plan *p, int rows, int inpu
                         whole,          false,
                         parts};
     p->parts = parts;
-    return gemm_plan_make(&p->product, s->engine, &shape, w, x, whole ? s->on.x : s->on.sums,
-                          err);
+    return plan_product(s, &p->product, &shape, w, x, whole ? s->on.x : s->on.sums, err);
 }
 
 /* Milliseconds of the product with a norm behind it; any bias and gamma do. */
@@ -131,11 +130,11 @@ wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, cons
             least = ms;
             std::swap(*p, other);
         }
-        gemm_plan_free(other.product);
+        free_product(&other.product);
         other = {};
     }
 done:
-    gemm_plan_free(other.product);
+    free_product(&other.product);
     return st;
 }
 

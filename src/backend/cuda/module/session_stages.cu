@@ -47,12 +47,12 @@ static matrices of_blocks(const model *m, int t) {
     return {first, depth > 1 ? (size_t)(tensor<char>(m, t, 1) - first) : 0, depth};
 }
 
-static wilor_cuda_result plan(session *s, gemm_plan **out, int rows, int outputs, int inputs,
+static wilor_cuda_result plan(session *s, block_product *out, int rows, int outputs, int inputs,
                               wilor_cuda_number in, wilor_cuda_number result, bool bias,
                               bool gelu, const matrices &w, const void *x, void *y,
                               wilor_cuda_error *err) {
     gemm_shape shape = {rows, outputs, inputs, in, result, bias, false, gelu, 1};
-    return gemm_plan_make(out, s->engine, &shape, w, x, y, err);
+    return plan_product(s, out, &shape, w, x, y, err);
 }
 
 /* With GELU in 16 bits where cuBLASLt has that; else its sums in float32, and GELU by erf behind. */
@@ -89,10 +89,12 @@ wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
     const model *m = s->m;
     const session_memory *on = &s->on;
     int d = m->shape.width, rows = p->hands * TOKENS;
-    bool whole = p->hands >= MANY_HANDS;
-    CUDA_TRY(plan(s, &p->patch, p->hands * PATCHES, d, PATCH_INPUTS, m->patch, WILOR_CUDA_F32,
-                  false, false, {tensor<void>(m, WILOR_NET_PATCH_W), 0, 1}, on->patches,
-                  on->sums, err));
+    bool whole = p->hands >= MANY_HANDS || m->shape.split;
+    gemm_shape patch = {
+        p->hands * PATCHES, d, PATCH_INPUTS, m->patch, WILOR_CUDA_F32, false, false, false, 1};
+    CUDA_TRY(gemm_plan_make(&p->patch, s->engine, &patch,
+                            {tensor<void>(m, WILOR_NET_PATCH_W), 0, 1}, on->patches, on->sums,
+                            err));
     CUDA_TRY(plan(s, &p->qkv, rows, 3 * d, d, m->shape.number, m->shape.number, true, false,
                   of_blocks(m, WILOR_NET_QKV_W), on->normed, on->qkv, err));
     CUDA_TRY(plan_half(s, &p->whole, rows, whole, err));
@@ -102,7 +104,7 @@ done:
 }
 
 wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
-    return plan_half(s, &s->wide, TOKENS, false, err);
+    return plan_half(s, &s->wide, TOKENS, s->m->shape.split != 0, err);
 }
 
 /* ---------------------------------------------------------------- attention */
@@ -230,9 +232,9 @@ static wilor_cuda_result finish_block(session *s, const half_plans *p, int block
                       tensor<float>(m, WILOR_NET_PROJ_B, block), x, rows, lacks, err));
     norm(s, x, *lacks, WILOR_NET_NORM2_GAMMA, block, on->normed, rows, m->shape.number);
     tell_number(s, "norm2", block, on->normed, rows, m->shape.width);
-    CUDA_TRY(gemm_run(p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed,
-                      tensor<void>(m, WILOR_NET_FC1_B, block),
-                      p->gelu_within ? on->hidden : on->sums, err));
+    CUDA_TRY(run_product(s, &p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed,
+                         tensor<void>(m, WILOR_NET_FC1_B, block),
+                         p->gelu_within ? on->hidden : on->sums, err));
     if (!p->gelu_within)
         gelu_rows(s, block, rows);
     tell_number(s, "gelu", block, on->hidden, rows, m->shape.mlp);
@@ -277,8 +279,8 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
     for (int i = 0; i < m->shape.depth; i++) {
         norm(s, on->x, lacks, WILOR_NET_NORM1_GAMMA, i, on->normed, rows, m->shape.number);
         tell_number(s, "norm1", i, on->normed, rows, m->shape.width);
-        CUDA_TRY(gemm_run(p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
-                          tensor<void>(m, WILOR_NET_QKV_B, i), on->qkv, err));
+        CUDA_TRY(run_product(s, &p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
+                             tensor<void>(m, WILOR_NET_QKV_B, i), on->qkv, err));
         tell_number(s, "qkv", i, on->qkv, rows, 3 * m->shape.width);
         if (i + 1 == m->shape.depth)
             break; /* its chosen rows are another function's */
