@@ -75,3 +75,15 @@ wilor_status wilor_module_open(const wilor_module_head **out, const wilor_module
     return wilor_error_set(err, WILOR_ERR_UNSUPPORTED, "is not available on this system");
 }
 #endif
+
+wilor_status wilor_module_once(const wilor_module_head **out, wilor_module *m,
+                               wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    *out = atomic_load(&m->table);
+    if (!*out) {
+        st = wilor_module_open(out, m, err);
+        if (st == WILOR_OK)
+            atomic_store(&m->table, *out);
+    }
+    return st;
+}

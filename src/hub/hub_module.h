@@ -6,12 +6,7 @@
 #include "hub_http.h"
 #include "module.h"
 
-enum {
-    /* Goes up with every change of the table or of those structures. */
-    WILOR_HUB_INTERFACE = 1,
-    WILOR_HUB_ABI = (WILOR_VERSION_MAJOR * 100 + WILOR_VERSION_MINOR) * 10000 +
-                    WILOR_VERSION_PATCH * 100 + WILOR_HUB_INTERFACE
-};
+enum { WILOR_HUB_ABI = WILOR_MODULE_ABI(1) };
 
 #define WILOR_HUB_ENTRY "wilor_download_get_table"
 

@@ -3,31 +3,23 @@
  * So what uses them is the module libwilor_video, and these are the calls into it. */
 #include "video_module.h"
 
-#include <stdatomic.h>
-
 static wilor_status load(const wilor_video_table **out, const char *name, wilor_error *err) {
-    static const wilor_module module = {.file = "libwilor_video.so.0",
-                                        .variable = "WILOR_VIDEO_MODULE",
-                                        .entry = WILOR_VIDEO_ENTRY,
-                                        .abi = WILOR_VIDEO_ABI,
-                                        .size = sizeof **out};
-    static _Atomic(const wilor_video_table *) loaded;
+    static wilor_module module = {.file = "libwilor_video.so.0",
+                                  .variable = "WILOR_VIDEO_MODULE",
+                                  .entry = WILOR_VIDEO_ENTRY,
+                                  .abi = WILOR_VIDEO_ABI,
+                                  .size = sizeof **out};
     const wilor_module_head *head;
     wilor_error why;
     wilor_quoted q;
-    *out = atomic_load(&loaded);
-    if (*out)
-        return WILOR_OK;
-    wilor_status st = wilor_module_open(&head, &module, &why);
-    if (st != WILOR_OK)
-        return wilor_error_set(
-            err, st,
-            "%s: videos, cameras and streams need the module %s and FFmpeg's "
-            "libraries; install both: it %s",
-            wilor_quote(&q, name), module.file, why.text);
+    wilor_status st = wilor_module_once(&head, &module, &why);
     *out = (const wilor_video_table *)head; /* its first member */
-    atomic_store(&loaded, *out);
-    return WILOR_OK;
+    if (st != WILOR_OK)
+        wilor_error_set(err, st,
+                        "%s: videos, cameras and streams need the module %s and FFmpeg's "
+                        "libraries; install both: it %s",
+                        wilor_quote(&q, name), module.file, why.text);
+    return st;
 }
 
 const char *wilor_video_support(void) {

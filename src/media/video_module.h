@@ -6,12 +6,7 @@
 #include "module.h"
 #include "video_impl.h"
 
-enum {
-    /* Goes up with every change of the table or of those structures. */
-    WILOR_VIDEO_INTERFACE = 1,
-    WILOR_VIDEO_ABI = (WILOR_VERSION_MAJOR * 100 + WILOR_VERSION_MINOR) * 10000 +
-                      WILOR_VERSION_PATCH * 100 + WILOR_VIDEO_INTERFACE
-};
+enum { WILOR_VIDEO_ABI = WILOR_MODULE_ABI(1) };
 
 #define WILOR_VIDEO_ENTRY "wilor_video_get_table"
 
