@@ -387,16 +387,21 @@ void wilor_server_hub_take(wilor_server *s) {
 
 /* ---------------------------------------------------------------- other messages */
 
+/* A message that was just made, or was not. */
+static int write_made(wilor_server *s, wilor_server_client *c, wilor_cli_buffer *b,
+                      wilor_status made) {
+    int rc = made == WILOR_OK ? write_text(s, c, b->text, b->used) : -1;
+    wilor_cli_buffer_free(b);
+    return rc;
+}
+
 static int write_hello(wilor_server *s, wilor_server_client *c) {
     wilor_cli_buffer b = {0};
     pthread_mutex_lock(&s->lock);
     const char *info = s->ready ? s->info : NULL; /* stays as it is from then on */
     pthread_mutex_unlock(&s->lock);
     wilor_cli_stream_name name = name_of(s);
-    int rc = wilor_cli_live_json_hello(&b, &name, info, NULL) == WILOR_OK
-                 ? write_text(s, c, b.text, b.used)
-                 : -1;
-    wilor_cli_buffer_free(&b);
+    int rc = write_made(s, c, &b, wilor_cli_live_json_hello(&b, &name, info, NULL));
     c->greeted = true;
     c->informed = info != NULL;
     return rc;
@@ -405,10 +410,7 @@ static int write_hello(wilor_server *s, wilor_server_client *c) {
 static int write_loaded(wilor_server *s, wilor_server_client *c) {
     wilor_cli_buffer b = {0};
     wilor_cli_stream_name name = name_of(s);
-    int rc = wilor_cli_live_json_status(&b, &name, "loaded", NULL, NULL) == WILOR_OK
-                 ? write_text(s, c, b.text, b.used)
-                 : -1;
-    wilor_cli_buffer_free(&b);
+    int rc = write_made(s, c, &b, wilor_cli_live_json_status(&b, &name, "loaded", NULL, NULL));
     c->informed = true;
     return rc;
 }
@@ -434,10 +436,8 @@ static int write_bye(wilor_server *s, wilor_server_client *c) {
     memcpy(reason, s->reason, sizeof reason);
     pthread_mutex_unlock(&s->lock);
     wilor_cli_stream_name name = name_of(s);
-    if (c->kind != WILOR_SERVER_MJPEG &&
-        wilor_cli_live_json_bye(&b, &name, seq, reason, NULL) == WILOR_OK)
-        write_text(s, c, b.text, b.used);
-    wilor_cli_buffer_free(&b);
+    if (c->kind != WILOR_SERVER_MJPEG)
+        write_made(s, c, &b, wilor_cli_live_json_bye(&b, &name, seq, reason, NULL));
     if (c->kind == WILOR_SERVER_JSON || c->kind == WILOR_SERVER_RECORD)
         lws_close_reason(c->wsi, LWS_CLOSE_STATUS_GOINGAWAY, NULL, 0);
     return -1;
