@@ -138,8 +138,7 @@ typedef enum wilor_dtype {
     WILOR_DTYPE_AUTO =
         1, /* bfloat16 where the processor multiplies it (AMX, AVX512-BF16, Arm's BF16),
                              else float32 */
-    WILOR_DTYPE_F32X =
-        2, /* as exact as float32, from split parts: bfloat16 with AMX, float16 on NVIDIA cards */
+    WILOR_DTYPE_F32X = 2, /* float32's exactness from split numbers: AMX, NVIDIA cards */
     WILOR_DTYPE_F16 = 3,  /* for graphics cards: ERR_UNSUPPORTED on a processor */
     WILOR_DTYPE_BF16 = 4, /* bfloat16 operands, float32 sums: AMX, AVX512-BF16, Arm's BF16 */
     WILOR_DTYPE_INT8 =

@@ -13,8 +13,8 @@ struct gemm_shape {
     int rows, outputs, inputs;
     wilor_cuda_number in, out; /* out: `in` or float32; a bias is of out's type */
     bool bias, add;
-    bool
-        gelu; /* behind the bias, in its tanh form, at most 5e-4 from the one with erf; `out` has 16 bits */
+    /* Behind the bias, in its tanh form, at most 5e-4 from the one with erf; `out` has 16 bits. */
+    bool gelu;
     /* 1, or so many stretches of the inputs, each with sums of its own: y is parts × rows × outputs, without
      * bias and add. Few rows have too few tiles for a card's multiprocessors. */
     int parts;

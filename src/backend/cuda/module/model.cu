@@ -38,23 +38,6 @@ done:
 
 /* ---------------------------------------------------------------- weights */
 
-/* Matrices of the blocks, and what is added to them in their own number. */
-static wilor_cuda_number kept_as(const model *m, int t) {
-    switch (t) {
-    case WILOR_NET_PATCH_W:
-        return m->patch;
-    case WILOR_NET_QKV_W:
-    case WILOR_NET_QKV_B:
-    case WILOR_NET_PROJ_W:
-    case WILOR_NET_FC1_W:
-    case WILOR_NET_FC1_B:
-    case WILOR_NET_FC2_W:
-        return m->shape.number;
-    default:
-        return WILOR_CUDA_F32;
-    }
-}
-
 /* Of a block's matrix its inputs; 0: t is none. */
 static int inputs_of(const model *m, int t) {
     switch (t) {
@@ -67,6 +50,14 @@ static int inputs_of(const model *m, int t) {
     default:
         return 0;
     }
+}
+
+/* Matrices of the blocks, and what is added to them in their own number. */
+static wilor_cuda_number kept_as(const model *m, int t) {
+    if (t == WILOR_NET_PATCH_W)
+        return m->patch;
+    return inputs_of(m, t) || t == WILOR_NET_QKV_B || t == WILOR_NET_FC1_B ? m->shape.number
+                                                                           : WILOR_CUDA_F32;
 }
 
 static void *push_bytes(device_arena *a, size_t bytes) { return a->push<char>(bytes); }

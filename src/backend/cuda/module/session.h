@@ -58,8 +58,7 @@ struct session_memory {
     void *normed, *attended; /* batch × 210 × d */
     void *qkv;               /* batch × 210 × 3d */
     void *hidden;            /* batch × 210 × mlp */
-    void
-        *halves; /* batch × 210 × mlp: a product's rows in two parts, where numbers are split */
+    void *halves;           /* batch × 210 × 2 mlp: a product's rows in two parts, if split */
     float *sums;            /* hidden in float32; embedded patches and a product's parts, too */
     float *chosen, *tokens; /* rows of the last block × d */
     float *pose6d, *xy, *features;

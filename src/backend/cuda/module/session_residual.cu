@@ -119,7 +119,7 @@ wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, cons
     float least = FLT_MAX, ms = 0;
     onto_plan other = {};
     CUDA_TRY(plan_parts(s, p, rows, inputs, w, x, 1, err));
-    if (whole)
+    if (whole || s->m->shape.split)
         goto done;
     CUDA_TRY(time_onto(s, p, rows, w, x, &least, err));
     for (int parts = 2; parts <= MOST_PARTS && parts_fit(s, inputs, parts); parts *= 2) {

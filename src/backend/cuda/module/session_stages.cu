@@ -89,7 +89,7 @@ wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
     const model *m = s->m;
     const session_memory *on = &s->on;
     int d = m->shape.width, rows = p->hands * TOKENS;
-    bool whole = p->hands >= MANY_HANDS || m->shape.split;
+    bool whole = p->hands >= MANY_HANDS;
     gemm_shape patch = {
         p->hands * PATCHES, d, PATCH_INPUTS, m->patch, WILOR_CUDA_F32, false, false, false, 1};
     CUDA_TRY(gemm_plan_make(&p->patch, s->engine, &patch,
@@ -104,7 +104,7 @@ done:
 }
 
 wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
-    return plan_half(s, &s->wide, TOKENS, s->m->shape.split != 0, err);
+    return plan_half(s, &s->wide, TOKENS, false, err);
 }
 
 /* ---------------------------------------------------------------- attention */
