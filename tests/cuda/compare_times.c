@@ -122,8 +122,8 @@ void compare_times(const compare_options *o) {
     compare_need(wilor_model_open(&model, &mo, &err), &err, "opening the model");
     for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] <= o->hands; i++)
         time_hands(model, counts[i]);
-    time_boxes(model, &picture, 1);
-    time_boxes(model, &picture, 2);
+    for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] <= o->hands; i++)
+        time_boxes(model, &picture, counts[i]);
     wilor_model_free(&model);
     time_detector(o, &picture);
     free(pixels);
