@@ -94,10 +94,13 @@ def procedural_backgrounds(n, seed, device):
     return (out.clamp(0, 1) * 255).permute(0, 2, 3, 1).round().to(torch.uint8)
 
 
-def skin_materials(d, shape):
-    """(*shape, MATERIAL) of skin, each its own; and the tone (0 light .. 1 dark)."""
+def skin_materials(d, shape, dark=0.0):
+    """(*shape, MATERIAL) of skin, each its own; and the tone (0 light .. 1 dark). dark: the share whose tone is of the darker
+    half in any case; without it all tones are as frequent."""
     m = torch.zeros(*shape, MATERIAL, device=d.device)
     tone = d.u(*shape)
+    if dark:
+        tone = torch.where(d.chance(dark, *shape), 0.5 + 0.5 * tone, tone)
     tones = torch.tensor(TONES, device=d.device) / 255
     x = tone * (len(TONES) - 1.001)
     i = x.floor().long()
@@ -326,6 +329,8 @@ def default_body(device):
 class Scenes:
     """What both kinds share: figures, renderer, dice, materials."""
 
+    dark = 0.0  # see skin_materials
+
     def __init__(self, hands, things, device, seed, backgrounds, hand=None, body=None, pool=None):
         self.device = torch.device(device)
         self.ease = 0.0  # 1: hands alone, arms from below, sharp pictures; training may begin so
@@ -386,7 +391,7 @@ class Scenes:
         d, f = self.d, self.figures
         k = f.hands
         m = torch.zeros(b, f.slot_count, MATERIAL, device=self.device)
-        skin, tone = skin_materials(d, (b, k))
+        skin, tone = skin_materials(d, (b, k), self.dark)
         same = d.chance(0.7, b, 1, 1)
         skin = torch.where(same & (torch.arange(k, device=self.device)[:, None] % 2 == 1), skin[:, [max(i - 1, 0) if i % 2 else i for i in range(k)]], skin)
         m[:, 0:3 * k:3] = skin
@@ -551,6 +556,7 @@ class DetectScenes(Scenes):
     """Whole pictures with none to six hands: see next()."""
 
     HANDS, THINGS, MAX = 6, 9, 8
+    kinds = (0.06, 0.34, 0.18, 0.2, 0.22)  # how often: no hand, any, arms from below, facing people, holding each other
 
     def __init__(self, batch, size=320, device="cpu", seed=1, backgrounds=None, hand=None, samples=2, pool=None):
         super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand, default_body(device), pool)
@@ -595,7 +601,7 @@ class DetectScenes(Scenes):
     def next(self, with_extra=False):
         d, f, b, k, s = self.d, self.figures, self.batch, self.HANDS, self.size
         dev = self.device
-        mode = d.pick([0.06, 0.34, 0.18, 0.2, 0.22], b)  # no hand, any, arms from below, facing people, holding each other
+        mode = d.pick(self.kinds, b)
         theirs = (mode == 2) & d.chance(0.15, b)  # arms from below are one's own, or of someone who faces the camera
         grips = (mode == 4)[:, None] & (torch.arange(k, device=dev) % 2 == 0)
         hands = self.fingers(grips)

@@ -16,6 +16,8 @@ def arguments():
     p.add_argument("--width", type=float, default=0.1875)
     p.add_argument("--depth", type=float, default=0.33)
     p.add_argument("--max-channels", type=int, default=1024, help="limit of the channels before --width is applied")
+    p.add_argument("--dark", type=float, default=0.0, help="share of skins that are drawn from the darker half of tones in any case")
+    p.add_argument("--kinds", type=float, nargs=5, help="how often: no hand, any, arms from below, people, holding each other")
     p.set_defaults(eval_samples=512, clip=10.0)
     return p
 
@@ -63,12 +65,15 @@ class DetectorTask:
                     cls=torch.where(flip[:, None], 1 - batch["cls"], batch["cls"]))
 
     def scenes(self, seed, pool=None):
-        """pool: how many different poses, where few will do (making them takes a while)."""
+        """pool: how many different poses, where few will do (making them takes a while). What is held out is drawn alike in all runs."""
         if self.args.fake:
             from .fake_scene import DetectScenes
         else:
             from .scene import DetectScenes
-        return DetectScenes(self.args.batch, self.args.size, self.device, seed, pool=pool)
+        scenes = DetectScenes(self.args.batch, self.args.size, self.device, seed, pool=pool)
+        if seed != HELD_OUT_SEED:
+            scenes.dark, scenes.kinds = self.args.dark, self.args.kinds or scenes.kinds
+        return scenes
 
     def loss(self, batch):
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.args.amp)):
