@@ -211,41 +211,51 @@ __device__ __forceinline__ void conv_multiply(float sum[2][N / 16][4], T *xs, T 
     }
 }
 
+/* What a 16-bit number does not tell from silu: no branches, no division. */
+__device__ __forceinline__ float quick_silu(float x) {
+    return x * quick_inverse(1.0f + quick_exp2(x * -1.44269504f));
+}
+
+/* Whether eight outputs of a pixel are written at once. */
 template <class T>
-__device__ __forceinline__ void conv_write_eight(const conv_args<T> &a, int pixel, int o,
-                                                 const float *v) {
-    numbers<T, CONV_VECTOR> out;
-    if (a.added)
-        out = load<CONV_VECTOR>(a.added + (size_t)pixel * (size_t)a.added_channels + (size_t)o);
+__device__ __forceinline__ bool conv_whole_eight(const conv_args<T> &a, int pixel, int o) {
+    return a.wide && pixel < a.width * a.height && o + CONV_VECTOR <= a.outputs;
+}
+
+/* What is added to a thread's eights, fetched ahead of all that is written: it might be the same memory. */
+template <class T, int N> struct conv_addends { numbers<T, CONV_VECTOR> at[N / 16]; };
+
+template <class T, int N>
+__device__ __forceinline__ void conv_fetch_addends(const conv_args<T> &a, int pixel, int output,
+                                                   conv_addends<T, N> *to) {
 #pragma unroll
-    for (int i = 0; i < CONV_VECTOR; i++)
-        out.at[i] = narrow<T>(a.added ? widen(out.at[i]) + v[i] : v[i]);
-    store(a.out + (size_t)pixel * (size_t)a.out_channels + (size_t)o, out);
-    if (!a.twice)
-        return;
-    for (int i = 0; i < 4; i++)
-        store(a.twice + conv_twice(a, pixel, i) + (size_t)o, out);
+    for (int i = 0; i < N / 16; i++) {
+        int eight = (int)threadIdx.x + i * CONV_THREADS;
+        int at = pixel + eight / (N / 8), o = output + eight % (N / 8) * CONV_VECTOR;
+        if (a.added && conv_whole_eight(a, at, o))
+            to->at[i] =
+                load<CONV_VECTOR>(a.added + (size_t)at * (size_t)a.added_channels + (size_t)o);
+    }
 }
 
 /* Eight sums of a pixel to where they go. */
 template <class T>
 __device__ __forceinline__ void conv_store_eight(const conv_args<T> &a, int pixel, int o,
-                                                 float *v) {
-    if (pixel >= a.width * a.height || o >= a.outputs)
-        return;
+                                                 const float *sums,
+                                                 const numbers<T, CONV_VECTOR> &added) {
+    numbers<float, 4> low = load<4>(sums), high = load<4>(sums + 4);
+    numbers<T, CONV_VECTOR> out;
 #pragma unroll
     for (int i = 0; i < CONV_VECTOR; i++) {
-        v[i] += o + i < a.outputs ? a.bias[o + i] : 0.0f;
-        v[i] = a.silu ? silu(v[i]) : v[i];
+        float v = i < 4 ? low.at[i % 4] : high.at[i % 4];
+        v = a.silu ? quick_silu(v) : v;
+        out.at[i] = narrow<T>(a.added ? widen(added.at[i]) + v : v);
     }
-    if (a.wide && o + CONV_VECTOR <= a.outputs) {
-        conv_write_eight(a, pixel, o, v);
+    store(a.out + (size_t)pixel * (size_t)a.out_channels + (size_t)o, out);
+    if (!a.twice)
         return;
-    }
-#pragma unroll
-    for (int i = 0; i < CONV_VECTOR; i++)
-        if (o + i < a.outputs)
-            conv_write(a, pixel, o + i, v[i]);
+    for (int i = 0; i < 4; i++)
+        store(a.twice + conv_twice(a, pixel, i) + (size_t)o, out);
 }
 
 /* The warps' sums side by side: rows of N + 8, so that two rows of four meet in no bank. */
@@ -261,6 +271,29 @@ __device__ __forceinline__ void conv_gather(float *tile, const float sum[2][N / 
             for (int half = 0; half < 2; half++)
                 store(at + (16 * i + 8 * half) * (N + 8) + 8 * j,
                       numbers<float, 2>{{sum[i][j][2 * half], sum[i][j][2 * half + 1]}});
+}
+
+/* Eight sums of a pixel there, pixel by pixel. */
+template <int N> __device__ __forceinline__ float *conv_eight(float *sums, int eight) {
+    return sums + eight / (N / 8) * (N + 8) + eight % (N / 8) * CONV_VECTOR;
+}
+
+/* Sums begin with the bias, the first part's. */
+template <class T, int N>
+__device__ __forceinline__ void conv_begin_sums(const conv_args<T> &a, int output,
+                                                float sum[2][N / 16][4]) {
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
+    int o = output + warp % 2 * (N / 2) + lane % 4 * 2;
+#pragma unroll
+    for (int j = 0; j < N / 16; j++)
+#pragma unroll
+        for (int c = 0; c < 2; c++) {
+            bool there = blockIdx.z == 0 && o + 8 * j + c < a.outputs;
+            float bias = there ? a.bias[o + 8 * j + c] : 0.0f;
+#pragma unroll
+            for (int i = 0; i < 2; i++)
+                sum[i][j][c] = sum[i][j][2 + c] = bias;
+        }
 }
 
 /* A part's sums to the others'. True in the block that ends last: all are there. */
@@ -281,17 +314,13 @@ __device__ __forceinline__ bool conv_hand_in(const conv_args<T> &a, unsigned til
     return true;
 }
 
-/* The parts' sums in their order. A thread adds what it stores. */
+/* The parts' sums in their order, to where the block's own are. A thread adds what it stores. */
 template <class T, int N>
 __device__ __forceinline__ void conv_add_parts(const conv_args<T> &a, unsigned tile,
-                                               float sum[N / 16][CONV_VECTOR]) {
+                                               float *sums) {
     const float *from =
         a.work + (size_t)tile * gridDim.z * (CONV_PIXELS * N) + threadIdx.x * CONV_VECTOR;
-#pragma unroll
-    for (int i = 0; i < N / 16; i++)
-#pragma unroll
-        for (int c = 0; c < CONV_VECTOR; c++)
-            sum[i][c] = 0;
+    float sum[N / 16][CONV_VECTOR] = {};
 #pragma unroll 2
     for (unsigned part = 0; part < gridDim.z; part++, from += CONV_PIXELS * N)
 #pragma unroll
@@ -302,33 +331,50 @@ __device__ __forceinline__ void conv_add_parts(const conv_args<T> &a, unsigned t
             for (int c = 0; c < CONV_VECTOR; c++)
                 sum[i][c] += c < 4 ? low.at[c % 4] : high.at[c % 4];
         }
+#pragma unroll
+    for (int i = 0; i < N / 16; i++) {
+        float *to = conv_eight<N>(sums, (int)threadIdx.x + i * CONV_THREADS);
+        store(to, numbers<float, 4>{{sum[i][0], sum[i][1], sum[i][2], sum[i][3]}});
+        store(to + 4, numbers<float, 4>{{sum[i][4], sum[i][5], sum[i][6], sum[i][7]}});
+    }
+}
+
+/* What is not made of eights, and the head's float32. */
+template <class T, int N>
+__device__ __forceinline__ void conv_store_singly(const conv_args<T> &a, int pixel, int output,
+                                                  float *sums) {
+#pragma unroll 1
+    for (int i = 0; i < N / 2; i++) {
+        int eight = (int)threadIdx.x + i / CONV_VECTOR * CONV_THREADS;
+        int at = pixel + eight / (N / 8), first = output + eight % (N / 8) * CONV_VECTOR;
+        int o = first + i % CONV_VECTOR;
+        if (at >= a.width * a.height || o >= a.outputs || conv_whole_eight(a, at, first))
+            continue;
+        float v = conv_eight<N>(sums, eight)[i % CONV_VECTOR];
+        conv_write(a, at, o, a.silu ? silu(v) : v);
+    }
 }
 
 /* The sums of a block to where they go. */
 template <class T, int N>
 __device__ __forceinline__ void conv_finish(const conv_args<T> &a, int pixel, int output,
-                                            float *sums) {
+                                            float *sums, const conv_addends<T, N> &added) {
     unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
-    float v[N / 16][CONV_VECTOR];
     if (gridDim.z > 1) {
         unsigned *last = reinterpret_cast<unsigned *>(sums + CONV_PIXELS * (N + 8));
         if (!conv_hand_in<T, N>(a, tile, sums, last))
             return;
-        conv_add_parts<T, N>(a, tile, v);
+        conv_add_parts<T, N>(a, tile, sums);
     }
 #pragma unroll
     for (int i = 0; i < N / 16; i++) {
         int eight = (int)threadIdx.x + i * CONV_THREADS;
-        int row = eight / (N / 8), column = eight % (N / 8) * CONV_VECTOR;
-        const float *own = sums + row * (N + 8) + column;
-        if (gridDim.z == 1) {
-            numbers<float, 4> low = load<4>(own), high = load<4>(own + 4);
-#pragma unroll
-            for (int c = 0; c < CONV_VECTOR; c++)
-                v[i][c] = c < 4 ? low.at[c % 4] : high.at[c % 4];
-        }
-        conv_store_eight(a, pixel + row, output + column, v[i]);
+        int at = pixel + eight / (N / 8), o = output + eight % (N / 8) * CONV_VECTOR;
+        if (conv_whole_eight(a, at, o))
+            conv_store_eight(a, at, o, conv_eight<N>(sums, eight), added.at[i]);
     }
+    if (!a.wide || a.outputs % CONV_VECTOR != 0)
+        conv_store_singly<T, N>(a, pixel, output, sums);
 }
 
 /* Grid: pixels / 64, outputs / N, parts of the depth. Shared memory: the stages', the sums' later. */
@@ -340,7 +386,8 @@ __global__ void __launch_bounds__(CONV_THREADS) tensor_conv(conv_args<T> a) {
     int pixel = (int)blockIdx.x * CONV_PIXELS, output = (int)blockIdx.y * N;
     int first = (int)blockIdx.z * a.part_steps;
     int steps = min((a.depth + CONV_DEPTH - 1) / CONV_DEPTH - first, a.part_steps);
-    float sum[2][N / 16][4] = {};
+    float sum[2][N / 16][4];
+    conv_addends<T, N> added;
     conv_walk<T, N> walk;
     walk.begin(a, pixel, output, first);
 #pragma unroll
@@ -350,6 +397,7 @@ __global__ void __launch_bounds__(CONV_THREADS) tensor_conv(conv_args<T> a) {
         walk.move_on(a);
         end_copies();
     }
+    conv_begin_sums<T, N>(a, output, sum);
     for (int s = 0; s < steps; s++) {
         wait_copies<CONV_STAGES - 2>();
         __syncthreads(); /* the copies of all; and the stage that is filled next has been read */
@@ -362,11 +410,12 @@ __global__ void __launch_bounds__(CONV_THREADS) tensor_conv(conv_args<T> a) {
         T *now = stages + s % CONV_STAGES * stage;
         conv_multiply<T, N>(sum, now, now + weights);
     }
+    conv_fetch_addends<T, N>(a, pixel, output, &added);
     __syncthreads();
     float *sums = reinterpret_cast<float *>(memory);
     conv_gather<N>(sums, sum);
     __syncthreads();
-    conv_finish<T, N>(a, pixel, output, sums);
+    conv_finish<T, N>(a, pixel, output, sums, added);
 }
 
 /* Grid: pixels / 16, outputs / 16; threads 16 × 16: x is the output. */

@@ -161,6 +161,25 @@ inline void end_copies() {}
 template <int> void wait_copies() {}
 #endif
 
+/* 2^x and 1 / x, off by some 2^-22 of their size; results that float32 holds with fewer digits are zero. */
+#ifdef __CUDACC__
+__device__ __forceinline__ float quick_exp2(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+__device__ __forceinline__ float quick_inverse(float x) {
+    float y;
+    asm("rcp.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+#else
+inline float quick_exp2(float x) { return exp2f(x); }
+
+inline float quick_inverse(float x) { return 1.0f / x; }
+#endif
+
 /* What the kernel before wrote is there. Without an early launch it is anyway. */
 __device__ __forceinline__ void wait_for_kernel_before() {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
