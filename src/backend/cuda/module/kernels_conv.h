@@ -100,7 +100,9 @@ template <class T, int N> struct conv_walk {
 
     __device__ __forceinline__ void begin(const conv_args<T> &a, int pixel, int output,
                                           int first);
-    __device__ __forceinline__ void fetch(const conv_args<T> &a, T *xs, T *ws) const;
+    __device__ __forceinline__ void fetch_inputs(const conv_args<T> &a, T *xs) const;
+    __device__ __forceinline__ void fetch_weights(const conv_args<T> &a, T *ws,
+                                                  int ahead) const;
     __device__ __forceinline__ void move_on(const conv_args<T> &a);
 };
 
@@ -142,8 +144,8 @@ template <class T> __device__ __forceinline__ T *conv_place(T *tile, int row, in
 }
 
 template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::fetch(const conv_args<T> &a, T *xs,
-                                                       T *ws) const {
+__device__ __forceinline__ void conv_walk<T, N>::fetch_inputs(const conv_args<T> &a,
+                                                              T *xs) const {
     int row = (int)threadIdx.x / CONV_EIGHTS, eight = (int)threadIdx.x % CONV_EIGHTS;
 #pragma unroll
     for (int i = 0; i < CONV_PIXELS / CONV_ROWS; i++) {
@@ -151,11 +153,19 @@ __device__ __forceinline__ void conv_walk<T, N>::fetch(const conv_args<T> &a, T 
         copy_16(conv_place(xs, row + i * CONV_ROWS, eight),
                 there ? a.in + (origin[i] + at) : a.in, there);
     }
+}
+
+/* ahead: steps from here. */
+template <class T, int N>
+__device__ __forceinline__ void conv_walk<T, N>::fetch_weights(const conv_args<T> &a, T *ws,
+                                                               int ahead) const {
+    int row = (int)threadIdx.x / CONV_EIGHTS, eight = (int)threadIdx.x % CONV_EIGHTS;
 #pragma unroll
     for (int i = 0; i < N / CONV_ROWS; i++) {
-        bool there = i * CONV_ROWS < outputs && k < a.depth;
+        bool there = i * CONV_ROWS < outputs && k + ahead * CONV_DEPTH < a.depth;
         copy_16(conv_place(ws, row + i * CONV_ROWS, eight),
-                there ? weight + i * CONV_ROWS * a.depth : a.weights, there);
+                there ? weight + (i * CONV_ROWS * a.depth + ahead * CONV_DEPTH) : a.weights,
+                there);
     }
 }
 
@@ -391,19 +401,26 @@ __global__ void __launch_bounds__(CONV_THREADS) tensor_conv(conv_args<T> a) {
     conv_walk<T, N> walk;
     walk.begin(a, pixel, output, first);
 #pragma unroll
+    for (int s = 0; s < CONV_STAGES - 1; s++)
+        if (s < steps)
+            walk.fetch_weights(a, stages + s * stage + weights, s);
+    conv_begin_sums<T, N>(a, output, sum);
+    wait_for_kernel_before(); /* so far nothing of what kernels write */
+    let_kernel_behind_come(); /* not sooner: one kernel waits, not all */
+#pragma unroll
     for (int s = 0; s < CONV_STAGES - 1; s++) {
         if (s < steps)
-            walk.fetch(a, stages + s * stage, stages + s * stage + weights);
+            walk.fetch_inputs(a, stages + s * stage);
         walk.move_on(a);
-        end_copies();
+        end_copies(); /* the first group has all weights so far */
     }
-    conv_begin_sums<T, N>(a, output, sum);
     for (int s = 0; s < steps; s++) {
         wait_copies<CONV_STAGES - 2>();
         __syncthreads(); /* the copies of all; and the stage that is filled next has been read */
         if (s + CONV_STAGES - 1 < steps) {
             T *next = stages + (s + CONV_STAGES - 1) % CONV_STAGES * stage;
-            walk.fetch(a, next, next + weights);
+            walk.fetch_inputs(a, next);
+            walk.fetch_weights(a, next + weights, 0);
             walk.move_on(a);
         }
         end_copies(); /* an empty group counts, too */

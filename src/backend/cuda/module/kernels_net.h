@@ -12,6 +12,7 @@ enum { NET_THREADS = 256 };
  * weights are larger by 256 / 255. */
 template <class T>
 __global__ void input_kernel(const uint8_t *bytes, T *out, int channels, size_t pixels) {
+    let_kernel_behind_come();
     size_t i = (size_t)blockIdx.x * NET_THREADS + threadIdx.x;
     if (i < pixels)
         for (size_t c = 0; c < 3; c++) {
@@ -28,6 +29,8 @@ __global__ void pool_kernel(const T *from, T *to, int width, int height, int map
                             int channels) {
     int i = (int)blockIdx.x * NET_THREADS + (int)threadIdx.x;
     int c = i % channels, pixel = i / channels, y0 = pixel / width, x0 = pixel % width;
+    wait_for_kernel_before();
+    let_kernel_behind_come();
     if (pixel >= width * height)
         return;
     float top[3] = {-INFINITY, -INFINITY, -INFINITY};

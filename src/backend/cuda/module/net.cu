@@ -19,6 +19,7 @@ struct net {
     std::vector<wilor_net_step> steps; /* weights, bias: on the card */
     std::vector<char> padded;          /* maps with channels that stay zero */
     int input, head[3], multiprocessors;
+    bool early; /* kernels may be launched early */
     char *block;
     size_t bytes;
 };
@@ -134,6 +135,7 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
     CUDA_TRY(device_info(device, &card, err));
     n->multiprocessors = card.multiprocessors;
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
+    n->early = may_launch_early(tensor_conv<f16, 64>);
     if (card.major * 10 + card.minor < 75 || (card.major < 8 && o->number == WILOR_CUDA_BF16)) {
         st = fail(err, WILOR_CUDA_UNSUPPORTED,
                   "%s (compute capability %d.%d) is too old for this", card.name, card.major,
@@ -334,12 +336,19 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     return a;
 }
 
+/* What comes after steps of other lanes waits for all of them to end. The others follow the kernel before
+ * in their lane, and their own wait is for all that it waited for, too. */
+static bool may_be_early(const net_run *r, const step_plan &p) {
+    return r->n->early && p.after.empty();
+}
+
 template <class T, int N>
-static void launch_conv(cudaStream_t stream, const conv_args<T> &a, const step_plan &p) {
+static void launch_conv(const net_run *r, const conv_args<T> &a, const step_plan &p) {
     dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
               (unsigned)p.parts);
     size_t shared = (size_t)CONV_STAGES * (CONV_PIXELS + N) * CONV_DEPTH * sizeof(T);
-    wilor_launch(tensor_conv<T, N>, grid, CONV_THREADS, shared, stream, a);
+    wilor_launch_early(may_be_early(r, p), tensor_conv<T, N>, grid, CONV_THREADS, shared,
+                       r->lanes[(size_t)p.lane].stream, a);
 }
 
 template <class T> static void convolve_plainly(cudaStream_t stream, const conv_args<T> &a) {
@@ -356,11 +365,11 @@ static void convolve(const net_run *r, const wilor_net_step *s, const step_plan 
     a.work = l->work;
     a.ended = l->ended;
     if (p.outputs == 64)
-        launch_conv<T, 64>(l->stream, a, p);
+        launch_conv<T, 64>(r, a, p);
     else if (p.outputs == 48)
-        launch_conv<T, 48>(l->stream, a, p);
+        launch_conv<T, 48>(r, a, p);
     else if (p.outputs == 32)
-        launch_conv<T, 32>(l->stream, a, p);
+        launch_conv<T, 32>(r, a, p);
     else
         convolve_plainly(l->stream, a);
 }
@@ -371,13 +380,14 @@ void convolve<float>(const net_run *r, const wilor_net_step *s, const step_plan 
 }
 
 template <class T>
-static void pool(const net_run *r, const wilor_net_step *s, cudaStream_t stream) {
+static void pool(const net_run *r, const wilor_net_step *s, const step_plan &p) {
     int shift = r->n->maps[(size_t)s->out.map].shift;
     int width = r->width >> shift, height = r->height >> shift;
     size_t count = (size_t)(width * height) * (size_t)s->channels;
-    wilor_launch(pool_kernel<T>, parts(count, NET_THREADS), NET_THREADS, 0, stream,
-                 slice_at<T>(r, s->in), slice_at<T>(r, s->out), width, height,
-                 channels_of(r, s->out), s->channels);
+    wilor_launch_early(may_be_early(r, p), pool_kernel<T>, parts(count, NET_THREADS),
+                       NET_THREADS, 0, r->lanes[(size_t)p.lane].stream, slice_at<T>(r, s->in),
+                       slice_at<T>(r, s->out), width, height, channels_of(r, s->out),
+                       s->channels);
 }
 
 template <class T> static wilor_cuda_result enqueue_steps(net_run *r, wilor_cuda_error *err) {
@@ -390,7 +400,7 @@ template <class T> static wilor_cuda_result enqueue_steps(net_run *r, wilor_cuda
         for (int j : p.after)
             CUDA_CALL(cudaStreamWaitEvent(stream, r->done[(size_t)j], 0), "a lane", err);
         if (s->pool)
-            pool<T>(r, s, stream);
+            pool<T>(r, s, p);
         else
             convolve<T>(r, s, p);
         CUDA_CALL(cudaEventRecord(r->done[i], stream), "a lane", err);

@@ -20,7 +20,7 @@ void wilor_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cu
     kernel<<<grid, block, shared, s>>>(static_cast<P>(args)...);
 }
 
-/* The same for a kernel that begins with wait_for_kernel_before: from compute capability 9.0 on its blocks may
+/* The same for a kernel that calls wait_for_kernel_before ahead of all that others write: from compute capability 9.0 on its blocks may
  * take their places while the last ones of the kernel before it are at work. */
 template <class... P, class... A>
 void wilor_launch_early(bool early, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
@@ -184,6 +184,14 @@ inline float quick_inverse(float x) { return 1.0f / x; }
 __device__ __forceinline__ void wait_for_kernel_before() {
 #if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
     asm volatile("griddepcontrol.wait;\n" ::: "memory");
+#endif
+}
+
+/* The kernel behind may take its places as soon as all blocks of this one have come here or ended. What this one
+ * writes it sees after its own wait only. */
+__device__ __forceinline__ void let_kernel_behind_come() {
+#if defined(__CUDACC__) && __CUDA_ARCH__ >= 900
+    asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
 #endif
 }
 
