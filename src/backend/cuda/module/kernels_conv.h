@@ -21,7 +21,7 @@ enum {
     CONV_STAGES = 3, /* 48 KiB of shared memory for 64 outputs: what every card gives */
     CONV_THREADS = 128,
     CONV_EIGHTS = CONV_DEPTH / CONV_VECTOR,
-    CONV_ROWS = CONV_THREADS / CONV_EIGHTS, /* that the threads fetch at once */
+    CONV_PITCH = CONV_DEPTH * 2, /* bytes of a row of a stage */
     CONV_MOST_PARTS = 16,
     CONV_MOST_SIZE = 3, /* of tensor_conv's kernels */
     PLAIN_TILE = 16,
@@ -34,9 +34,10 @@ template <class T> struct conv_args {
     const T *weights;                     /* outputs × depth */
     const float *bias;
     int inputs, outputs, size, stride, depth; /* depth: size · size · inputs */
-    int width, height;                        /* of the output */
-    int silu, wide;                           /* wide: what is written is made of eights */
-    T *out;                                   /* or NULL: `head` */
+    int tap_skip, row_skip; /* numbers of `in` behind a tap's channels, behind a row of taps */
+    int width, height;      /* of the output */
+    int silu, wide;         /* wide: what is written is made of eights */
+    T *out;                 /* or NULL: `head` */
     float *head;
     const T *added;
     T *twice;
@@ -88,36 +89,65 @@ __device__ __forceinline__ void conv_write(const conv_args<T> &a, int pixel, int
         a.twice[conv_twice(a, pixel, i) + (size_t)o] = number;
 }
 
-/* What a thread fetches: of every step the same eight numbers of the depth, of every 16th pixel and
- * output of the tile. Where they are is worked out once, and then only moved on. */
-template <class T, int N> struct conv_walk {
-    int k, tap, tap_x, channel; /* k: of the depth */
-    int at;                     /* in.[origin + at] is a pixel's number at k */
-    int origin[CONV_PIXELS / CONV_ROWS];
-    uint32_t taps[CONV_PIXELS / CONV_ROWS]; /* bit: the tap is inside of the map */
-    const T *weight;                        /* of the first output, at k */
-    int outputs;                            /* from the first one on */
+/* A block's numbers. Its threads are groups of four warps, each with sums for all of the tile: of a step's
+ * depth a group multiplies its share. */
+template <int N, int GROUPS> struct conv_shape {
+    static constexpr int threads = CONV_THREADS * GROUPS;
+    static constexpr int rows = threads / CONV_EIGHTS; /* fetched at once */
+    static constexpr int inputs = CONV_PIXELS / rows;  /* that a thread fetches of a step */
+    static constexpr int weights = (N + rows - 1) / rows;
+    static constexpr int products = CONV_DEPTH / 16 / GROUPS; /* 16 deep, of a step */
+    static constexpr int stage = (CONV_PIXELS + N) * CONV_PITCH;
+    static constexpr int sums = CONV_PIXELS * (N + 8); /* rows of N + 8 */
+    static constexpr int eights = (CONV_PIXELS * N / CONV_VECTOR + threads - 1) / threads;
+    static constexpr int ended = (sums * GROUPS + 4) * 4, begun = stage * CONV_STAGES;
+    static constexpr size_t shared = ended > begun ? ended : begun; /* bytes */
+};
+
+/* Bytes of a stage to a row's eight numbers: no two of the eight rows of a matrix meet in a bank. */
+__device__ __forceinline__ uint32_t conv_place(int row, int eight) {
+    return (uint32_t)(row * CONV_PITCH + (eight ^ (row & 7)) * 16);
+}
+
+/* What a thread fetches: of every step the same eight numbers of the depth, of every 16th (32nd …) pixel
+ * and output of the tile. Where they are is worked out once, and then only moved on. */
+template <class T, int N, int GROUPS> struct conv_walk {
+    typedef conv_shape<N, GROUPS> shape;
+    int k, tap_x, channel; /* k: of the depth */
+    uint32_t tap;          /* the tap's bit */
+    int at;                /* in.[origin + at] is a pixel's number at k */
+    int origin[shape::inputs];
+    uint32_t taps[shape::inputs]; /* bit: the tap is inside of the map */
+    const T *weight;              /* of the first output, at k */
+    int outputs;                  /* from the first one on */
+    shared_place to;              /* in the first stage */
 
     __device__ __forceinline__ void begin(const conv_args<T> &a, int pixel, int output,
-                                          int first);
-    __device__ __forceinline__ void fetch_inputs(const conv_args<T> &a, T *xs) const;
-    __device__ __forceinline__ void fetch_weights(const conv_args<T> &a, T *ws,
+                                          int first, shared_place stages);
+    __device__ __forceinline__ void fetch_inputs(const conv_args<T> &a, uint32_t stage) const;
+    __device__ __forceinline__ void fetch_weights(const conv_args<T> &a, uint32_t stage,
                                                   int ahead) const;
     __device__ __forceinline__ void move_on(const conv_args<T> &a);
 };
 
-template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::begin(const conv_args<T> &a, int pixel,
-                                                       int output, int first) {
-    int row = (int)threadIdx.x / CONV_EIGHTS, pad = a.size / 2;
-    k = first * CONV_DEPTH + (int)threadIdx.x % CONV_EIGHTS * CONV_VECTOR;
-    tap = k / a.inputs;
+template <class T, int N, int GROUPS>
+__device__ __forceinline__ void conv_walk<T, N, GROUPS>::begin(const conv_args<T> &a, int pixel,
+                                                               int output, int first,
+                                                               shared_place stages) {
+    int row = (int)threadIdx.x / CONV_EIGHTS, eight = (int)threadIdx.x % CONV_EIGHTS;
+    int pad = a.size / 2;
+    to = stages + conv_place(row, eight);
+    k = first * CONV_DEPTH + eight * CONV_VECTOR;
+    weight = a.weights + (size_t)(output + row) * (size_t)a.depth + (size_t)k;
+    outputs = min(a.outputs - output, N) - row;
+    int tap_index = k / a.inputs;
     channel = k % a.inputs;
-    tap_x = tap % a.size;
-    at = (tap / a.size * a.in_width + tap_x) * a.in_channels + channel;
+    tap = 1u << tap_index; /* behind the last one nothing is there */
+    tap_x = tap_index % a.size;
+    at = (tap_index / a.size * a.in_width + tap_x) * a.in_channels + channel;
     int y = (pixel + row) / a.width, x = (pixel + row) % a.width;
 #pragma unroll
-    for (int i = 0; i < CONV_PIXELS / CONV_ROWS; i++) {
+    for (int i = 0; i < shape::inputs; i++) {
         int y0 = y * a.stride - pad, x0 = x * a.stride - pad;
         uint32_t columns = 0;
         origin[i] = (y0 * a.in_width + x0) * a.in_channels;
@@ -131,88 +161,99 @@ __device__ __forceinline__ void conv_walk<T, N>::begin(const conv_args<T> &a, in
                 y < a.height && ty < a.size && (unsigned)(y0 + ty) < (unsigned)a.in_height
                     ? columns << (ty * a.size)
                     : 0;
-        for (x += CONV_ROWS; x >= a.width; x -= a.width)
+        for (x += shape::rows; x >= a.width; x -= a.width)
             y++;
     }
-    weight = a.weights + (size_t)(output + row) * (size_t)a.depth + (size_t)k;
-    outputs = a.outputs - output - row;
 }
 
-/* Sixteen bytes lie where no two of the eight rows of a matrix meet in a bank. */
-template <class T> __device__ __forceinline__ T *conv_place(T *tile, int row, int eight) {
-    return tile + row * CONV_DEPTH + (eight ^ (row & 7)) * CONV_VECTOR;
-}
-
-template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::fetch_inputs(const conv_args<T> &a,
-                                                              T *xs) const {
-    int row = (int)threadIdx.x / CONV_EIGHTS, eight = (int)threadIdx.x % CONV_EIGHTS;
+/* stage: bytes from the first one. */
+template <class T, int N, int GROUPS>
+__device__ __forceinline__ void conv_walk<T, N, GROUPS>::fetch_inputs(const conv_args<T> &a,
+                                                                      uint32_t stage) const {
 #pragma unroll
-    for (int i = 0; i < CONV_PIXELS / CONV_ROWS; i++) {
-        bool there = taps[i] >> tap & 1;
-        copy_16(conv_place(xs, row + i * CONV_ROWS, eight),
-                there ? a.in + (origin[i] + at) : a.in, there);
-    }
+    for (int i = 0; i < shape::inputs; i++)
+        copy_16(to + stage + i * shape::rows * CONV_PITCH, a.in + (origin[i] + at),
+                (taps[i] & tap) != 0);
 }
 
 /* ahead: steps from here. */
-template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::fetch_weights(const conv_args<T> &a, T *ws,
-                                                               int ahead) const {
-    int row = (int)threadIdx.x / CONV_EIGHTS, eight = (int)threadIdx.x % CONV_EIGHTS;
+template <class T, int N, int GROUPS>
+__device__ __forceinline__ void
+conv_walk<T, N, GROUPS>::fetch_weights(const conv_args<T> &a, uint32_t stage, int ahead) const {
+    bool inside = k + ahead * CONV_DEPTH < a.depth;
+    shared_place first = to + stage + CONV_PIXELS * CONV_PITCH;
 #pragma unroll
-    for (int i = 0; i < N / CONV_ROWS; i++) {
-        bool there = i * CONV_ROWS < outputs && k + ahead * CONV_DEPTH < a.depth;
-        copy_16(conv_place(ws, row + i * CONV_ROWS, eight),
-                there ? weight + (i * CONV_ROWS * a.depth + ahead * CONV_DEPTH) : a.weights,
-                there);
-    }
+    for (int i = 0; i < shape::weights; i++)
+        if ((i + 1) * shape::rows <= N ||
+            (int)threadIdx.x < (N - i * shape::rows) * CONV_EIGHTS)
+            copy_16(first + i * shape::rows * CONV_PITCH,
+                    weight + (i * shape::rows * a.depth + ahead * CONV_DEPTH),
+                    inside && i * shape::rows < outputs);
 }
 
-template <class T, int N>
-__device__ __forceinline__ void conv_walk<T, N>::move_on(const conv_args<T> &a) {
+template <class T, int N, int GROUPS>
+__device__ __forceinline__ void conv_walk<T, N, GROUPS>::move_on(const conv_args<T> &a) {
     k += CONV_DEPTH;
     weight += CONV_DEPTH;
     channel += CONV_DEPTH;
     at += CONV_DEPTH;
     while (channel >= a.inputs) {
         channel -= a.inputs;
-        at += a.in_channels - a.inputs;
-        tap++;
+        at += a.tap_skip;
+        tap <<= 1;
         if (++tap_x == a.size) {
             tap_x = 0;
-            at += (a.in_width - a.size) * a.in_channels;
+            at += a.row_skip;
         }
     }
 }
 
-/* Sixteen numbers of the step's depth: the warp's 32 pixels × N / 2 outputs. */
-template <class T, int N>
-__device__ __forceinline__ void conv_load(uint32_t x[2][4], uint32_t w[N / 8], T *xs, T *ws,
-                                          int eight) {
-    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
-    int row = warp / 2 * 32 + lane % 16, column = warp % 2 * (N / 2) + lane % 8;
+/* A warp's 32 pixels × N / 2 outputs: where a lane's rows of matrices are, for each sixteen of the depth
+ * that are its group's, in bytes from the stage. */
+template <int N, int GROUPS> struct conv_view {
+    typedef conv_shape<N, GROUPS> shape;
+    uint32_t x[shape::products], w[shape::products];
+
+    __device__ __forceinline__ void begin() {
+        int group = (int)threadIdx.x / CONV_THREADS, warp = (int)threadIdx.x / 32 % 4;
+        int lane = (int)threadIdx.x % 32;
+        int row = warp / 2 * 32 + lane % 16;
+        int column = CONV_PIXELS + warp % 2 * (N / 2) + lane % 8;
 #pragma unroll
-    for (int i = 0; i < 2; i++) /* lanes 0 … 15: rows, columns 0 …; 16 … 31: columns 8 … */
-        load_four_matrices(x[i], conv_place(xs, row + 16 * i, eight + lane / 16));
+        for (int k = 0; k < shape::products; k++) {
+            int eight = 2 * (group * shape::products + k);
+            x[k] = conv_place(row, eight + lane / 16);
+            w[k] = conv_place(column + lane / 16 * 8, eight + lane / 8 % 2);
+        }
+    }
+};
+
+/* Sixteen numbers of the depth. Lanes 0 … 15 point at rows of x, columns 0 …, 16 … 31 at columns 8 …. */
+template <int N>
+__device__ __forceinline__ void conv_load(uint32_t x[2][4], uint32_t w[N / 8], shared_place xs,
+                                          shared_place ws) {
+#pragma unroll
+    for (int i = 0; i < 2; i++)
+        load_four_matrices(x[i], xs + 16 * i * CONV_PITCH);
 #pragma unroll
     for (int j = 0; j + 1 < N / 16; j += 2)
-        load_four_matrices(
-            &w[2 * j], conv_place(ws, column + 8 * j + lane / 16 * 8, eight + lane / 8 % 2));
-    if (N / 16 % 2)
-        load_matrices(&w[N / 8 - 2],
-                      conv_place(ws, column + 8 * (N / 16 - 1), eight + lane / 8 % 2));
+        load_four_matrices(&w[2 * j], ws + 8 * j * CONV_PITCH);
+    if (N / 16 % 2) /* lanes from 16 on point nowhere that is read */
+        load_matrices(&w[N / 8 - 2], ws + 8 * (N / 16 - 1) * CONV_PITCH);
 }
 
 /* A step's product onto the warp's sums; the next sixteen are loaded while some are multiplied. */
-template <class T, int N>
-__device__ __forceinline__ void conv_multiply(float sum[2][N / 16][4], T *xs, T *ws) {
+template <class T, int N, int GROUPS>
+__device__ __forceinline__ void
+conv_multiply(float sum[2][N / 16][4], const conv_view<N, GROUPS> &view, shared_place stage) {
+    constexpr int products = conv_shape<N, GROUPS>::products;
     uint32_t x[2][2][4], w[2][N / 8];
-    conv_load<T, N>(x[0], w[0], xs, ws, 0);
+    conv_load<N>(x[0], w[0], stage + view.x[0], stage + view.w[0]);
 #pragma unroll
-    for (int k = 0; k < CONV_DEPTH / 16; k++) {
-        if (k + 1 < CONV_DEPTH / 16)
-            conv_load<T, N>(x[(k + 1) % 2], w[(k + 1) % 2], xs, ws, 2 * (k + 1));
+    for (int k = 0; k < products; k++) {
+        if (k + 1 < products)
+            conv_load<N>(x[(k + 1) % 2], w[(k + 1) % 2], stage + view.x[(k + 1) % products],
+                         stage + view.w[(k + 1) % products]);
 #pragma unroll
         for (int j = 0; j < N / 16; j++)
 #pragma unroll
@@ -232,19 +273,36 @@ __device__ __forceinline__ bool conv_whole_eight(const conv_args<T> &a, int pixe
     return a.wide && pixel < a.width * a.height && o + CONV_VECTOR <= a.outputs;
 }
 
-/* What is added to a thread's eights, fetched ahead of all that is written: it might be the same memory. */
-template <class T, int N> struct conv_addends { numbers<T, CONV_VECTOR> at[N / 16]; };
+/* The i-th of the eights of outputs that a thread puts an end to. */
+template <int N, int GROUPS> struct conv_eight {
+    int pixel, output; /* of the tile */
+    bool there;
 
-template <class T, int N>
+    __device__ __forceinline__ explicit conv_eight(int i) {
+        int eight = (int)threadIdx.x + i * CONV_THREADS * GROUPS;
+        pixel = eight / (N / CONV_VECTOR);
+        output = eight % (N / CONV_VECTOR) * CONV_VECTOR;
+        there = pixel < CONV_PIXELS;
+    }
+
+    __device__ __forceinline__ float *in(float *sums) const {
+        return sums + pixel * (N + 8) + output;
+    }
+};
+
+/* What is added to a thread's eights, fetched ahead of all that is written: it might be the same memory. */
+template <class T, int EIGHTS> struct conv_addends { numbers<T, CONV_VECTOR> at[EIGHTS]; };
+
+template <class T, int N, int GROUPS, int EIGHTS>
 __device__ __forceinline__ void conv_fetch_addends(const conv_args<T> &a, int pixel, int output,
-                                                   conv_addends<T, N> *to) {
+                                                   conv_addends<T, EIGHTS> *to) {
 #pragma unroll
-    for (int i = 0; i < N / 16; i++) {
-        int eight = (int)threadIdx.x + i * CONV_THREADS;
-        int at = pixel + eight / (N / 8), o = output + eight % (N / 8) * CONV_VECTOR;
-        if (a.added && conv_whole_eight(a, at, o))
-            to->at[i] =
-                load<CONV_VECTOR>(a.added + (size_t)at * (size_t)a.added_channels + (size_t)o);
+    for (int i = 0; i < EIGHTS; i++) {
+        conv_eight<N, GROUPS> e(i);
+        if (a.added && e.there && conv_whole_eight(a, pixel + e.pixel, output + e.output))
+            to->at[i] = load<CONV_VECTOR>(a.added +
+                                          (size_t)(pixel + e.pixel) * (size_t)a.added_channels +
+                                          (size_t)(output + e.output));
     }
 }
 
@@ -253,12 +311,10 @@ template <class T>
 __device__ __forceinline__ void conv_store_eight(const conv_args<T> &a, int pixel, int o,
                                                  const float *sums,
                                                  const numbers<T, CONV_VECTOR> &added) {
-    numbers<float, 4> low = load<4>(sums), high = load<4>(sums + 4);
     numbers<T, CONV_VECTOR> out;
 #pragma unroll
     for (int i = 0; i < CONV_VECTOR; i++) {
-        float v = i < 4 ? low.at[i % 4] : high.at[i % 4];
-        v = a.silu ? quick_silu(v) : v;
+        float v = a.silu ? quick_silu(sums[i]) : sums[i];
         out.at[i] = narrow<T>(a.added ? widen(added.at[i]) + v : v);
     }
     store(a.out + (size_t)pixel * (size_t)a.out_channels + (size_t)o, out);
@@ -268,11 +324,14 @@ __device__ __forceinline__ void conv_store_eight(const conv_args<T> &a, int pixe
         store(a.twice + conv_twice(a, pixel, i) + (size_t)o, out);
 }
 
-/* The warps' sums side by side: rows of N + 8, so that two rows of four meet in no bank. */
+/* The warps' sums side by side, a tile for each group: rows of N + 8, so that two rows of four meet in no
+ * bank. */
 template <int N>
-__device__ __forceinline__ void conv_gather(float *tile, const float sum[2][N / 16][4]) {
-    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
-    float *at = tile + (warp / 2 * 32 + lane / 4) * (N + 8) + warp % 2 * (N / 2) + lane % 4 * 2;
+__device__ __forceinline__ void conv_gather(float *sums, const float sum[2][N / 16][4]) {
+    int group = (int)threadIdx.x / CONV_THREADS, warp = (int)threadIdx.x / 32 % 4;
+    int lane = (int)threadIdx.x % 32;
+    float *at = sums + group * conv_shape<N, 1>::sums + (warp / 2 * 32 + lane / 4) * (N + 8) +
+                warp % 2 * (N / 2) + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 2; i++)
 #pragma unroll
@@ -283,12 +342,7 @@ __device__ __forceinline__ void conv_gather(float *tile, const float sum[2][N / 
                       numbers<float, 2>{{sum[i][j][2 * half], sum[i][j][2 * half + 1]}});
 }
 
-/* Eight sums of a pixel there, pixel by pixel. */
-template <int N> __device__ __forceinline__ float *conv_eight(float *sums, int eight) {
-    return sums + eight / (N / 8) * (N + 8) + eight % (N / 8) * CONV_VECTOR;
-}
-
-/* Sums begin with the bias, the first part's. */
+/* Sums begin with the bias: the first group's of the first part. */
 template <class T, int N>
 __device__ __forceinline__ void conv_begin_sums(const conv_args<T> &a, int output,
                                                 float sum[2][N / 16][4]) {
@@ -298,7 +352,7 @@ __device__ __forceinline__ void conv_begin_sums(const conv_args<T> &a, int outpu
     for (int j = 0; j < N / 16; j++)
 #pragma unroll
         for (int c = 0; c < 2; c++) {
-            bool there = blockIdx.z == 0 && o + 8 * j + c < a.outputs;
+            bool there = blockIdx.z == 0 && warp < 4 && o + 8 * j + c < a.outputs;
             float bias = there ? a.bias[o + 8 * j + c] : 0.0f;
 #pragma unroll
             for (int i = 0; i < 2; i++)
@@ -306,13 +360,42 @@ __device__ __forceinline__ void conv_begin_sums(const conv_args<T> &a, int outpu
         }
 }
 
+/* The groups' sums in their order. */
+template <int N, int GROUPS, int EIGHTS>
+__device__ __forceinline__ void conv_add_groups(float v[EIGHTS][CONV_VECTOR], float *sums) {
+#pragma unroll
+    for (int i = 0; i < EIGHTS; i++) {
+        conv_eight<N, GROUPS> e(i);
+#pragma unroll
+        for (int group = 0; group < GROUPS && e.there; group++) {
+            const float *own = e.in(sums + group * conv_shape<N, 1>::sums);
+            numbers<float, 4> low = load<4>(own), high = load<4>(own + 4);
+#pragma unroll
+            for (int c = 0; c < CONV_VECTOR; c++) {
+                float x = c < 4 ? low.at[c % 4] : high.at[c % 4];
+                v[i][c] = group == 0 ? x : v[i][c] + x;
+            }
+        }
+    }
+}
+
+__device__ __forceinline__ void conv_put_eight(float *to, const float v[CONV_VECTOR]) {
+    store(to, numbers<float, 4>{{v[0], v[1], v[2], v[3]}});
+    store(to + 4, numbers<float, 4>{{v[4], v[5], v[6], v[7]}});
+}
+
 /* A part's sums to the others'. True in the block that ends last: all are there. */
-template <class T, int N>
+template <class T, int N, int GROUPS, int EIGHTS>
 __device__ __forceinline__ bool conv_hand_in(const conv_args<T> &a, unsigned tile,
-                                             const float *sums, unsigned *last) {
+                                             const float v[EIGHTS][CONV_VECTOR],
+                                             unsigned *last) {
     float *to = a.work + ((size_t)tile * gridDim.z + blockIdx.z) * (CONV_PIXELS * N);
-    for (int i = (int)threadIdx.x; i < CONV_PIXELS * N / 4; i += CONV_THREADS)
-        store(to + 4 * i, load<4>(sums + i / (N / 4) * (N + 8) + i % (N / 4) * 4));
+#pragma unroll
+    for (int i = 0; i < EIGHTS; i++) {
+        conv_eight<N, GROUPS> e(i);
+        if (e.there)
+            conv_put_eight(to + e.pixel * N + e.output, v[i]);
+    }
     __threadfence();
     __syncthreads();
     if (threadIdx.x == 0)
@@ -324,115 +407,122 @@ __device__ __forceinline__ bool conv_hand_in(const conv_args<T> &a, unsigned til
     return true;
 }
 
-/* The parts' sums in their order, to where the block's own are. A thread adds what it stores. */
-template <class T, int N>
+/* The parts' sums in their order. A thread adds what it stores. */
+template <class T, int N, int GROUPS, int EIGHTS>
 __device__ __forceinline__ void conv_add_parts(const conv_args<T> &a, unsigned tile,
-                                               float *sums) {
-    const float *from =
-        a.work + (size_t)tile * gridDim.z * (CONV_PIXELS * N) + threadIdx.x * CONV_VECTOR;
-    float sum[N / 16][CONV_VECTOR] = {};
+                                               float v[EIGHTS][CONV_VECTOR]) {
+    const float *from = a.work + (size_t)tile * gridDim.z * (CONV_PIXELS * N);
+#pragma unroll
+    for (int i = 0; i < EIGHTS; i++)
+#pragma unroll
+        for (int c = 0; c < CONV_VECTOR; c++)
+            v[i][c] = 0;
 #pragma unroll 2
     for (unsigned part = 0; part < gridDim.z; part++, from += CONV_PIXELS * N)
 #pragma unroll
-        for (int i = 0; i < N / 16; i++) {
-            const float *at = from + i * CONV_THREADS * CONV_VECTOR;
+        for (int i = 0; i < EIGHTS; i++) {
+            conv_eight<N, GROUPS> e(i);
+            if (!e.there)
+                continue;
+            const float *at = from + e.pixel * N + e.output;
             numbers<float, 4> low = load_shared_work(at), high = load_shared_work(at + 4);
 #pragma unroll
             for (int c = 0; c < CONV_VECTOR; c++)
-                sum[i][c] += c < 4 ? low.at[c % 4] : high.at[c % 4];
+                v[i][c] += c < 4 ? low.at[c % 4] : high.at[c % 4];
         }
-#pragma unroll
-    for (int i = 0; i < N / 16; i++) {
-        float *to = conv_eight<N>(sums, (int)threadIdx.x + i * CONV_THREADS);
-        store(to, numbers<float, 4>{{sum[i][0], sum[i][1], sum[i][2], sum[i][3]}});
-        store(to + 4, numbers<float, 4>{{sum[i][4], sum[i][5], sum[i][6], sum[i][7]}});
-    }
 }
 
-/* What is not made of eights, and the head's float32. */
-template <class T, int N>
+/* What is not made of eights, and the head's float32: few, and so without a loop's copies. */
+template <class T, int N, int GROUPS>
 __device__ __forceinline__ void conv_store_singly(const conv_args<T> &a, int pixel, int output,
                                                   float *sums) {
 #pragma unroll 1
-    for (int i = 0; i < N / 2; i++) {
-        int eight = (int)threadIdx.x + i / CONV_VECTOR * CONV_THREADS;
-        int at = pixel + eight / (N / 8), first = output + eight % (N / 8) * CONV_VECTOR;
-        int o = first + i % CONV_VECTOR;
-        if (at >= a.width * a.height || o >= a.outputs || conv_whole_eight(a, at, first))
+    for (int i = 0; i < conv_shape<N, GROUPS>::eights * CONV_VECTOR; i++) {
+        conv_eight<N, GROUPS> e(i / CONV_VECTOR);
+        int at = pixel + e.pixel, o = output + e.output + i % CONV_VECTOR;
+        if (!e.there || at >= a.width * a.height || o >= a.outputs ||
+            conv_whole_eight(a, at, output + e.output))
             continue;
-        float v = conv_eight<N>(sums, eight)[i % CONV_VECTOR];
+        float v = e.in(sums)[i % CONV_VECTOR];
         conv_write(a, at, o, a.silu ? silu(v) : v);
     }
 }
 
 /* The sums of a block to where they go. */
-template <class T, int N>
+template <class T, int N, int GROUPS, int EIGHTS>
 __device__ __forceinline__ void conv_finish(const conv_args<T> &a, int pixel, int output,
-                                            float *sums, const conv_addends<T, N> &added) {
+                                            float *sums, const conv_addends<T, EIGHTS> &added) {
     unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
+    float v[EIGHTS][CONV_VECTOR];
+    conv_add_groups<N, GROUPS, EIGHTS>(v, sums);
     if (gridDim.z > 1) {
-        unsigned *last = reinterpret_cast<unsigned *>(sums + CONV_PIXELS * (N + 8));
-        if (!conv_hand_in<T, N>(a, tile, sums, last))
+        unsigned *last = reinterpret_cast<unsigned *>(sums + GROUPS * conv_shape<N, 1>::sums);
+        if (!conv_hand_in<T, N, GROUPS, EIGHTS>(a, tile, v, last))
             return;
-        conv_add_parts<T, N>(a, tile, sums);
+        conv_add_parts<T, N, GROUPS, EIGHTS>(a, tile, v);
     }
+    bool singly = !a.wide || a.outputs % CONV_VECTOR != 0;
 #pragma unroll
-    for (int i = 0; i < N / 16; i++) {
-        int eight = (int)threadIdx.x + i * CONV_THREADS;
-        int at = pixel + eight / (N / 8), o = output + eight % (N / 8) * CONV_VECTOR;
-        if (conv_whole_eight(a, at, o))
-            conv_store_eight(a, at, o, conv_eight<N>(sums, eight), added.at[i]);
+    for (int i = 0; i < EIGHTS; i++) {
+        conv_eight<N, GROUPS> e(i);
+        if (e.there && conv_whole_eight(a, pixel + e.pixel, output + e.output))
+            conv_store_eight(a, pixel + e.pixel, output + e.output, v[i], added.at[i]);
+        if (e.there && singly)
+            conv_put_eight(e.in(sums), v[i]);
     }
-    if (!a.wide || a.outputs % CONV_VECTOR != 0)
-        conv_store_singly<T, N>(a, pixel, output, sums);
+    if (singly)
+        conv_store_singly<T, N, GROUPS>(a, pixel, output, sums);
 }
 
 /* Grid: pixels / 64, outputs / N, parts of the depth. Shared memory: the stages', the sums' later. */
-template <class T, int N>
-__global__ void __launch_bounds__(CONV_THREADS) tensor_conv(conv_args<T> a) {
+template <class T, int N, int GROUPS>
+__global__ void __launch_bounds__((CONV_THREADS) * (GROUPS)) tensor_conv(conv_args<T> a) {
     WILOR_DYNAMIC_SHARED(memory);
-    T *stages = reinterpret_cast<T *>(memory);
-    constexpr int stage = (CONV_PIXELS + N) * CONV_DEPTH, weights = CONV_PIXELS * CONV_DEPTH;
+    typedef conv_shape<N, GROUPS> shape;
     int pixel = (int)blockIdx.x * CONV_PIXELS, output = (int)blockIdx.y * N;
     int first = (int)blockIdx.z * a.part_steps;
     int steps = min((a.depth + CONV_DEPTH - 1) / CONV_DEPTH - first, a.part_steps);
+    shared_place stages = place_of(memory);
     float sum[2][N / 16][4];
-    conv_addends<T, N> added;
-    conv_walk<T, N> walk;
-    walk.begin(a, pixel, output, first);
+    conv_walk<T, N, GROUPS> walk;
+    conv_view<N, GROUPS> view;
+    walk.begin(a, pixel, output, first, stages);
 #pragma unroll
     for (int s = 0; s < CONV_STAGES - 1; s++)
         if (s < steps)
-            walk.fetch_weights(a, stages + s * stage + weights, s);
+            walk.fetch_weights(a, s * shape::stage, s);
     conv_begin_sums<T, N>(a, output, sum);
+    view.begin();
     wait_for_kernel_before(); /* so far nothing of what kernels write */
     let_kernel_behind_come(); /* not sooner: one kernel waits, not all */
 #pragma unroll
     for (int s = 0; s < CONV_STAGES - 1; s++) {
         if (s < steps)
-            walk.fetch_inputs(a, stages + s * stage);
+            walk.fetch_inputs(a, s * shape::stage);
         walk.move_on(a);
         end_copies(); /* the first group has all weights so far */
     }
+    uint32_t now = 0, next = (CONV_STAGES - 1) * shape::stage;
     for (int s = 0; s < steps; s++) {
         wait_copies<CONV_STAGES - 2>();
         __syncthreads(); /* the copies of all; and the stage that is filled next has been read */
         if (s + CONV_STAGES - 1 < steps) {
-            T *next = stages + (s + CONV_STAGES - 1) % CONV_STAGES * stage;
             walk.fetch_inputs(a, next);
-            walk.fetch_weights(a, next + weights, 0);
+            walk.fetch_weights(a, next, 0);
             walk.move_on(a);
         }
         end_copies(); /* an empty group counts, too */
-        T *now = stages + s % CONV_STAGES * stage;
-        conv_multiply<T, N>(sum, now, now + weights);
+        conv_multiply<T>(sum, view, stages + now);
+        next = now; /* read by all behind the next barrier */
+        now = now + shape::stage < CONV_STAGES * shape::stage ? now + shape::stage : 0;
     }
-    conv_fetch_addends<T, N>(a, pixel, output, &added);
+    conv_addends<T, shape::eights> added;
+    conv_fetch_addends<T, N, GROUPS>(a, pixel, output, &added);
     __syncthreads();
     float *sums = reinterpret_cast<float *>(memory);
     conv_gather<N>(sums, sum);
     __syncthreads();
-    conv_finish<T, N>(a, pixel, output, sums, added);
+    conv_finish<T, N, GROUPS>(a, pixel, output, sums, added);
 }
 
 /* Grid: pixels / 16, outputs / 16; threads 16 × 16: x is the output. */

@@ -135,13 +135,13 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
     CUDA_TRY(device_info(device, &card, err));
     n->multiprocessors = card.multiprocessors;
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
-    n->early = may_launch_early(tensor_conv<f16, 64>);
     if (card.major * 10 + card.minor < 75 || (card.major < 8 && o->number == WILOR_CUDA_BF16)) {
         st = fail(err, WILOR_CUDA_UNSUPPORTED,
                   "%s (compute capability %d.%d) is too old for this", card.name, card.major,
                   card.minor);
         goto done;
     }
+    n->early = may_launch_early(tensor_conv<f16, 64, 1>);
     push_weights(n, &n->steps, &a);
     n->bytes = a.used;
     for (const wilor_net_step &s : n->steps)
@@ -319,6 +319,8 @@ template <class T> static conv_args<T> describe(const net_run *r, const wilor_ne
     a.size = s->size;
     a.stride = s->stride;
     a.depth = s->size * s->size * s->inputs;
+    a.tap_skip = a.in_channels - a.inputs;
+    a.row_skip = (a.in_width - a.size) * a.in_channels;
     a.width = r->width >> shift;
     a.height = r->height >> shift;
     a.silu = s->silu;
@@ -342,13 +344,13 @@ static bool may_be_early(const net_run *r, const step_plan &p) {
     return r->n->early && p.after.empty();
 }
 
-template <class T, int N>
+template <class T, int N, int GROUPS>
 static void launch_conv(const net_run *r, const conv_args<T> &a, const step_plan &p) {
     dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
               (unsigned)p.parts);
-    size_t shared = (size_t)CONV_STAGES * (CONV_PIXELS + N) * CONV_DEPTH * sizeof(T);
-    wilor_launch_early(may_be_early(r, p), tensor_conv<T, N>, grid, CONV_THREADS, shared,
-                       r->lanes[(size_t)p.lane].stream, a);
+    typedef conv_shape<N, GROUPS> shape;
+    wilor_launch_early(may_be_early(r, p), tensor_conv<T, N, GROUPS>, grid, shape::threads,
+                       shape::shared, r->lanes[(size_t)p.lane].stream, a);
 }
 
 template <class T> static void convolve_plainly(cudaStream_t stream, const conv_args<T> &a) {
@@ -365,11 +367,11 @@ static void convolve(const net_run *r, const wilor_net_step *s, const step_plan 
     a.work = l->work;
     a.ended = l->ended;
     if (p.outputs == 64)
-        launch_conv<T, 64>(r, a, p);
+        launch_conv<T, 64, 1>(r, a, p);
     else if (p.outputs == 48)
-        launch_conv<T, 48>(r, a, p);
+        launch_conv<T, 48, 1>(r, a, p);
     else if (p.outputs == 32)
-        launch_conv<T, 32>(r, a, p);
+        launch_conv<T, 32, 1>(r, a, p);
     else
         convolve_plainly(l->stream, a);
 }

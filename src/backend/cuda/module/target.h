@@ -123,18 +123,32 @@ __device__ __forceinline__ float warp_max(float x) {
 
 /* ---------------------------------------------------------------- copies */
 
+/* Where something lies in shared memory, as its instructions take it. */
 #ifdef __CUDACC__
-/* 16 bytes to shared memory, or zeros. They are there for the caller after wait_copies, for the others of
+typedef uint32_t shared_place;
+
+__device__ __forceinline__ shared_place place_of(const void *p) {
+    return static_cast<shared_place>(__cvta_generic_to_shared(p));
+}
+#else
+typedef uintptr_t shared_place;
+
+inline shared_place place_of(const void *p) { return reinterpret_cast<shared_place>(p); }
+#endif
+
+#ifdef __CUDACC__
+/* 16 bytes to shared memory, or zeros: then `from` is not looked at. They are there for the caller after wait_copies, for the others of
  * its block after a barrier more. Before compute capability 8.0 a copy is done when it returns. */
-__device__ __forceinline__ void copy_16(void *to, const void *from, bool there) {
+__device__ __forceinline__ void copy_16(shared_place to, const void *from, bool there) {
 #if __CUDA_ARCH__ >= 800
-    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(to));
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(at), "l"(from),
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from),
                  "r"(there ? 16 : 0)
                  : "memory");
 #else
-    *static_cast<uint4 *>(to) =
-        there ? *static_cast<const uint4 *>(from) : make_uint4(0, 0, 0, 0);
+    uint4 x = there ? *static_cast<const uint4 *>(from) : make_uint4(0, 0, 0, 0);
+    asm volatile("st.shared.v4.u32 [%0], {%1,%2,%3,%4};\n" ::"r"(to), "r"(x.x), "r"(x.y),
+                 "r"(x.z), "r"(x.w)
+                 : "memory");
 #endif
 }
 
@@ -152,8 +166,9 @@ template <int pending> __device__ __forceinline__ void wait_copies() {
 #endif
 }
 #else
-inline void copy_16(void *to, const void *from, bool there) {
-    there ? memcpy(to, from, 16) : memset(to, 0, 16);
+inline void copy_16(shared_place to, const void *from, bool there) {
+    void *at = reinterpret_cast<void *>(to);
+    there ? memcpy(at, from, 16) : memset(at, 0, 16);
 }
 
 inline void end_copies() {}
@@ -179,6 +194,10 @@ inline float quick_exp2(float x) { return exp2f(x); }
 
 inline float quick_inverse(float x) { return 1.0f / x; }
 #endif
+
+__device__ __forceinline__ void copy_16(void *to, const void *from, bool there) {
+    copy_16(place_of(to), from, there);
+}
 
 /* What the kernel before wrote is there. Without an early launch it is anyway. */
 __device__ __forceinline__ void wait_for_kernel_before() {
@@ -243,29 +262,26 @@ __device__ __forceinline__ void mma_16x8x16<bf16>(float c[4], const uint32_t a[4
 
 /* Two 8 × 8 matrices of 16-bit numbers from shared memory: lanes 0 … 7 point at the first's rows, 8 … 15
  * at the second's. Lane l gets columns 2t, 2t + 1 of row g. */
-__device__ __forceinline__ void load_matrices(uint32_t r[2], const void *row) {
-    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+__device__ __forceinline__ void load_matrices(uint32_t r[2], shared_place row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x2.shared.b16 {%0,%1}, [%2];\n"
                  : "=r"(r[0]), "=r"(r[1])
-                 : "r"(at)
+                 : "r"(row)
                  : "memory");
 }
 
 /* Four of them: rows 16 … 31 of the lanes point at the third and fourth. Turned: rows 2t, 2t + 1 of
  * column g. */
-__device__ __forceinline__ void load_four_matrices(uint32_t r[4], const void *row) {
-    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+__device__ __forceinline__ void load_four_matrices(uint32_t r[4], shared_place row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];\n"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(at)
+                 : "r"(row)
                  : "memory");
 }
 
-__device__ __forceinline__ void load_four_matrices_turned(uint32_t r[4], const void *row) {
-    uint32_t at = static_cast<uint32_t>(__cvta_generic_to_shared(row));
+__device__ __forceinline__ void load_four_matrices_turned(uint32_t r[4], shared_place row) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];\n"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
-                 : "r"(at)
+                 : "r"(row)
                  : "memory");
 }
 
@@ -298,7 +314,7 @@ template <class T> void mma_16x8x16(float c[4], const uint32_t a[4], const uint3
     wilor_emu::sync_warp();
 }
 
-inline void emulate_ldmatrix(uint32_t *r, const void *row, unsigned count, bool turned) {
+inline void emulate_ldmatrix(uint32_t *r, shared_place row, unsigned count, bool turned) {
     uint32_t *words = wilor_emu::warp_words();
     unsigned lane = wilor_emu::now->linear % 32, g = lane / 4, t = lane % 4;
     memcpy(&words[lane * 16], &row, sizeof row);
@@ -316,20 +332,28 @@ inline void emulate_ldmatrix(uint32_t *r, const void *row, unsigned count, bool 
     wilor_emu::sync_warp();
 }
 
-inline void load_matrices(uint32_t r[2], const void *row) {
+inline void load_matrices(uint32_t r[2], shared_place row) {
     emulate_ldmatrix(r, row, 2, false);
 }
 
-inline void load_four_matrices(uint32_t r[4], const void *row) {
+inline void load_four_matrices(uint32_t r[4], shared_place row) {
     emulate_ldmatrix(r, row, 4, false);
 }
 
-inline void load_four_matrices_turned(uint32_t r[4], const void *row) {
+inline void load_four_matrices_turned(uint32_t r[4], shared_place row) {
     emulate_ldmatrix(r, row, 4, true);
 }
 
 inline numbers<float, 4> load_shared_work(const float *from) { return load<4>(from); }
 #endif
+
+__device__ __forceinline__ void load_four_matrices(uint32_t r[4], const void *row) {
+    load_four_matrices(r, place_of(row));
+}
+
+__device__ __forceinline__ void load_four_matrices_turned(uint32_t r[4], const void *row) {
+    load_four_matrices_turned(r, place_of(row));
+}
 
 } // namespace wilor_cuda
 
