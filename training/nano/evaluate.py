@@ -12,6 +12,7 @@ import torch
 
 from . import detector_loss, pose_loss
 from .detector_model import NanoDetector
+from .export import exported_detector, sha256
 from .hand import Hand
 from .pose_model import NanoWiLoR
 from .scene import TONES, DetectScenes, PoseScenes
@@ -82,11 +83,22 @@ def pose_rows(args, device):
     return dict(rows=rows, tones=tones, state={k: v for k, v in meta.items() if k != "config"}, config=config)
 
 
-@torch.no_grad()
-def detector_rows(args, device):
+def detector_of(args, device):
+    """The network of --detector or of the state, what it says of itself, and its configuration."""
+    if args.detector:
+        config = dict(width=0.1875, depth=0.33)  # the shipped one's
+        model = NanoDetector(**config)
+        parameters, statistics = exported_detector(args.detector, model)
+        model.load_state_dict(model.state_dict() | parameters | statistics)
+        return model.to(device).eval(), dict(file=sha256(args.detector)), config
     _, meta = load_state(args.state, "detector")
     config = json.loads(meta["config"]) if "config" in meta else {}
-    model, meta = averaged(NanoDetector(**config).to(device), args.state, "detector")
+    return *averaged(NanoDetector(**config).to(device), args.state, "detector"), config
+
+
+@torch.no_grad()
+def detector_rows(args, device):
+    model, meta, config = detector_of(args, device)
     batch_size = min(args.batch, 64)
     scenes = DetectScenes(batch_size, args.size, device, DETECT_SEED)
     total, sets = detector_loss.DetectorScore(), [detector_loss.DetectorScore() for _ in SETS]
@@ -116,7 +128,8 @@ def detector_rows(args, device):
 
 def main():
     p = argparse.ArgumentParser(prog="evaluate")
-    p.add_argument("--state", required=True)
+    p.add_argument("--state", help="a run's state, or")
+    p.add_argument("--detector", help="an exported detector of the shipped size")
     p.add_argument("--out", required=True)
     p.add_argument("--hand")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -127,7 +140,9 @@ def main():
     args = p.parse_args()
     torch.manual_seed(1)
     parts = dict(pose=pose_rows, detector=detector_rows)
-    there = [name for name in parts if load_state(args.state, name)[0] is not None]
+    if not (args.state or args.detector):
+        p.error("--state or --detector is needed")
+    there = ["detector"] if args.detector else [name for name in parts if load_state(args.state, name)[0] is not None]
     if not there:
         raise SystemExit(f"{args.state} holds no state")
     result = dict({name: parts[name](args, args.device) for name in there}, tones=len(TONES))

@@ -119,12 +119,24 @@ def trained(folder, name, make, averaged=True):
     return model.eval(), weights, run
 
 
+def mean_with(model, run, path):
+    """The model becomes the mean of itself and of an exported detector that it was trained on from; the run names both. Weights
+    between those of two runs serve both runs' pictures (Wortsman et al. 2022, arXiv 2203.05482)."""
+    _, meta = read_safetensors(path)
+    parameters, statistics = exported_detector(path, model)
+    other = parameters | statistics
+    state = model.state_dict()
+    model.load_state_dict(state | {k: 0.5 * (state[k] + v) for k, v in other.items()})
+    return run | {"wilor.run": f"mean of {run['wilor.run']} and {meta['wilor.run']}"}
+
+
 def main():
     p = argparse.ArgumentParser(prog="export")
     p.add_argument("--state", required=True)
     p.add_argument("--out", required=True)
     p.add_argument("--hand", default=None)
     p.add_argument("--imgsz", default="320", help="the detector's recommended input size")
+    p.add_argument("--beside", help="an exported detector whose mean with the state's is written")
     p.add_argument("--raw", action="store_true", help="the last weights instead of their moving average")
     args = p.parse_args()
     npz = args.hand or default_npz()
@@ -136,6 +148,8 @@ def main():
         export_pose(model, made[-1], npz, run)
     model, _, run = trained(args.state, "detector", lambda c: NanoDetector(**c), not args.raw)
     if model:
+        if args.beside:
+            run = mean_with(model, run, args.beside)
         made.append(os.path.join(args.out, "hand-detector-nano.safetensors"))
         export_detector(model, made[-1], run, args.imgsz)
     if not made:
