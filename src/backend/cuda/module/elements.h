@@ -32,6 +32,16 @@ enum {
     LEAN_ROWS = LEAD + CORNER * CORNER
 };
 
+/* What a float16 part of a float32 number lacks is multiplied by this, so that it does not fall below the
+ * least of its exponents. */
+static const float SMALL_PART = 2048;
+
+/* A float32 number is a float16 one and, 2^-11 times, another: 22 bits. */
+WILOR_BOTH void split_number(float x, f16 *large, f16 *small) {
+    *large = narrow<f16>(x);
+    *small = narrow<f16>((x - widen(*large)) * SMALL_PART);
+}
+
 /* Exact GELU (erf), as upstream. */
 WILOR_BOTH float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678f)); }
 

@@ -2,15 +2,18 @@
  * and values (3 · d numbers, heads one after the other in each).
  *
  * plain_attention: any number, any head dimension; a warp is a query. The oracle of
- * tensor_attention: 16-bit numbers on matrix units (m16n8k16), head dimensions up to 16 · DEPTH, padded with
- * zeros. A warp is 16 queries, a block has 4. Keys and values of the head lie in shared memory, the values
- * arriving while scores are computed, all 224 scores of a query in its four lanes' registers, so the softmax
- * is one pass. The scores' layout is already that of the second product's operand.
+ * tensor_attention: matrix units (m16n8k16), head dimensions up to 16 · DEPTH, padded with zeros. A warp is
+ * 16 queries, a block has seven. Keys and values of the head lie in shared memory, the values arriving while
+ * scores are computed, half of a query's 224 scores at a time in its four lanes' registers: all of them leave no
+ * room for two blocks a multiprocessor. The scores' layout is already that of the second product's operand, and the
+ * weights' sum is that product with ones.
  *
- * spread_attention: the same for few hands, where time is what one warp takes: seven warps share the keys of
- * 16 queries, each with a softmax of its own, and their results are put together.
+ * spread_attention: the same for few hands, where time is what one warp takes: 32 queries a block, whose seven
+ * warps share the keys. A warp waits for its own keys and values only; the block meets twice, for the largest
+ * score and for the sums.
  *
- * Both fetch the weights of the products to come meanwhile.
+ * Operands are the 16-bit numbers themselves, or float32 ones in two float16 parts (split_number), whose products
+ * are three.
  *
  * `each` queries of a hand are read: the tokens that chosen_token names. */
 #ifndef WILOR_CUDA_KERNELS_ATTENTION_H
@@ -21,20 +24,20 @@
 namespace wilor_cuda {
 
 enum {
-    ATTENTION_WARPS = 4,
+    ATTENTION_WARPS = 4, /* of plain_attention */
     ATTENTION_THREADS = 32 * ATTENTION_WARPS,
     QUERY_TILE = 16,
     KEY_TILES = (TOKENS + 15) / 16, /* of 16 keys: 14 */
     KEY_ROWS = 16 * KEY_TILES,      /* 224 */
     KEYS_A_LANE = (TOKENS + 31) / 32,
-    SPREAD_TILES = 2,                       /* of 16 queries, a block */
-    SPREAD_KEYS = 2,                        /* tiles of 16 keys, a warp */
-    SPREAD_PARTS = KEY_TILES / SPREAD_KEYS, /* warps of a query tile: 7 */
-    SPREAD_WARPS = SPREAD_TILES * SPREAD_PARTS,
-    SPREAD_THREADS = 32 * SPREAD_WARPS
+    TENSOR_WARPS = 7,
+    TENSOR_THREADS = 32 * TENSOR_WARPS,
+    CHUNK_TILES = KEY_TILES / 2, /* whose scores a warp of tensor_attention has at a time */
+    SPREAD_TILES = 2,            /* of 16 queries, a block */
+    SPREAD_KEYS = KEY_TILES / TENSOR_WARPS /* tiles of 16 keys, a warp: 2 */
 };
 
-static_assert(KEY_TILES % SPREAD_KEYS == 0, "warps have whole tiles of keys");
+static_assert(TENSOR_WARPS * SPREAD_KEYS == KEY_TILES, "warps have whole tiles of keys");
 
 template <class T> struct attention_args {
     const T *qkv; /* hands × 210 × 3d */
@@ -101,57 +104,119 @@ WILOR_BOTH size_t plain_attention_shared(int dim) {
 
 /* ---------------------------------------------------------------- matrix units */
 
-/* Numbers of a row of keys or values in shared memory: 8 more than the dimension, so that the eight rows
- * of a matrix lie in different banks. */
-template <int DEPTH> struct attention_tile {
-    enum { DIM = 16 * DEPTH, ROW = DIM + 8 };
+/* What matrix units multiply for numbers N. */
+template <class N> struct attention_operand {
+    typedef N type;
+
+    enum { PARTS = 1 };
 };
 
-template <class T, int DEPTH> size_t tensor_attention_shared() {
-    return 2 * (size_t)KEY_ROWS * attention_tile<DEPTH>::ROW * sizeof(T);
-}
+template <> struct attention_operand<float> {
+    typedef f16 type;
 
-/* Keys, or values, of a head, zeros around them: sixteen bytes at once without waiting, or two numbers
- * (dim is even). */
-template <class T, int DEPTH>
-__device__ __forceinline__ void load_rows(const T *from, const attention_args<T> &a, T *to) {
+    enum { PARTS = 2 }; /* as split_number's */
+};
+
+/* Sizes for numbers N and head dimensions up to 16 · DEPTH. A row of keys or values in shared memory is 8 numbers
+ * more than the dimension, so that the eight rows of a matrix lie in different banks. */
+template <class N, int DEPTH> struct attention_tile {
+    typedef typename attention_operand<N>::type type;
+
     enum {
-        ROW = attention_tile<DEPTH>::ROW,
-        PAIRS = attention_tile<DEPTH>::DIM / 2,
-        EIGHTS = attention_tile<DEPTH>::DIM / 8
+        PARTS = attention_operand<N>::PARTS,
+        DIM = 16 * DEPTH,
+        ROW = DIM + 8,
+        EIGHTS = DIM / 8,
+        WARP_KEYS = 16 * SPREAD_KEYS,
+        WARP_NUMBERS =
+            2 * PARTS * WARP_KEYS * ROW /* keys and values of a warp of spread_attention */
     };
 
+    static_assert(WARP_NUMBERS * sizeof(type) >=
+                      SPREAD_TILES * QUERY_TILE * ROW * sizeof(float),
+                  "a warp's results fit where its keys and values were");
+};
+
+template <class N, int DEPTH> size_t tensor_attention_shared() {
+    typedef attention_tile<N, DEPTH> tile;
+    return 2 * (size_t)tile::PARTS * KEY_ROWS * tile::ROW * sizeof(typename tile::type);
+}
+
+/* Eight numbers on their way to shared memory, `part` apart if in parts; zeros where there are none. */
+template <class T>
+__device__ __forceinline__ void fetch_eight(T *to, int, const T *from, bool there) {
+    copy_16(to, from, there);
+}
+
+__device__ __forceinline__ void fetch_eight(f16 *to, int part, const float *from, bool there) {
+    numbers<f16, 8> large = {}, small = {};
+    if (there) {
+        numbers<float, 4> low = load<4>(from), high = load<4>(from + 4);
+#pragma unroll
+        for (int i = 0; i < 8; i++)
+            split_number(i < 4 ? low.at[i % 4] : high.at[i % 4], &large.at[i], &small.at[i]);
+    }
+    store(to, large);
+    store(to + part, small);
+}
+
+/* One number, or zero. */
+template <class T>
+__device__ __forceinline__ void fetch_one(T *to, int, const T *from, bool there) {
+    *to = there ? *from : narrow<T>(0);
+}
+
+__device__ __forceinline__ void fetch_one(f16 *to, int part, const float *from, bool there) {
+    split_number(there ? *from : 0.0f, to, to + part);
+}
+
+/* ROWS keys, or values, of a head, from token `first` on, zeros around them, by ROWS threads of which this one is
+ * `thread`. They may be on their way yet (end_copies). */
+template <class N, int DEPTH, int ROWS>
+__device__ __forceinline__ void fetch_rows(const attention_args<N> &a, const N *from, int first,
+                                           int thread,
+                                           typename attention_operand<N>::type *to) {
+    typedef attention_tile<N, DEPTH> tile;
     size_t ld = 3 * (size_t)a.d;
     if (a.sixteen) {
-        for (int i = (int)threadIdx.x; i < KEY_ROWS * EIGHTS; i += (int)blockDim.x) {
-            int row = i / EIGHTS, column = i % EIGHTS * 8;
-            bool there = row < TOKENS && column < a.dim;
-            copy_16(to + row * ROW + column, there ? from + (size_t)row * ld + column : from,
-                    there);
+#pragma unroll
+        for (int k = 0; k < tile::EIGHTS; k++) {
+            int i = thread + k * ROWS, row = i / tile::EIGHTS, column = i % tile::EIGHTS * 8;
+            bool there = first + row < TOKENS && column < a.dim;
+            fetch_eight(to + row * tile::ROW + column, ROWS * tile::ROW,
+                        there ? from + (size_t)(first + row) * ld + column : from, there);
         }
         return;
     }
-    for (int i = (int)threadIdx.x; i < KEY_ROWS * PAIRS; i += (int)blockDim.x) {
-        int row = i / PAIRS, column = i % PAIRS * 2;
-        uint32_t pair = 0;
-        if (row < TOKENS && column < a.dim)
-            pair = *reinterpret_cast<const uint32_t *>(from + (size_t)row * ld + column);
-        *reinterpret_cast<uint32_t *>(to + row * ROW + column) = pair;
+    for (int i = thread; i < ROWS * tile::DIM; i += ROWS) {
+        int row = i / tile::DIM, column = i % tile::DIM;
+        bool there = first + row < TOKENS && column < a.dim;
+        fetch_one(to + row * tile::ROW + column, ROWS * tile::ROW,
+                  there ? from + (size_t)(first + row) * ld + column : from, there);
     }
 }
 
-/* Two neighbouring numbers of a query row, zero beyond its dimension or where there is no row. */
-template <class T>
-__device__ __forceinline__ uint32_t query_pair(const T *row, int column, int dim) {
-    return row && column < dim ? *reinterpret_cast<const uint32_t *>(row + column) : 0u;
+/* Two neighbouring numbers as a register of an operand, or as two of its parts. */
+template <class N>
+__device__ __forceinline__ void
+pack_operand(float low, float high, uint32_t to[attention_operand<N>::PARTS][4], int i) {
+    typedef typename attention_operand<N>::type T;
+    to[0][i] = pack_pair<T>(low, high);
+    if constexpr (attention_operand<N>::PARTS == 2) {
+        float large[2];
+        unpack_pair<T>(to[0][i], &large[0], &large[1]);
+        to[1][i] = pack_pair<T>((low - large[0]) * SMALL_PART, (high - large[1]) * SMALL_PART);
+    }
 }
 
-/* Sixteen queries of a head, from `query` on, as operands; rows that are not there are zeros. */
-template <class T, int DEPTH>
-__device__ __forceinline__ void load_queries(const attention_args<T> &a, const T *rows,
-                                             int query, uint32_t qa[DEPTH][4]) {
+/* Sixteen queries of a head, from `query` on, as operands; rows that are not there, and what is beyond the
+ * dimension, are zeros. */
+template <class N, int DEPTH>
+__device__ __forceinline__ void
+load_queries(const attention_args<N> &a, const N *rows, int query,
+             uint32_t qa[DEPTH][attention_operand<N>::PARTS][4]) {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    const T *q[2];
+    const N *q[2];
 #pragma unroll
     for (int r = 0; r < 2; r++) {
         int i = query + g + 8 * r;
@@ -160,252 +225,376 @@ __device__ __forceinline__ void load_queries(const attention_args<T> &a, const T
 #pragma unroll
     for (int d = 0; d < DEPTH; d++)
 #pragma unroll
-        for (int i = 0; i < 4; i++)
-            qa[d][i] = query_pair(q[i % 2], 16 * d + 2 * t + i / 2 * 8, a.dim);
+        for (int i = 0; i < 4; i++) {
+            int column = 16 * d + 2 * t + i / 2 * 8;
+            numbers<N, 2> two = {};
+            if (q[i % 2] && column < a.dim)
+                two = load<2>(q[i % 2] + column);
+            pack_operand<N>(widen(two.at[0]), widen(two.at[1]), qa[d], i);
+        }
 }
 
-/* Scores of 16 queries by N tiles of 16 keys, of which `keys` points at the first. */
-template <class T, int DEPTH, int N>
-__device__ __forceinline__ void score(const uint32_t qa[DEPTH][4], const T *keys,
-                                      float s[2 * N][4]) {
-    enum { ROW = attention_tile<DEPTH>::ROW };
-
-    int lane = (int)threadIdx.x % 32;
-#pragma unroll
-    for (int j = 0; j < N; j++) {
-        float *low = s[2 * j], *high = s[2 * j + 1];
-        low[0] = low[1] = low[2] = low[3] = high[0] = high[1] = high[2] = high[3] = 0;
-#pragma unroll
-        for (int d = 0; d < DEPTH; d++) {
-            /* Lanes 0 … 7 point at keys 16j …, columns 16d …; 8 … 15 at columns + 8; 16 … 31:
-             * eight keys further. */
-            uint32_t b[4];
-            load_four_matrices(b, keys + (16 * j + lane / 16 * 8 + lane % 8) * ROW + 16 * d +
-                                      lane / 8 % 2 * 8);
-            mma_16x8x16<T>(low, qa[d], b);
-            mma_16x8x16<T>(high, qa[d], b + 2);
-        }
+/* sum += a b; of numbers in parts the mixed products have a sum of their own. b: where a register pair begins. */
+template <class N>
+__device__ __forceinline__ void add_product(float sum[attention_operand<N>::PARTS][4],
+                                            const uint32_t a[attention_operand<N>::PARTS][4],
+                                            const uint32_t b[attention_operand<N>::PARTS][4],
+                                            int at) {
+    typedef typename attention_operand<N>::type T;
+    mma_16x8x16<T>(sum[0], a[0], b[0] + at);
+    if constexpr (attention_operand<N>::PARTS == 2) {
+        mma_16x8x16<T>(sum[1], a[0], b[1] + at);
+        mma_16x8x16<T>(sum[1], a[1], b[0] + at);
     }
 }
 
-/* A lane's scores of N tiles of 16 keys, of which the first is key `first`, become weights, relative to the
- * largest of its two rows. Four lanes share a row. */
-template <int N>
-__device__ __forceinline__ void soften(float s[2 * N][4], int first, float scale,
-                                       float top[2]) {
+template <class N>
+__device__ __forceinline__ float whole_sum(const float sum[attention_operand<N>::PARTS][4],
+                                           int i) {
+    if constexpr (attention_operand<N>::PARTS == 2)
+        return fmaf(sum[1][i], 1 / SMALL_PART, sum[0][i]);
+    return sum[0][i];
+}
+
+/* Scores of Q times 16 queries by the 16 keys that `keys` points at; their parts are `part` apart. */
+template <class N, int DEPTH, int Q>
+__device__ __forceinline__ void
+score_tile(const uint32_t qa[Q][DEPTH][attention_operand<N>::PARTS][4],
+           const typename attention_operand<N>::type *keys, int part, float s[Q][2][4]) {
+    typedef attention_tile<N, DEPTH> tile;
+
+    enum { PARTS = tile::PARTS };
+
+    int lane = (int)threadIdx.x % 32;
+    float sum[Q][2][PARTS][4] = {};
+    /* Lanes 0 … 7 point at the first keys, columns 16d …; 8 … 15 at columns + 8; 16 … 31: eight keys further. */
+    keys += (lane / 16 * 8 + lane % 8) * tile::ROW + lane / 8 % 2 * 8;
+#pragma unroll
+    for (int d = 0; d < DEPTH; d++) {
+        uint32_t b[PARTS][4];
+#pragma unroll
+        for (int p = 0; p < PARTS; p++)
+            load_four_matrices(b[p], keys + p * part + 16 * d);
+#pragma unroll
+        for (int i = 0; i < 2 * Q; i++)
+            add_product<N>(sum[i / 2][i % 2], qa[i / 2][d], b, i % 2 * 2);
+    }
+#pragma unroll
+    for (int i = 0; i < 8 * Q; i++)
+        s[i / 8][i / 4 % 2][i % 4] = whole_sum<N>(sum[i / 8][i / 4 % 2], i % 4);
+}
+
+/* Scores of 16 keys, of which the first is key `first`: those that are none get no weight. */
+__device__ __forceinline__ void hide_padding(float s[2][4], int first) {
     int t = (int)threadIdx.x % 4;
 #pragma unroll
+    for (int i = 0; i < 8; i++)
+        if (first + i / 4 * 8 + 2 * t + i % 2 >= TOKENS)
+            s[i / 4][i % 4] = -INFINITY;
+}
+
+/* The largest of a lane's two rows, which four lanes share, and of what it was so far. A NaN is not the largest: its weight is a NaN, and with
+ * it the row's sum. */
+template <int TILES>
+__device__ __forceinline__ void find_tops(const float (*s)[2][4], float top[2]) {
+#pragma unroll
     for (int r = 0; r < 2; r++) {
-        top[r] = -INFINITY;
 #pragma unroll
-        for (int j = 0; j < 2 * N; j++)
+        for (int j = 0; j < 4 * TILES; j++)
+            top[r] = fmaxf(top[r], s[j / 4][j / 2 % 2][2 * r + j % 2]);
 #pragma unroll
-            for (int i = 0; i < 2; i++) {
-                float *x = &s[j][2 * r + i];
-                if (first + 8 * j + 2 * t + i >= TOKENS)
-                    *x = -INFINITY;
-                top[r] = *x > top[r] || *x != *x ? *x : top[r];
-            }
-        for (int m = 1; m < 4; m *= 2) {
-            float other = __shfl_xor_sync(0xFFFFFFFFu, top[r], m);
-            top[r] = other > top[r] || other != other ? other : top[r];
-        }
-#pragma unroll
-        for (int j = 0; j < 2 * N; j++)
-#pragma unroll
-            for (int i = 0; i < 2; i++)
-                s[j][2 * r + i] = expf(scale * (s[j][2 * r + i] - top[r]));
+        for (int m = 1; m < 4; m *= 2)
+            top[r] = fmaxf(top[r], __shfl_xor_sync(0xFFFFFFFFu, top[r], m));
     }
 }
 
-/* Weights as operands of the second product, and the sums of a lane's two rows: of what the weights are
- * once they are rounded, so that a mean of equal values is that value. */
-template <class T, int N>
-__device__ __forceinline__ void pack_weights(const float s[2 * N][4], uint32_t weights[N][4],
-                                             float sums[2]) {
-    sums[0] = sums[1] = 0;
-#pragma unroll
-    for (int j = 0; j < N; j++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const float *two = &s[2 * j + i / 2][i % 2 * 2];
-            float low, high;
-            weights[j][i] = pack_pair<T>(two[0], two[1]);
-            unpack_pair<T>(weights[j][i], &low, &high);
-            sums[i % 2] += low + high;
-        }
-    for (int r = 0; r < 2; r++)
-        for (int m = 1; m < 4; m *= 2)
-            sums[r] += __shfl_xor_sync(0xFFFFFFFFu, sums[r], m);
+/* A score's weight. */
+template <class N>
+__device__ __forceinline__ float weight_of(const attention_args<N> &a, float score, float top) {
+    if constexpr (attention_operand<N>::PARTS == 2)
+        return expf(a.scale * (score - top));
+    float scale = a.scale * 1.4426950408889634f;
+    return quick_exp2(fmaf(score, scale, -scale * top));
 }
 
-/* Columns 16n … of weights times values, N tiles of keys of which `values` points at the first: two
- * fragments. */
-template <class T, int DEPTH, int N>
-__device__ __forceinline__ void weigh(const uint32_t weights[N][4], const T *values, int n,
-                                      float o[2][4]) {
-    enum { ROW = attention_tile<DEPTH>::ROW };
+template <class N>
+__device__ __forceinline__ void weigh_scores(const attention_args<N> &a, const float s[2][4],
+                                             const float top[2],
+                                             uint32_t w[attention_operand<N>::PARTS][4]) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        const float *two = &s[i / 2][i % 2 * 2];
+        pack_operand<N>(weight_of(a, two[0], top[i % 2]), weight_of(a, two[1], top[i % 2]), w,
+                        i);
+    }
+}
+
+/* Weighted values of Q times 16 queries, and their weights' sums, which are of what the weights are once they are
+ * rounded: a mean of equal values is that value. */
+template <class N, int DEPTH, int Q> struct attention_sums {
+    enum { PARTS = attention_operand<N>::PARTS };
+
+    float values[Q][DEPTH][2][PARTS][4], weights[Q][PARTS][4];
+};
+
+/* 16 keys' values more. */
+template <class N, int DEPTH, int Q>
+__device__ __forceinline__ void add_values(attention_sums<N, DEPTH, Q> *sums,
+                                           const uint32_t w[Q][attention_operand<N>::PARTS][4],
+                                           const typename attention_operand<N>::type *values,
+                                           int part) {
+    typedef attention_tile<N, DEPTH> tile;
+    typedef typename tile::type T;
+
+    enum { PARTS = tile::PARTS };
 
     int lane = (int)threadIdx.x % 32;
-    for (int i = 0; i < 8; i++)
-        o[i / 4][i % 4] = 0;
+    uint32_t ones[2] = {pack_pair<T>(1, 1), pack_pair<T>(1, 1)};
 #pragma unroll
-    for (int j = 0; j < N; j++) {
-        /* Lanes 0 … 15 point at keys 16j …, columns 16n …; 16 … 31 at columns + 8. */
-        uint32_t b[4];
-        load_four_matrices_turned(b,
-                                  values + (16 * j + lane % 16) * ROW + 16 * n + lane / 16 * 8);
-        mma_16x8x16<T>(o[0], weights[j], b);
-        mma_16x8x16<T>(o[1], weights[j], b + 2);
+    for (int i = 0; i < PARTS * Q; i++)
+        mma_16x8x16<T>(sums->weights[i / PARTS][i % PARTS], w[i / PARTS][i % PARTS], ones);
+    /* Lanes 0 … 15 point at the keys, columns 16n …; 16 … 31 at columns + 8. */
+    values += lane % 16 * tile::ROW + lane / 16 * 8;
+#pragma unroll
+    for (int n = 0; n < DEPTH; n++) {
+        uint32_t b[PARTS][4];
+#pragma unroll
+        for (int p = 0; p < PARTS; p++)
+            load_four_matrices_turned(b[p], values + p * part + 16 * n);
+#pragma unroll
+        for (int i = 0; i < 2 * Q; i++)
+            add_product<N>(sums->values[i / 2][n][i % 2], w[i / 2], b, i % 2 * 2);
     }
 }
 
-/* Keys, then values, on their way to shared memory as two groups; the weights of products to come. */
-template <class T, int DEPTH>
-__device__ __forceinline__ void load_head(const attention_args<T> &a, const T *rows, T *keys,
-                                          T *values) {
-    wait_for_kernel_before();
-    load_rows<T, DEPTH>(rows + a.d, a, keys);
-    end_copies();
-    load_rows<T, DEPTH>(rows + 2 * (size_t)a.d, a, values);
-    end_copies();
+template <class N> __device__ __forceinline__ float inverse_of(float x) {
+    if constexpr (attention_operand<N>::PARTS == 2)
+        return 1 / x;
+    return quick_inverse(x);
 }
 
-template <class T> __device__ __forceinline__ const T *head_rows(const attention_args<T> &a) {
+template <class N> __device__ __forceinline__ const N *head_rows(const attention_args<N> &a) {
     return a.qkv + (size_t)(a.first + (int)blockIdx.z) * TOKENS * 3 * (size_t)a.d +
            (size_t)((int)blockIdx.y * a.dim);
 }
 
-template <class T>
-__device__ __forceinline__ T *result_row(const attention_args<T> &a, int query) {
-    return a.out + (size_t)((int)blockIdx.z * a.each + query) * (size_t)a.d +
-           (size_t)((int)blockIdx.y * a.dim);
+/* Columns `column` and the next of a query's result, where there are such. */
+template <class N>
+__device__ __forceinline__ void write_result(const attention_args<N> &a, int query, int column,
+                                             float first, float second) {
+    if (query < a.each && column < a.dim)
+        store(a.out + (size_t)((int)blockIdx.z * a.each + query) * (size_t)a.d +
+                  (size_t)((int)blockIdx.y * a.dim + column),
+              numbers<N, 2>{{narrow<N>(first), narrow<N>(second)}});
 }
 
-/* Grid: queries / 64, heads, hands. */
-template <class T, int DEPTH>
-__global__ void __launch_bounds__(ATTENTION_THREADS) tensor_attention(attention_args<T> a) {
-    enum { ROW = attention_tile<DEPTH>::ROW };
+/* What a row's sums are multiplied by when `top` takes the place of the largest score so far. */
+template <class N, int DEPTH>
+__device__ __forceinline__ void rescale(const attention_args<N> &a,
+                                        attention_sums<N, DEPTH, 1> *sums,
+                                        const float before[2], const float top[2]) {
+    enum { PARTS = attention_operand<N>::PARTS };
+
+#pragma unroll
+    for (int r = 0; r < 2; r++) {
+        float by = weight_of(a, before[r], top[r]);
+#pragma unroll
+        for (int i = 0; i < 4 * DEPTH * PARTS; i++)
+            sums->values[0][i / 2 / PARTS / 2][i / 2 / PARTS % 2][i / 2 % PARTS]
+                        [2 * r + i % 2] *= by;
+#pragma unroll
+        for (int i = 0; i < 2 * PARTS; i++)
+            sums->weights[0][i / 2][2 * r + i % 2] *= by;
+    }
+}
+
+/* Grid: queries / 112, heads, hands. */
+template <class N, int DEPTH>
+__global__ void __launch_bounds__(TENSOR_THREADS, attention_operand<N>::PARTS == 1 ? 2 : 1)
+    tensor_attention(attention_args<N> a) {
+    typedef attention_tile<N, DEPTH> tile;
+    typedef typename tile::type T;
+
+    enum { PARTS = tile::PARTS, PART = KEY_ROWS * tile::ROW };
 
     WILOR_DYNAMIC_SHARED(shared);
-    T *keys = reinterpret_cast<T *>(shared), *values = keys + KEY_ROWS * ROW;
-    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    int query = ((int)blockIdx.x * ATTENTION_WARPS + warp) * QUERY_TILE;
-    const T *rows = head_rows(a);
-    load_head<T, DEPTH>(a, rows, keys, values);
-    uint32_t qa[DEPTH][4], weights[KEY_TILES][4];
-    float s[2 * KEY_TILES][4], top[2], sums[2];
-    load_queries<T, DEPTH>(a, rows, query, qa);
+    T *keys = reinterpret_cast<T *>(shared), *values = keys + PARTS * PART;
+    int thread = (int)threadIdx.x, lane = thread % 32, g = lane / 4, t = lane % 4;
+    int query = ((int)blockIdx.x * TENSOR_WARPS + thread / 32) * QUERY_TILE;
+    const N *rows = head_rows(a);
+    wait_for_kernel_before();
+    fetch_rows<N, DEPTH, KEY_ROWS>(a, rows + a.d, 0, thread, keys);
+    end_copies();
+    fetch_rows<N, DEPTH, KEY_ROWS>(a, rows + 2 * (size_t)a.d, 0, thread, values);
+    end_copies();
+    uint32_t qa[1][DEPTH][PARTS][4];
+    float top[2] = {-INFINITY, -INFINITY};
+    attention_sums<N, DEPTH, 1> sums = {};
+    load_queries<N, DEPTH>(a, rows, query, qa[0]);
     wait_copies<1>();
     __syncthreads();
-    score<T, DEPTH, KEY_TILES>(qa, keys, s);
-    wait_copies<0>();
-    __syncthreads(); /* warps without queries, too */
-    if (query >= a.each)
-        return;
-    soften<KEY_TILES>(s, 0, a.scale, top);
-    pack_weights<T, KEY_TILES>(s, weights, sums);
 #pragma unroll
-    for (int n = 0; n < DEPTH; n++) {
-        float o[2][4];
-        weigh<T, DEPTH, KEY_TILES>(weights, values, n, o);
+    for (int first = 0; first < KEY_TILES; first += CHUNK_TILES) {
+        float s[CHUNK_TILES][2][4], before[2] = {top[0], top[1]};
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            int at = query + g + i % 2 * 8, column = 16 * n + i / 2 * 8 + 2 * t;
-            const float *two = &o[i / 2][i % 2 * 2], sum = sums[i % 2];
-            if (at < a.each && column < a.dim)
-                *reinterpret_cast<uint32_t *>(result_row(a, at) + column) =
-                    pack_pair<T>(two[0] / sum, two[1] / sum);
+        for (int j = 0; j < CHUNK_TILES; j++)
+            score_tile<N, DEPTH, 1>(qa, keys + 16 * (first + j) * tile::ROW, PART, &s[j]);
+        if (first + CHUNK_TILES == KEY_TILES)
+            hide_padding(s[CHUNK_TILES - 1], KEY_ROWS - 16);
+        find_tops<CHUNK_TILES>(s, top);
+        if (first > 0)
+            rescale(a, &sums, before, top);
+        if (first == 0) {
+            wait_copies<0>();
+            __syncthreads();
+            if (query >= a.each)
+                return;
+        }
+#pragma unroll
+        for (int j = 0; j < CHUNK_TILES; j++) {
+            uint32_t w[1][PARTS][4];
+            weigh_scores(a, s[j], top, w[0]);
+            add_values<N, DEPTH, 1>(&sums, w, values + 16 * (first + j) * tile::ROW, PART);
         }
     }
+    float by[2] = {inverse_of<N>(whole_sum<N>(sums.weights[0], 0)),
+                   inverse_of<N>(whole_sum<N>(sums.weights[0], 2))};
+#pragma unroll
+    for (int n = 0; n < DEPTH; n++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const float(*o)[4] = sums.values[0][n][i / 2];
+            int r = i % 2;
+            write_result(a, query + g + 8 * r, 16 * n + i / 2 * 8 + 2 * t,
+                         by[r] * whole_sum<N>(o, 2 * r), by[r] * whole_sum<N>(o, 2 * r + 1));
+        }
 }
 
-/* What a warp of spread_attention found for its 16 queries: rows of ROW numbers, in the memory of keys and
- * values, when nobody reads these any more. As large as they are. */
-template <int DEPTH> __device__ __forceinline__ float *spread_part(void *shared, int warp) {
-    return static_cast<float *>(shared) +
-           warp * QUERY_TILE * static_cast<int>(attention_tile<DEPTH>::ROW);
+static_assert(KEY_ROWS == TENSOR_THREADS && TOKENS > KEY_ROWS - 16, "fetch_rows, hide_padding");
+
+/* What a warp of spread_attention found: rows of ROW numbers, the weights' sum behind the values. */
+template <class N, int DEPTH>
+__device__ __forceinline__ void leave_sums(const attention_sums<N, DEPTH, SPREAD_TILES> &sums,
+                                           float *to) {
+    typedef attention_tile<N, DEPTH> tile;
+    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+#pragma unroll
+    for (int q = 0; q < SPREAD_TILES; q++)
+#pragma unroll
+        for (int r = 0; r < 2; r++) {
+            float *row = to + (q * QUERY_TILE + g + 8 * r) * tile::ROW;
+#pragma unroll
+            for (int n = 0; n < 2 * DEPTH; n++) {
+                const float(*o)[4] = sums.values[q][n / 2][n % 2];
+                store(row + 8 * n + 2 * t,
+                      numbers<float, 2>{{whole_sum<N>(o, 2 * r), whole_sum<N>(o, 2 * r + 1)}});
+            }
+            if (t == 0)
+                row[tile::DIM] = whole_sum<N>(sums.weights[q], 2 * r);
+        }
 }
 
-/* A row's factors for its seven parts: relative to the largest score of all, over the sum of all weights.
- * tops, sums: by warp, then row. */
-__device__ __forceinline__ void spread_factors(float (*tops)[QUERY_TILE],
-                                               float (*sums)[QUERY_TILE], float scale) {
-    int tile = (int)threadIdx.x / QUERY_TILE, row = (int)threadIdx.x % QUERY_TILE;
-    if (tile >= SPREAD_TILES)
-        return;
-    float top = -INFINITY, total = 0;
-    for (int w = tile * SPREAD_PARTS; w < (tile + 1) * SPREAD_PARTS; w++)
-        top = tops[w][row] > top || tops[w][row] != tops[w][row] ? tops[w][row] : top;
-    for (int w = tile * SPREAD_PARTS; w < (tile + 1) * SPREAD_PARTS; w++) {
-        tops[w][row] = expf(scale * (tops[w][row] - top));
-        total += tops[w][row] * sums[w][row];
+/* The warps' results put together, always in the same order. Seven threads share a row. */
+template <class N, int DEPTH>
+__device__ __forceinline__ void join_sums(const attention_args<N> &a, const float *all,
+                                          int apart, int query) {
+    typedef attention_tile<N, DEPTH> tile;
+    int row = (int)threadIdx.x / TENSOR_WARPS;
+    const float *from = all + row * tile::ROW;
+    float total = 0;
+#pragma unroll
+    for (int w = 0; w < TENSOR_WARPS; w++)
+        total += from[w * apart + tile::DIM];
+    float by = inverse_of<N>(total);
+    for (int column = (int)threadIdx.x % TENSOR_WARPS * 2; column < tile::DIM;
+         column += 2 * TENSOR_WARPS) {
+        float sum[2] = {0, 0};
+#pragma unroll
+        for (int w = 0; w < TENSOR_WARPS; w++) {
+            numbers<float, 2> two = load<2>(from + w * apart + column);
+            sum[0] += two.at[0];
+            sum[1] += two.at[1];
+        }
+        write_result(a, query + row, column, by * sum[0], by * sum[1]);
     }
-    for (int w = tile * SPREAD_PARTS; w < (tile + 1) * SPREAD_PARTS; w++)
-        tops[w][row] /= total;
 }
 
 /* Grid: queries / 32, heads, hands. */
-template <class T, int DEPTH>
-__global__ void __launch_bounds__(SPREAD_THREADS) spread_attention(attention_args<T> a) {
-    enum { ROW = attention_tile<DEPTH>::ROW, PAIRS = attention_tile<DEPTH>::DIM / 2 };
+template <class N, int DEPTH>
+__global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_args<N> a) {
+    typedef attention_tile<N, DEPTH> tile;
+    typedef typename tile::type T;
+
+    enum {
+        PARTS = tile::PARTS,
+        KEYS = tile::WARP_KEYS,
+        PART = KEYS * tile::ROW,
+        TILES = SPREAD_TILES
+    };
 
     WILOR_DYNAMIC_SHARED(shared);
-    __shared__ float tops[SPREAD_WARPS][QUERY_TILE], totals[SPREAD_WARPS][QUERY_TILE];
-    T *keys = reinterpret_cast<T *>(shared), *values = keys + KEY_ROWS * ROW;
+    __shared__ float tops[TENSOR_WARPS][TILES * QUERY_TILE];
     int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    int first = warp % SPREAD_PARTS * SPREAD_KEYS * 16;
-    int query = (int)blockIdx.x * SPREAD_TILES * QUERY_TILE;
-    const T *rows = head_rows(a);
-    load_head<T, DEPTH>(a, rows, keys, values);
-    uint32_t qa[DEPTH][4], weights[SPREAD_KEYS][4];
-    float s[2 * SPREAD_KEYS][4], o[DEPTH][2][4], top[2], sums[2];
-    load_queries<T, DEPTH>(a, rows, query + warp / SPREAD_PARTS * QUERY_TILE, qa);
+    int query = (int)blockIdx.x * TILES * QUERY_TILE;
+    T *keys = reinterpret_cast<T *>(shared) + warp * tile::WARP_NUMBERS,
+      *values = keys + PARTS * PART;
+    const N *rows = head_rows(a);
+    wait_for_kernel_before();
+    fetch_rows<N, DEPTH, KEYS>(a, rows + a.d, warp * KEYS, lane, keys);
+    end_copies();
+    fetch_rows<N, DEPTH, KEYS>(a, rows + 2 * (size_t)a.d, warp * KEYS, lane, values);
+    end_copies();
+    uint32_t qa[TILES][DEPTH][PARTS][4];
+    float s[TILES][SPREAD_KEYS][2][4], top[TILES][2];
+#pragma unroll
+    for (int q = 0; q < TILES; q++)
+        load_queries<N, DEPTH>(a, rows, query + q * QUERY_TILE, qa[q]);
     wait_copies<1>();
-    __syncthreads();
-    score<T, DEPTH, SPREAD_KEYS>(qa, keys + first * ROW, s);
-    soften<SPREAD_KEYS>(s, first, a.scale, top);
-    pack_weights<T, SPREAD_KEYS>(s, weights, sums);
-    wait_copies<0>();
-    __syncthreads();
+    __syncwarp();
 #pragma unroll
-    for (int n = 0; n < DEPTH; n++)
-        weigh<T, DEPTH, SPREAD_KEYS>(weights, values + first * ROW, n, o[n]);
-    __syncthreads();
-    float *part = spread_part<DEPTH>(shared, warp);
+    for (int j = 0; j < SPREAD_KEYS; j++) {
+        float both[TILES][2][4];
+        score_tile<N, DEPTH, TILES>(qa, keys + 16 * j * tile::ROW, PART, both);
 #pragma unroll
-    for (int n = 0; n < DEPTH; n++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            float *to = part + (g + i % 2 * 8) * ROW + 16 * n + i / 2 * 8 + 2 * t;
-            to[0] = o[n][i / 2][i % 2 * 2];
-            to[1] = o[n][i / 2][i % 2 * 2 + 1];
+        for (int q = 0; q < TILES; q++) {
+            hide_padding(both[q], warp * KEYS + 16 * j);
+            for (int i = 0; i < 8; i++)
+                s[q][j][i / 4][i % 4] = both[q][i / 4][i % 4];
         }
-    if (t == 0)
-        for (int r = 0; r < 2; r++) {
-            tops[warp][g + 8 * r] = top[r];
-            totals[warp][g + 8 * r] = sums[r];
-        }
-    __syncthreads();
-    spread_factors(tops, totals, a.scale);
-    __syncthreads();
-    for (int i = (int)threadIdx.x; i < SPREAD_TILES * QUERY_TILE * PAIRS; i += SPREAD_THREADS) {
-        int row = i / PAIRS, column = i % PAIRS * 2, tile = row / QUERY_TILE;
-        float sum[2] = {0, 0};
-#pragma unroll
-        for (int w = 0; w < SPREAD_PARTS; w++) {
-            int from = tile * SPREAD_PARTS + w;
-            float factor = tops[from][row % QUERY_TILE];
-            const float *two =
-                spread_part<DEPTH>(shared, from) + row % QUERY_TILE * ROW + column;
-            sum[0] = fmaf(factor, two[0], sum[0]);
-            sum[1] = fmaf(factor, two[1], sum[1]);
-        }
-        if (query + row < a.each && column < a.dim)
-            *reinterpret_cast<uint32_t *>(result_row(a, query + row) + column) =
-                pack_pair<T>(sum[0], sum[1]);
     }
+#pragma unroll
+    for (int q = 0; q < TILES; q++) {
+        top[q][0] = top[q][1] = -INFINITY;
+        find_tops<SPREAD_KEYS>(s[q], top[q]);
+        for (int r = 0; r < 2 && t == 0; r++)
+            tops[warp][q * QUERY_TILE + g + 8 * r] = top[q][r];
+    }
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; i < 2 * TILES; i++)
+#pragma unroll
+        for (int w = 0; w < TENSOR_WARPS; w++)
+            top[i / 2][i % 2] =
+                fmaxf(top[i / 2][i % 2], tops[w][i / 2 * QUERY_TILE + g + i % 2 * 8]);
+    wait_copies<0>();
+    __syncwarp();
+    attention_sums<N, DEPTH, TILES> sums = {};
+#pragma unroll
+    for (int j = 0; j < SPREAD_KEYS; j++) {
+        uint32_t w[TILES][PARTS][4];
+#pragma unroll
+        for (int q = 0; q < TILES; q++)
+            weigh_scores(a, s[q][j], top[q], w[q]);
+        add_values<N, DEPTH, TILES>(&sums, w, values + 16 * j * tile::ROW, PART);
+    }
+    __syncwarp(); /* keys and values were read: the results take their place */
+    leave_sums<N, DEPTH>(sums, reinterpret_cast<float *>(keys));
+    __syncthreads();
+    join_sums<N, DEPTH>(a, reinterpret_cast<float *>(shared),
+                        tile::WARP_NUMBERS * (int)sizeof(T) / 4, query);
 }
+
+static_assert(TENSOR_THREADS == TENSOR_WARPS * SPREAD_TILES * QUERY_TILE, "join_sums");
 
 } // namespace wilor_cuda
 

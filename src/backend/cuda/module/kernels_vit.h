@@ -190,11 +190,7 @@ template <class T> __global__ void widen_kernel(const T *x, float *out, size_t c
         out[i] = widen(x[i]);
 }
 
-/* What a float16 part of a float32 number lacks is multiplied by this, so that it does not fall below the
- * least of its exponents. */
-static const float SMALL_PART = 2048;
-
-/* A float32 number is a float16 one and, 2^-11 times, another: 22 bits. Rows of `inputs` numbers become two
+/* Numbers in two parts (split_number). Rows of `inputs` numbers become two
  * halves of a row: of activations large, small; of weights small, large, so that the one product of whole rows has
  * both mixed sums. */
 template <bool WEIGHTS>
@@ -203,8 +199,8 @@ __global__ void split_kernel(const float *x, f16 *out, int inputs, size_t count)
     if (i >= count)
         return;
     size_t row = i / (size_t)inputs, at = row * (size_t)inputs + i;
-    f16 large = narrow<f16>(x[i]);
-    f16 small = narrow<f16>((x[i] - widen(large)) * SMALL_PART);
+    f16 large, small;
+    split_number(x[i], &large, &small);
     out[at] = WEIGHTS ? small : large;
     out[at + (size_t)inputs] = WEIGHTS ? large : small;
 }

@@ -142,16 +142,18 @@ wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err) {
     cudaError_t e = cudaSuccess;
     s->attention_depth = 0;
     int depth = depth_for(shape->width / shape->heads);
-    if (shape->number == WILOR_CUDA_F32 || depth == 0)
+    if (depth == 0 || (shape->number == WILOR_CUDA_F32 && !shape->split))
         return WILOR_CUDA_OK;
-    by_depth(depth, [&](auto constant) {
-        enum { DEPTH = decltype(constant)::value };
+    by_number(shape->number, [&](auto zero) {
+        typedef decltype(zero) N;
+        by_depth(depth, [&](auto constant) {
+            enum { DEPTH = decltype(constant)::value };
 
-        if (tensor_attention_shared<f16, DEPTH>() > s->m->card.sharedMemPerBlockOptin)
-            return;
-        e = shape->number == WILOR_CUDA_F16 ? allow_shared<f16, DEPTH>()
-                                            : allow_shared<bf16, DEPTH>();
-        s->attention_depth = depth;
+            if (tensor_attention_shared<N, DEPTH>() > s->m->card.sharedMemPerBlockOptin)
+                return;
+            e = allow_shared<N, DEPTH>();
+            s->attention_depth = depth;
+        });
     });
     return check(e, "attention's shared memory", err);
 }
@@ -159,22 +161,20 @@ wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err) {
 template <class T>
 static void launch_tensor(session *s, const attention_args<T> &a, int hands) {
     bool few = hands < MANY_HANDS;
-    size_t queries = QUERY_TILE * (few ? SPREAD_TILES : ATTENTION_WARPS);
+    size_t queries = QUERY_TILE * (few ? SPREAD_TILES : TENSOR_WARPS);
     dim3 grid(parts((size_t)a.each, queries), (unsigned)s->m->shape.heads, (unsigned)hands);
     by_depth(s->attention_depth, [&](auto constant) {
         enum { DEPTH = decltype(constant)::value };
 
         size_t shared = tensor_attention_shared<T, DEPTH>();
         if (few)
-            wilor_launch_early(s->early, spread_attention<T, DEPTH>, grid, SPREAD_THREADS,
+            wilor_launch_early(s->early, spread_attention<T, DEPTH>, grid, TENSOR_THREADS,
                                shared, s->stream, a);
         else
-            wilor_launch_early(s->early, tensor_attention<T, DEPTH>, grid, ATTENTION_THREADS,
+            wilor_launch_early(s->early, tensor_attention<T, DEPTH>, grid, TENSOR_THREADS,
                                shared, s->stream, a);
     });
 }
-
-template <> void launch_tensor(session *, const attention_args<float> &, int) {}
 
 /* `each` queries of hands first …, the corner of `cols` patch columns; the result is dense. */
 static void attend(session *s, int first, int hands, int each, int cols) {
