@@ -42,6 +42,48 @@ WILOR_BOTH void split_number(float x, f16 *large, f16 *small) {
     *small = narrow<f16>((x - widen(*large)) * SMALL_PART);
 }
 
+/* Activations that products read are the blocks' numbers, or float32 ones in parts: a row's large parts, then its
+ * small ones. */
+struct parted {
+    f16 part;
+};
+
+template <class A> struct activation {
+    typedef A number;  /* what products give, and biases */
+    typedef A operand; /* what matrix units multiply */
+
+    enum { PARTS = 1 };
+};
+
+template <> struct activation<parted> {
+    typedef float number;
+    typedef f16 operand;
+
+    enum { PARTS = 2 };
+};
+
+/* N neighbours from the i-th on of a row of `width` numbers. */
+template <int N, class A> WILOR_BOTH void put(A *row, int, int i, const float *x) {
+    numbers<A, N> y;
+    for (int k = 0; k < N; k++)
+        y.at[k] = narrow<A>(x[k]);
+    store(row + i, y);
+}
+
+template <int N> WILOR_BOTH void put(parted *row, int width, int i, const float *x) {
+    numbers<f16, N> large, small;
+    for (int k = 0; k < N; k++)
+        split_number(x[k], &large.at[k], &small.at[k]);
+    store(&row[i].part, large);
+    store(&row[width + i].part, small);
+}
+
+template <class A> WILOR_BOTH float take(const A *row, int, int i) { return widen(row[i]); }
+
+WILOR_BOTH float take(const parted *row, int width, int i) {
+    return fmaf(widen(row[width + i].part), 1 / SMALL_PART, widen(row[i].part));
+}
+
 /* Exact GELU (erf), as upstream. */
 WILOR_BOTH float gelu(float x) { return 0.5f * x * (1.0f + erff(x * 0.70710678f)); }
 

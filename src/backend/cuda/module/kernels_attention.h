@@ -39,17 +39,23 @@ enum {
 
 static_assert(TENSOR_WARPS * SPREAD_KEYS == KEY_TILES, "warps have whole tiles of keys");
 
-template <class T> struct attention_args {
-    const T *qkv; /* hands × 210 × 3d */
-    T *out;       /* (hands from `first` on) × each × d */
+template <class A> struct attention_args {
+    const typename activation<A>::number *qkv; /* hands × 210 × 3d */
+    A *out;                                    /* (hands from `first` on) × each × d */
     int d, dim;
     int first, each, cols;
     float scale;  /* 1 / √dim */
     bool sixteen; /* rows of heads are whole pieces of sixteen bytes */
 };
 
+template <class A>
+__device__ __forceinline__ A *result_row(const attention_args<A> &a, int query) {
+    return a.out + ((size_t)blockIdx.z * (size_t)a.each + (size_t)query) * (size_t)a.d *
+                       activation<A>::PARTS;
+}
+
 /* Grid: queries / 4, heads, hands. */
-template <class T> __global__ void plain_attention(attention_args<T> a) {
+template <class A> __global__ void plain_attention(attention_args<A> a) {
     WILOR_DYNAMIC_SHARED(shared); /* a warp's query (dim), then its 210 weights */
     int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
     int head = (int)blockIdx.y, hand = (int)blockIdx.z;
@@ -57,9 +63,9 @@ template <class T> __global__ void plain_attention(attention_args<T> a) {
     if (query >= a.each)
         return; /* a whole warp; no barrier of the block below */
     size_t ld = 3 * (size_t)a.d;
-    const T *rows = a.qkv + (size_t)(a.first + hand) * TOKENS * ld + (size_t)(head * a.dim);
-    const T *q = rows + (size_t)chosen_token(query, a.cols) * ld;
-    const T *k = rows + a.d, *v = rows + 2 * (size_t)a.d;
+    auto rows = a.qkv + (size_t)(a.first + hand) * TOKENS * ld + (size_t)(head * a.dim);
+    auto q = rows + (size_t)chosen_token(query, a.cols) * ld;
+    auto k = rows + a.d, v = rows + 2 * (size_t)a.d;
     float *mine = reinterpret_cast<float *>(shared) + (size_t)warp * (size_t)(a.dim + TOKENS);
     float *weights = mine + a.dim, score[KEYS_A_LANE];
     for (int i = lane; i < a.dim; i += 32)
@@ -89,12 +95,12 @@ template <class T> __global__ void plain_attention(attention_args<T> a) {
     }
     total = warp_sum(total);
     __syncwarp();
-    T *out = a.out + (size_t)(hand * a.each + query) * (size_t)a.d + (size_t)(head * a.dim);
     for (int i = lane; i < a.dim; i += 32) {
         float sum = 0;
         for (int key = 0; key < TOKENS; key++)
             sum = fmaf(weights[key], widen(v[(size_t)key * ld + (size_t)i]), sum);
-        out[i] = narrow<T>(sum / total);
+        sum /= total;
+        put<1>(result_row(a, query), a.d, head * a.dim + i, &sum);
     }
 }
 
@@ -104,26 +110,13 @@ WILOR_BOTH size_t plain_attention_shared(int dim) {
 
 /* ---------------------------------------------------------------- matrix units */
 
-/* What matrix units multiply for numbers N. */
-template <class N> struct attention_operand {
-    typedef N type;
-
-    enum { PARTS = 1 };
-};
-
-template <> struct attention_operand<float> {
-    typedef f16 type;
-
-    enum { PARTS = 2 }; /* as split_number's */
-};
-
-/* Sizes for numbers N and head dimensions up to 16 · DEPTH. A row of keys or values in shared memory is 8 numbers
+/* Sizes for activations A and head dimensions up to 16 · DEPTH. A row of keys or values in shared memory is 8 numbers
  * more than the dimension, so that the eight rows of a matrix lie in different banks. */
-template <class N, int DEPTH> struct attention_tile {
-    typedef typename attention_operand<N>::type type;
+template <class A, int DEPTH> struct attention_tile {
+    typedef typename activation<A>::operand type;
 
     enum {
-        PARTS = attention_operand<N>::PARTS,
+        PARTS = activation<A>::PARTS,
         DIM = 16 * DEPTH,
         ROW = DIM + 8,
         EIGHTS = DIM / 8,
@@ -137,8 +130,8 @@ template <class N, int DEPTH> struct attention_tile {
                   "a warp's results fit where its keys and values were");
 };
 
-template <class N, int DEPTH> size_t tensor_attention_shared() {
-    typedef attention_tile<N, DEPTH> tile;
+template <class A, int DEPTH> size_t tensor_attention_shared() {
+    typedef attention_tile<A, DEPTH> tile;
     return 2 * (size_t)tile::PARTS * KEY_ROWS * tile::ROW * sizeof(typename tile::type);
 }
 
@@ -172,11 +165,11 @@ __device__ __forceinline__ void fetch_one(f16 *to, int part, const float *from, 
 
 /* ROWS keys, or values, of a head, from token `first` on, zeros around them, by ROWS threads of which this one is
  * `thread`. They may be on their way yet (end_copies). */
-template <class N, int DEPTH, int ROWS>
-__device__ __forceinline__ void fetch_rows(const attention_args<N> &a, const N *from, int first,
-                                           int thread,
-                                           typename attention_operand<N>::type *to) {
-    typedef attention_tile<N, DEPTH> tile;
+template <class A, int DEPTH, int ROWS>
+__device__ __forceinline__ void
+fetch_rows(const attention_args<A> &a, const typename activation<A>::number *from, int first,
+           int thread, typename activation<A>::operand *to) {
+    typedef attention_tile<A, DEPTH> tile;
     size_t ld = 3 * (size_t)a.d;
     if (a.sixteen) {
 #pragma unroll
@@ -197,12 +190,12 @@ __device__ __forceinline__ void fetch_rows(const attention_args<N> &a, const N *
 }
 
 /* Two neighbouring numbers as a register of an operand, or as two of its parts. */
-template <class N>
-__device__ __forceinline__ void
-pack_operand(float low, float high, uint32_t to[attention_operand<N>::PARTS][4], int i) {
-    typedef typename attention_operand<N>::type T;
+template <class A>
+__device__ __forceinline__ void pack_operand(float low, float high,
+                                             uint32_t to[activation<A>::PARTS][4], int i) {
+    typedef typename activation<A>::operand T;
     to[0][i] = pack_pair<T>(low, high);
-    if constexpr (attention_operand<N>::PARTS == 2) {
+    if constexpr (activation<A>::PARTS == 2) {
         float large[2];
         unpack_pair<T>(to[0][i], &large[0], &large[1]);
         to[1][i] = pack_pair<T>((low - large[0]) * SMALL_PART, (high - large[1]) * SMALL_PART);
@@ -211,11 +204,12 @@ pack_operand(float low, float high, uint32_t to[attention_operand<N>::PARTS][4],
 
 /* Sixteen queries of a head, from `query` on, as operands; rows that are not there, and what is beyond the
  * dimension, are zeros. */
-template <class N, int DEPTH>
+template <class A, int DEPTH>
 __device__ __forceinline__ void
-load_queries(const attention_args<N> &a, const N *rows, int query,
-             uint32_t qa[DEPTH][attention_operand<N>::PARTS][4]) {
+load_queries(const attention_args<A> &a, const typename activation<A>::number *rows, int query,
+             uint32_t qa[DEPTH][activation<A>::PARTS][4]) {
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    typedef typename activation<A>::number N;
     const N *q[2];
 #pragma unroll
     for (int r = 0; r < 2; r++) {
@@ -230,38 +224,36 @@ load_queries(const attention_args<N> &a, const N *rows, int query,
             numbers<N, 2> two = {};
             if (q[i % 2] && column < a.dim)
                 two = load<2>(q[i % 2] + column);
-            pack_operand<N>(widen(two.at[0]), widen(two.at[1]), qa[d], i);
+            pack_operand<A>(widen(two.at[0]), widen(two.at[1]), qa[d], i);
         }
 }
 
 /* sum += a b; of numbers in parts the mixed products have a sum of their own. b: where a register pair begins. */
-template <class N>
-__device__ __forceinline__ void add_product(float sum[attention_operand<N>::PARTS][4],
-                                            const uint32_t a[attention_operand<N>::PARTS][4],
-                                            const uint32_t b[attention_operand<N>::PARTS][4],
-                                            int at) {
-    typedef typename attention_operand<N>::type T;
+template <class A>
+__device__ __forceinline__ void add_product(float sum[activation<A>::PARTS][4],
+                                            const uint32_t a[activation<A>::PARTS][4],
+                                            const uint32_t b[activation<A>::PARTS][4], int at) {
+    typedef typename activation<A>::operand T;
     mma_16x8x16<T>(sum[0], a[0], b[0] + at);
-    if constexpr (attention_operand<N>::PARTS == 2) {
+    if constexpr (activation<A>::PARTS == 2) {
         mma_16x8x16<T>(sum[1], a[0], b[1] + at);
         mma_16x8x16<T>(sum[1], a[1], b[0] + at);
     }
 }
 
-template <class N>
-__device__ __forceinline__ float whole_sum(const float sum[attention_operand<N>::PARTS][4],
-                                           int i) {
-    if constexpr (attention_operand<N>::PARTS == 2)
+template <class A>
+__device__ __forceinline__ float whole_sum(const float sum[activation<A>::PARTS][4], int i) {
+    if constexpr (activation<A>::PARTS == 2)
         return fmaf(sum[1][i], 1 / SMALL_PART, sum[0][i]);
     return sum[0][i];
 }
 
 /* Scores of Q times 16 queries by the 16 keys that `keys` points at; their parts are `part` apart. */
-template <class N, int DEPTH, int Q>
-__device__ __forceinline__ void
-score_tile(const uint32_t qa[Q][DEPTH][attention_operand<N>::PARTS][4],
-           const typename attention_operand<N>::type *keys, int part, float s[Q][2][4]) {
-    typedef attention_tile<N, DEPTH> tile;
+template <class A, int DEPTH, int Q>
+__device__ __forceinline__ void score_tile(const uint32_t qa[Q][DEPTH][activation<A>::PARTS][4],
+                                           const typename activation<A>::operand *keys,
+                                           int part, float s[Q][2][4]) {
+    typedef attention_tile<A, DEPTH> tile;
 
     enum { PARTS = tile::PARTS };
 
@@ -277,11 +269,11 @@ score_tile(const uint32_t qa[Q][DEPTH][attention_operand<N>::PARTS][4],
             load_four_matrices(b[p], keys + p * part + 16 * d);
 #pragma unroll
         for (int i = 0; i < 2 * Q; i++)
-            add_product<N>(sum[i / 2][i % 2], qa[i / 2][d], b, i % 2 * 2);
+            add_product<A>(sum[i / 2][i % 2], qa[i / 2][d], b, i % 2 * 2);
     }
 #pragma unroll
     for (int i = 0; i < 8 * Q; i++)
-        s[i / 8][i / 4 % 2][i % 4] = whole_sum<N>(sum[i / 8][i / 4 % 2], i % 4);
+        s[i / 8][i / 4 % 2][i % 4] = whole_sum<A>(sum[i / 8][i / 4 % 2], i % 4);
 }
 
 /* Scores of 16 keys, of which the first is key `first`: those that are none get no weight. */
@@ -309,41 +301,40 @@ __device__ __forceinline__ void find_tops(const float (*s)[2][4], float top[2]) 
 }
 
 /* A score's weight. */
-template <class N>
-__device__ __forceinline__ float weight_of(const attention_args<N> &a, float score, float top) {
-    if constexpr (attention_operand<N>::PARTS == 2)
+template <class A>
+__device__ __forceinline__ float weight_of(const attention_args<A> &a, float score, float top) {
+    if constexpr (activation<A>::PARTS == 2)
         return expf(a.scale * (score - top));
     float scale = a.scale * 1.4426950408889634f;
     return quick_exp2(fmaf(score, scale, -scale * top));
 }
 
-template <class N>
-__device__ __forceinline__ void weigh_scores(const attention_args<N> &a, const float s[2][4],
+template <class A>
+__device__ __forceinline__ void weigh_scores(const attention_args<A> &a, const float s[2][4],
                                              const float top[2],
-                                             uint32_t w[attention_operand<N>::PARTS][4]) {
+                                             uint32_t w[activation<A>::PARTS][4]) {
 #pragma unroll
     for (int i = 0; i < 4; i++) {
         const float *two = &s[i / 2][i % 2 * 2];
-        pack_operand<N>(weight_of(a, two[0], top[i % 2]), weight_of(a, two[1], top[i % 2]), w,
+        pack_operand<A>(weight_of(a, two[0], top[i % 2]), weight_of(a, two[1], top[i % 2]), w,
                         i);
     }
 }
 
 /* Weighted values of Q times 16 queries, and their weights' sums, which are of what the weights are once they are
  * rounded: a mean of equal values is that value. */
-template <class N, int DEPTH, int Q> struct attention_sums {
-    enum { PARTS = attention_operand<N>::PARTS };
+template <class A, int DEPTH, int Q> struct attention_sums {
+    enum { PARTS = activation<A>::PARTS };
 
     float values[Q][DEPTH][2][PARTS][4], weights[Q][PARTS][4];
 };
 
 /* 16 keys' values more. */
-template <class N, int DEPTH, int Q>
-__device__ __forceinline__ void add_values(attention_sums<N, DEPTH, Q> *sums,
-                                           const uint32_t w[Q][attention_operand<N>::PARTS][4],
-                                           const typename attention_operand<N>::type *values,
-                                           int part) {
-    typedef attention_tile<N, DEPTH> tile;
+template <class A, int DEPTH, int Q>
+__device__ __forceinline__ void
+add_values(attention_sums<A, DEPTH, Q> *sums, const uint32_t w[Q][activation<A>::PARTS][4],
+           const typename activation<A>::operand *values, int part) {
+    typedef attention_tile<A, DEPTH> tile;
     typedef typename tile::type T;
 
     enum { PARTS = tile::PARTS };
@@ -363,37 +354,38 @@ __device__ __forceinline__ void add_values(attention_sums<N, DEPTH, Q> *sums,
             load_four_matrices_turned(b[p], values + p * part + 16 * n);
 #pragma unroll
         for (int i = 0; i < 2 * Q; i++)
-            add_product<N>(sums->values[i / 2][n][i % 2], w[i / 2], b, i % 2 * 2);
+            add_product<A>(sums->values[i / 2][n][i % 2], w[i / 2], b, i % 2 * 2);
     }
 }
 
-template <class N> __device__ __forceinline__ float inverse_of(float x) {
-    if constexpr (attention_operand<N>::PARTS == 2)
+template <class A> __device__ __forceinline__ float inverse_of(float x) {
+    if constexpr (activation<A>::PARTS == 2)
         return 1 / x;
     return quick_inverse(x);
 }
 
-template <class N> __device__ __forceinline__ const N *head_rows(const attention_args<N> &a) {
+template <class A>
+__device__ __forceinline__ const typename activation<A>::number *
+head_rows(const attention_args<A> &a) {
     return a.qkv + (size_t)(a.first + (int)blockIdx.z) * TOKENS * 3 * (size_t)a.d +
            (size_t)((int)blockIdx.y * a.dim);
 }
 
 /* Columns `column` and the next of a query's result, where there are such. */
-template <class N>
-__device__ __forceinline__ void write_result(const attention_args<N> &a, int query, int column,
+template <class A>
+__device__ __forceinline__ void write_result(const attention_args<A> &a, int query, int column,
                                              float first, float second) {
+    float two[2] = {first, second};
     if (query < a.each && column < a.dim)
-        store(a.out + (size_t)((int)blockIdx.z * a.each + query) * (size_t)a.d +
-                  (size_t)((int)blockIdx.y * a.dim + column),
-              numbers<N, 2>{{narrow<N>(first), narrow<N>(second)}});
+        put<2>(result_row(a, query), a.d, (int)blockIdx.y * a.dim + column, two);
 }
 
 /* What a row's sums are multiplied by when `top` takes the place of the largest score so far. */
-template <class N, int DEPTH>
-__device__ __forceinline__ void rescale(const attention_args<N> &a,
-                                        attention_sums<N, DEPTH, 1> *sums,
+template <class A, int DEPTH>
+__device__ __forceinline__ void rescale(const attention_args<A> &a,
+                                        attention_sums<A, DEPTH, 1> *sums,
                                         const float before[2], const float top[2]) {
-    enum { PARTS = attention_operand<N>::PARTS };
+    enum { PARTS = activation<A>::PARTS };
 
 #pragma unroll
     for (int r = 0; r < 2; r++) {
@@ -409,10 +401,10 @@ __device__ __forceinline__ void rescale(const attention_args<N> &a,
 }
 
 /* Grid: queries / 112, heads, hands. */
-template <class N, int DEPTH>
-__global__ void __launch_bounds__(TENSOR_THREADS, attention_operand<N>::PARTS == 1 ? 2 : 1)
-    tensor_attention(attention_args<N> a) {
-    typedef attention_tile<N, DEPTH> tile;
+template <class A, int DEPTH>
+__global__ void __launch_bounds__(TENSOR_THREADS, activation<A>::PARTS == 1 ? 2 : 1)
+    tensor_attention(attention_args<A> a) {
+    typedef attention_tile<A, DEPTH> tile;
     typedef typename tile::type T;
 
     enum { PARTS = tile::PARTS, PART = KEY_ROWS * tile::ROW };
@@ -421,16 +413,16 @@ __global__ void __launch_bounds__(TENSOR_THREADS, attention_operand<N>::PARTS ==
     T *keys = reinterpret_cast<T *>(shared), *values = keys + PARTS * PART;
     int thread = (int)threadIdx.x, lane = thread % 32, g = lane / 4, t = lane % 4;
     int query = ((int)blockIdx.x * TENSOR_WARPS + thread / 32) * QUERY_TILE;
-    const N *rows = head_rows(a);
+    auto rows = head_rows(a);
     wait_for_kernel_before();
-    fetch_rows<N, DEPTH, KEY_ROWS>(a, rows + a.d, 0, thread, keys);
+    fetch_rows<A, DEPTH, KEY_ROWS>(a, rows + a.d, 0, thread, keys);
     end_copies();
-    fetch_rows<N, DEPTH, KEY_ROWS>(a, rows + 2 * (size_t)a.d, 0, thread, values);
+    fetch_rows<A, DEPTH, KEY_ROWS>(a, rows + 2 * (size_t)a.d, 0, thread, values);
     end_copies();
     uint32_t qa[1][DEPTH][PARTS][4];
     float top[2] = {-INFINITY, -INFINITY};
-    attention_sums<N, DEPTH, 1> sums = {};
-    load_queries<N, DEPTH>(a, rows, query, qa[0]);
+    attention_sums<A, DEPTH, 1> sums = {};
+    load_queries<A, DEPTH>(a, rows, query, qa[0]);
     wait_copies<1>();
     __syncthreads();
 #pragma unroll
@@ -438,7 +430,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS, attention_operand<N>::PARTS ==
         float s[CHUNK_TILES][2][4], before[2] = {top[0], top[1]};
 #pragma unroll
         for (int j = 0; j < CHUNK_TILES; j++)
-            score_tile<N, DEPTH, 1>(qa, keys + 16 * (first + j) * tile::ROW, PART, &s[j]);
+            score_tile<A, DEPTH, 1>(qa, keys + 16 * (first + j) * tile::ROW, PART, &s[j]);
         if (first + CHUNK_TILES == KEY_TILES)
             hide_padding(s[CHUNK_TILES - 1], KEY_ROWS - 16);
         find_tops<CHUNK_TILES>(s, top);
@@ -454,11 +446,11 @@ __global__ void __launch_bounds__(TENSOR_THREADS, attention_operand<N>::PARTS ==
         for (int j = 0; j < CHUNK_TILES; j++) {
             uint32_t w[1][PARTS][4];
             weigh_scores(a, s[j], top, w[0]);
-            add_values<N, DEPTH, 1>(&sums, w, values + 16 * (first + j) * tile::ROW, PART);
+            add_values<A, DEPTH, 1>(&sums, w, values + 16 * (first + j) * tile::ROW, PART);
         }
     }
-    float by[2] = {inverse_of<N>(whole_sum<N>(sums.weights[0], 0)),
-                   inverse_of<N>(whole_sum<N>(sums.weights[0], 2))};
+    float by[2] = {inverse_of<A>(whole_sum<A>(sums.weights[0], 0)),
+                   inverse_of<A>(whole_sum<A>(sums.weights[0], 2))};
 #pragma unroll
     for (int n = 0; n < DEPTH; n++)
 #pragma unroll
@@ -466,17 +458,17 @@ __global__ void __launch_bounds__(TENSOR_THREADS, attention_operand<N>::PARTS ==
             const float(*o)[4] = sums.values[0][n][i / 2];
             int r = i % 2;
             write_result(a, query + g + 8 * r, 16 * n + i / 2 * 8 + 2 * t,
-                         by[r] * whole_sum<N>(o, 2 * r), by[r] * whole_sum<N>(o, 2 * r + 1));
+                         by[r] * whole_sum<A>(o, 2 * r), by[r] * whole_sum<A>(o, 2 * r + 1));
         }
 }
 
 static_assert(KEY_ROWS == TENSOR_THREADS && TOKENS > KEY_ROWS - 16, "fetch_rows, hide_padding");
 
 /* What a warp of spread_attention found: rows of ROW numbers, the weights' sum behind the values. */
-template <class N, int DEPTH>
-__device__ __forceinline__ void leave_sums(const attention_sums<N, DEPTH, SPREAD_TILES> &sums,
+template <class A, int DEPTH>
+__device__ __forceinline__ void leave_sums(const attention_sums<A, DEPTH, SPREAD_TILES> &sums,
                                            float *to) {
-    typedef attention_tile<N, DEPTH> tile;
+    typedef attention_tile<A, DEPTH> tile;
     int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
 #pragma unroll
     for (int q = 0; q < SPREAD_TILES; q++)
@@ -487,25 +479,25 @@ __device__ __forceinline__ void leave_sums(const attention_sums<N, DEPTH, SPREAD
             for (int n = 0; n < 2 * DEPTH; n++) {
                 const float(*o)[4] = sums.values[q][n / 2][n % 2];
                 store(row + 8 * n + 2 * t,
-                      numbers<float, 2>{{whole_sum<N>(o, 2 * r), whole_sum<N>(o, 2 * r + 1)}});
+                      numbers<float, 2>{{whole_sum<A>(o, 2 * r), whole_sum<A>(o, 2 * r + 1)}});
             }
             if (t == 0)
-                row[tile::DIM] = whole_sum<N>(sums.weights[q], 2 * r);
+                row[tile::DIM] = whole_sum<A>(sums.weights[q], 2 * r);
         }
 }
 
 /* The warps' results put together, always in the same order. Seven threads share a row. */
-template <class N, int DEPTH>
-__device__ __forceinline__ void join_sums(const attention_args<N> &a, const float *all,
+template <class A, int DEPTH>
+__device__ __forceinline__ void join_sums(const attention_args<A> &a, const float *all,
                                           int apart, int query) {
-    typedef attention_tile<N, DEPTH> tile;
+    typedef attention_tile<A, DEPTH> tile;
     int row = (int)threadIdx.x / TENSOR_WARPS;
     const float *from = all + row * tile::ROW;
     float total = 0;
 #pragma unroll
     for (int w = 0; w < TENSOR_WARPS; w++)
         total += from[w * apart + tile::DIM];
-    float by = inverse_of<N>(total);
+    float by = inverse_of<A>(total);
     for (int column = (int)threadIdx.x % TENSOR_WARPS * 2; column < tile::DIM;
          column += 2 * TENSOR_WARPS) {
         float sum[2] = {0, 0};
@@ -520,9 +512,9 @@ __device__ __forceinline__ void join_sums(const attention_args<N> &a, const floa
 }
 
 /* Grid: queries / 32, heads, hands. */
-template <class N, int DEPTH>
-__global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_args<N> a) {
-    typedef attention_tile<N, DEPTH> tile;
+template <class A, int DEPTH>
+__global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_args<A> a) {
+    typedef attention_tile<A, DEPTH> tile;
     typedef typename tile::type T;
 
     enum {
@@ -538,23 +530,23 @@ __global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_arg
     int query = (int)blockIdx.x * TILES * QUERY_TILE;
     T *keys = reinterpret_cast<T *>(shared) + warp * tile::WARP_NUMBERS,
       *values = keys + PARTS * PART;
-    const N *rows = head_rows(a);
+    auto rows = head_rows(a);
     wait_for_kernel_before();
-    fetch_rows<N, DEPTH, KEYS>(a, rows + a.d, warp * KEYS, lane, keys);
+    fetch_rows<A, DEPTH, KEYS>(a, rows + a.d, warp * KEYS, lane, keys);
     end_copies();
-    fetch_rows<N, DEPTH, KEYS>(a, rows + 2 * (size_t)a.d, warp * KEYS, lane, values);
+    fetch_rows<A, DEPTH, KEYS>(a, rows + 2 * (size_t)a.d, warp * KEYS, lane, values);
     end_copies();
     uint32_t qa[TILES][DEPTH][PARTS][4];
     float s[TILES][SPREAD_KEYS][2][4], top[TILES][2];
 #pragma unroll
     for (int q = 0; q < TILES; q++)
-        load_queries<N, DEPTH>(a, rows, query + q * QUERY_TILE, qa[q]);
+        load_queries<A, DEPTH>(a, rows, query + q * QUERY_TILE, qa[q]);
     wait_copies<1>();
     __syncwarp();
 #pragma unroll
     for (int j = 0; j < SPREAD_KEYS; j++) {
         float both[TILES][2][4];
-        score_tile<N, DEPTH, TILES>(qa, keys + 16 * j * tile::ROW, PART, both);
+        score_tile<A, DEPTH, TILES>(qa, keys + 16 * j * tile::ROW, PART, both);
 #pragma unroll
         for (int q = 0; q < TILES; q++) {
             hide_padding(both[q], warp * KEYS + 16 * j);
@@ -578,19 +570,19 @@ __global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_arg
                 fmaxf(top[i / 2][i % 2], tops[w][i / 2 * QUERY_TILE + g + i % 2 * 8]);
     wait_copies<0>();
     __syncwarp();
-    attention_sums<N, DEPTH, TILES> sums = {};
+    attention_sums<A, DEPTH, TILES> sums = {};
 #pragma unroll
     for (int j = 0; j < SPREAD_KEYS; j++) {
         uint32_t w[TILES][PARTS][4];
 #pragma unroll
         for (int q = 0; q < TILES; q++)
             weigh_scores(a, s[q][j], top[q], w[q]);
-        add_values<N, DEPTH, TILES>(&sums, w, values + 16 * j * tile::ROW, PART);
+        add_values<A, DEPTH, TILES>(&sums, w, values + 16 * j * tile::ROW, PART);
     }
     __syncwarp(); /* keys and values were read: the results take their place */
-    leave_sums<N, DEPTH>(sums, reinterpret_cast<float *>(keys));
+    leave_sums<A, DEPTH>(sums, reinterpret_cast<float *>(keys));
     __syncthreads();
-    join_sums<N, DEPTH>(a, reinterpret_cast<float *>(shared),
+    join_sums<A, DEPTH>(a, reinterpret_cast<float *>(shared),
                         tile::WARP_NUMBERS * (int)sizeof(T) / 4, query);
 }
 

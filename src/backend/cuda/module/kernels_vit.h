@@ -101,9 +101,9 @@ static inline unsigned norm_threads(int d, int steps) {
 
 /* LayerNorm of one row a block, which is read once, with what it is multiplied by; variance about the
  * mean, not by squares. The row is completed first where it lacks PARTS of a product. */
-template <class T, int PARTS>
+template <class A, int PARTS>
 __global__ void __launch_bounds__(norm_most_threads<PARTS>, 1)
-    norm_kernel(float *x, missing lacks, const float *gamma, const float *beta, T *out, int d) {
+    norm_kernel(float *x, missing lacks, const float *gamma, const float *beta, A *out, int d) {
     enum { STEPS = norm_steps<PARTS> };
 
     __shared__ float part[2][NORM_MOST_THREADS / 32];
@@ -142,26 +142,26 @@ __global__ void __launch_bounds__(norm_most_threads<PARTS>, 1)
 #pragma unroll
     for (int s = 0; s < STEPS; s++) {
         int i = 4 * (int)(threadIdx.x + (unsigned)s * blockDim.x);
-        numbers<T, 4> y;
         for (int k = 0; k < 4; k++)
-            y.at[k] = narrow<T>(v[s].at[k] * scale * by[s].at[k] + plus[s].at[k]);
+            v[s].at[k] = v[s].at[k] * scale * by[s].at[k] + plus[s].at[k];
         if (i < d)
-            store(out + row + i, y);
+            put<4>(out + row * activation<A>::PARTS, d, i, v[s].at);
     }
 }
 
 /* rows × m sums to activations: bias, GELU. N numbers a thread. Grid: rows, m / N / FLAT_THREADS. */
-template <class T, int N>
-__global__ void gelu_kernel(const float *sums, const T *bias, T *out, int m) {
+template <class A, int N>
+__global__ void gelu_kernel(const float *sums, const typename activation<A>::number *bias,
+                            A *out, int m) {
     int i = N * (int)(blockIdx.y * FLAT_THREADS + threadIdx.x);
-    size_t at = (size_t)blockIdx.x * (size_t)m + (size_t)i;
+    size_t row = (size_t)blockIdx.x * (size_t)m;
     if (i >= m)
         return;
-    numbers<float, N> x = load<N>(sums + at);
-    numbers<T, N> b = load<N>(bias + i), y;
+    numbers<float, N> x = load<N>(sums + row + i);
+    auto b = load<N>(bias + i);
     for (int k = 0; k < N; k++)
-        y.at[k] = narrow<T>(gelu(x.at[k] + widen(b.at[k])));
-    store(out + at, y);
+        x.at[k] = gelu(x.at[k] + widen(b.at[k]));
+    put<N>(out + row * activation<A>::PARTS, m, i, x.at);
 }
 
 /* Rows of the residual stream that the last block computes: hands first …, `each` rows of a hand. */
@@ -184,25 +184,12 @@ __global__ void complete_kernel(const float *x, missing lacks, float *out, int d
 }
 
 /* To float32, for tests that look at activations. */
-template <class T> __global__ void widen_kernel(const T *x, float *out, size_t count) {
-    size_t i = (size_t)blockIdx.x * FLAT_THREADS + threadIdx.x;
+template <class A>
+__global__ void widen_kernel(const A *x, float *out, int width, size_t count) {
+    size_t i = (size_t)blockIdx.x * FLAT_THREADS + threadIdx.x,
+           row = i / (size_t)width * (size_t)width;
     if (i < count)
-        out[i] = widen(x[i]);
-}
-
-/* Numbers in two parts (split_number). Rows of `inputs` numbers become two
- * halves of a row: of activations large, small; of weights small, large, so that the one product of whole rows has
- * both mixed sums. */
-template <bool WEIGHTS>
-__global__ void split_kernel(const float *x, f16 *out, int inputs, size_t count) {
-    size_t i = (size_t)blockIdx.x * FLAT_THREADS + threadIdx.x;
-    if (i >= count)
-        return;
-    size_t row = i / (size_t)inputs, at = row * (size_t)inputs + i;
-    f16 large, small;
-    split_number(x[i], &large, &small);
-    out[at] = WEIGHTS ? small : large;
-    out[at + (size_t)inputs] = WEIGHTS ? large : small;
+        out[i] = take(x + row * activation<A>::PARTS, width, (int)(i - row));
 }
 
 /* Weights to the blocks' number. */

@@ -162,6 +162,16 @@ done:
     return st;
 }
 
+/* Weights of parted activations: rows of `inputs` numbers, small parts, then large ones, so that the one product of
+ * whole rows has both mixed sums. */
+static __global__ void split_kernel(const float *x, f16 *out, int inputs, size_t count) {
+    size_t i = (size_t)blockIdx.x * FLAT_THREADS + threadIdx.x;
+    if (i >= count)
+        return;
+    size_t at = i / (size_t)inputs * (size_t)inputs + i;
+    split_number(x[i], &out[at + (size_t)inputs], &out[at]);
+}
+
 wilor_cuda_result model_put(void *p, int t, int block, const float *data,
                             wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
@@ -176,7 +186,7 @@ wilor_cuda_result model_put(void *p, int t, int block, const float *data,
               "a tensor", err);
     if (split) {
         int inputs = inputs_of(m, t);
-        wilor_launch(split_kernel<true>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, nullptr,
+        wilor_launch(split_kernel, parts(count, FLAT_THREADS), FLAT_THREADS, 0, nullptr,
                      m->staging, static_cast<f16 *>(to), inputs, count);
     } else if (number != WILOR_CUDA_F32)
         by_number(number, [&](auto zero) {

@@ -53,6 +53,11 @@ template <class F> auto by_number(wilor_cuda_number n, F f) {
     }
 }
 
+/* Call f with a value of how activations are. */
+template <class F> auto by_activation(const wilor_cuda_shape &shape, F f) {
+    return shape.split ? f(parted()) : by_number(shape.number, f);
+}
+
 /* Call f with how many numbers a thread reads at once: four, where rows allow it. */
 template <class F> void by_reach(bool four, F f) {
     if (four)

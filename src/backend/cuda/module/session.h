@@ -13,7 +13,7 @@ enum { MOST_SIZES = 32, ORDER_HEADER = 256, MOST_PARTS = 4 };
  * that; what small ones give with each other is less than float32 has. */
 struct block_product {
     gemm_plan *all, *mixed; /* mixed: NULL where numbers are whole */
-    int rows, inputs;
+    int inputs;
 };
 
 /* A product onto the residual stream: whole (1), or in parts that the norm behind it adds. */
@@ -58,7 +58,6 @@ struct session_memory {
     void *normed, *attended; /* batch × 210 × d */
     void *qkv;               /* batch × 210 × 3d */
     void *hidden;            /* batch × 210 × mlp */
-    void *halves;           /* batch × 210 × 2 mlp: a product's rows in two parts, if split */
     float *sums;            /* hidden in float32; embedded patches and a product's parts, too */
     float *chosen, *tokens; /* rows of the last block × d */
     float *pose6d, *xy, *features;
@@ -115,7 +114,7 @@ void tell(session *s, const char *stage, int block, const float *card, int rows,
 wilor_cuda_result plan_product(session *s, block_product *p, const gemm_shape *shape,
                                const matrices &w, const void *x, void *y,
                                wilor_cuda_error *err);
-wilor_cuda_result run_product(session *s, const block_product *p, const void *w, const void *x,
+wilor_cuda_result run_product(const block_product *p, const void *w, const void *x,
                               const void *bias, void *y, wilor_cuda_error *err);
 void free_product(block_product *p);
 
@@ -126,9 +125,11 @@ wilor_cuda_result plan_onto(session *s, onto_plan *p, int rows, int inputs, cons
 wilor_cuda_result run_onto(session *s, const onto_plan *p, const void *w, const void *x,
                            const float *bias, float *y, int rows, missing *lacks,
                            wilor_cuda_error *err);
-/* Rows of x, completed first, to norms: of the blocks' number, or float32. */
-void norm(session *s, float *x, const missing &lacks, int gamma, int block, void *out, int rows,
-          wilor_cuda_number number);
+/* Rows of x, completed first, to norms: activations, or float32. */
+void norm(session *s, float *x, const missing &lacks, int gamma, int block, void *out,
+          int rows);
+void norm_whole(session *s, float *x, const missing &lacks, int gamma, int block, float *out,
+                int rows);
 bool norms_may_be_early();
 void tell_complete(session *s, const char *stage, int block, const float *x,
                    const missing &lacks, int rows);

@@ -24,7 +24,6 @@ void push_memory(session_memory *on, const model *m, int batch, device_arena *a)
     on->attended = a->push<char>(rows * d * bytes);
     on->qkv = a->push<char>(rows * 3 * d * bytes);
     on->hidden = a->push<char>(rows * mlp * bytes);
-    on->halves = m->shape.split ? a->push<char>(rows * mlp * 2 * sizeof(f16)) : nullptr;
     on->sums = a->push<float>(rows * most(mlp, MOST_PARTS * d));
     on->chosen = a->push<float>(last_rows(batch) * d);
     on->tokens = a->push<float>(last_rows(batch) * d);

@@ -11,38 +11,33 @@ wilor_cuda_result plan_product(session *s, block_product *p, const gemm_shape *s
     wilor_cuda_result st = WILOR_CUDA_OK;
     gemm_shape part = *shape;
     size_t half = (size_t)shape->inputs * sizeof(f16);
-    *p = {nullptr, nullptr, shape->rows, shape->inputs};
+    *p = {nullptr, nullptr, shape->inputs};
     if (!s->m->shape.split)
         return gemm_plan_make(&p->all, s->engine, shape, w, x, y, err);
     part.in = WILOR_CUDA_F16;
     part.row = 2 * shape->inputs;
     part.add = true;
     CUDA_TRY(gemm_plan_make(&p->all, s->engine, &part,
-                            {static_cast<const char *>(w.first) + half, w.apart, w.count},
-                            s->on.halves, y, err));
+                            {static_cast<const char *>(w.first) + half, w.apart, w.count}, x, y,
+                            err));
     part.add = shape->add;
     part.bias = false;
     part.inputs = 2 * shape->inputs;
     part.factor = 1 / SMALL_PART;
-    CUDA_TRY(gemm_plan_make(&p->mixed, s->engine, &part, w, s->on.halves, y, err));
+    CUDA_TRY(gemm_plan_make(&p->mixed, s->engine, &part, w, x, y, err));
 done:
     return st;
 }
 
-wilor_cuda_result run_product(session *s, const block_product *p, const void *w, const void *x,
+wilor_cuda_result run_product(const block_product *p, const void *w, const void *x,
                               const void *bias, void *y, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
-    const void *rows = x, *large = w;
+    const void *large = w;
     if (p->mixed) {
-        size_t count = (size_t)p->rows * (size_t)p->inputs;
-        wilor_launch(split_kernel<false>, parts(count, FLAT_THREADS), FLAT_THREADS, 0,
-                     s->stream, static_cast<const float *>(x), static_cast<f16 *>(s->on.halves),
-                     p->inputs, count);
-        rows = s->on.halves;
         large = static_cast<const f16 *>(w) + p->inputs;
-        CUDA_TRY(gemm_run(p->mixed, w, rows, nullptr, y, err));
+        CUDA_TRY(gemm_run(p->mixed, w, x, nullptr, y, err));
     }
-    CUDA_TRY(gemm_run(p->all, large, rows, bias, y, err));
+    CUDA_TRY(gemm_run(p->all, large, x, bias, y, err));
 done:
     return st;
 }

@@ -24,21 +24,31 @@ template <class F> static void by_parts(int parts, F f) {
     }
 }
 
-void norm(session *s, float *x, const missing &lacks, int gamma, int block, void *out, int rows,
-          wilor_cuda_number number) {
+template <class A>
+static void norm_to(session *s, float *x, const missing &lacks, int gamma, int block, A *out,
+                    int rows) {
     const model *m = s->m;
     int d = m->shape.width;
-    by_number(number, [&](auto zero) {
-        typedef decltype(zero) T;
-        by_parts(lacks.parts, [&](auto constant) {
-            enum { PARTS = decltype(constant)::value };
+    by_parts(lacks.parts, [&](auto constant) {
+        enum { PARTS = decltype(constant)::value };
 
-            wilor_launch_early(s->early, norm_kernel<T, PARTS>, (unsigned)rows,
-                               norm_threads(d, norm_steps<PARTS>), 0, s->stream, x, lacks,
-                               tensor<float>(m, gamma, block),
-                               tensor<float>(m, gamma + 1, block), static_cast<T *>(out), d);
-        });
+        wilor_launch_early(s->early, norm_kernel<A, PARTS>, (unsigned)rows,
+                           norm_threads(d, norm_steps<PARTS>), 0, s->stream, x, lacks,
+                           tensor<float>(m, gamma, block), tensor<float>(m, gamma + 1, block),
+                           out, d);
     });
+}
+
+void norm(session *s, float *x, const missing &lacks, int gamma, int block, void *out,
+          int rows) {
+    by_activation(s->m->shape, [&](auto zero) {
+        norm_to(s, x, lacks, gamma, block, static_cast<decltype(zero) *>(out), rows);
+    });
+}
+
+void norm_whole(session *s, float *x, const missing &lacks, int gamma, int block, float *out,
+                int rows) {
+    norm_to(s, x, lacks, gamma, block, out, rows);
 }
 
 bool norms_may_be_early() { return may_launch_early(norm_kernel<f16, 0>); }
@@ -70,9 +80,9 @@ wilor_cuda_result run_onto(session *s, const onto_plan *p, const void *w, const 
                            wilor_cuda_error *err) {
     *lacks = {};
     if (p->parts == 1)
-        return run_product(s, &p->product, w, x, bias, y, err);
+        return run_product(&p->product, w, x, bias, y, err);
     *lacks = {s->on.sums, bias, (size_t)rows * (size_t)s->m->shape.width, p->parts};
-    return run_product(s, &p->product, w, x, nullptr, s->on.sums, err);
+    return run_product(&p->product, w, x, nullptr, s->on.sums, err);
 }
 
 static wilor_cuda_result plan_parts(session *s, onto_plan *p, int rows, int inputs,
@@ -99,8 +109,7 @@ static wilor_cuda_result time_onto(session *s, const onto_plan *p, int rows, con
             missing lacks;
             for (int i = 0; i < TIMED_PAIRS && st == WILOR_CUDA_OK; i++) {
                 st = run_onto(s, p, w.at(i), x, bias, s->on.x, rows, &lacks, err);
-                norm(s, s->on.x, lacks, WILOR_NET_NORM2_GAMMA, 0, s->on.normed, rows,
-                     s->m->shape.number);
+                norm(s, s->on.x, lacks, WILOR_NET_NORM2_GAMMA, 0, s->on.normed, rows);
             }
             return st;
         },

@@ -19,20 +19,41 @@ void tell(session *s, const char *stage, int block, const float *card, int rows,
     s->trace(s->trace_context, stage, block, host.data(), rows, cols);
 }
 
-/* Activations in the blocks' number. */
-static void tell_number(session *s, const char *stage, int block, const void *card, int rows,
-                        int cols) {
+/* f makes float32 of them. */
+template <class F>
+static void tell_wide(session *s, const char *stage, int block, int rows, int cols, F f) {
     float *wide = nullptr;
     size_t count = (size_t)rows * (size_t)cols;
     if (!s->trace || cudaMalloc(&wide, count * sizeof(float)) != cudaSuccess)
         return;
-    by_number(s->m->shape.number, [&](auto zero) {
-        typedef decltype(zero) T;
-        wilor_launch(widen_kernel<T>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, s->stream,
-                     static_cast<const T *>(card), wide, count);
-    });
+    f(wide, count);
     tell(s, stage, block, wide, rows, cols);
     cudaFree(wide);
+}
+
+template <class A>
+static void widen_rows(session *s, const void *card, float *wide, int cols, size_t count) {
+    wilor_launch(widen_kernel<A>, parts(count, FLAT_THREADS), FLAT_THREADS, 0, s->stream,
+                 static_cast<const A *>(card), wide, cols, count);
+}
+
+/* What a product gave, in the blocks' number. */
+static void tell_number(session *s, const char *stage, int block, const void *card, int rows,
+                        int cols) {
+    tell_wide(s, stage, block, rows, cols, [&](float *wide, size_t count) {
+        by_number(s->m->shape.number,
+                  [&](auto zero) { widen_rows<decltype(zero)>(s, card, wide, cols, count); });
+    });
+}
+
+/* What a product reads. */
+static void tell_activation(session *s, const char *stage, int block, const void *card,
+                            int rows, int cols) {
+    tell_wide(s, stage, block, rows, cols, [&](float *wide, size_t count) {
+        by_activation(s->m->shape, [&](auto zero) {
+            widen_rows<decltype(zero)>(s, card, wide, cols, count);
+        });
+    });
 }
 
 /* ---------------------------------------------------------------- products */
@@ -109,13 +130,13 @@ wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
 
 /* ---------------------------------------------------------------- attention */
 
-template <class T, int DEPTH> static cudaError_t allow_shared() {
-    int bytes = (int)tensor_attention_shared<T, DEPTH>();
-    cudaError_t e = cudaFuncSetAttribute(tensor_attention<T, DEPTH>,
+template <class A, int DEPTH> static cudaError_t allow_shared() {
+    int bytes = (int)tensor_attention_shared<A, DEPTH>();
+    cudaError_t e = cudaFuncSetAttribute(tensor_attention<A, DEPTH>,
                                          cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
     return e != cudaSuccess
                ? e
-               : cudaFuncSetAttribute(spread_attention<T, DEPTH>,
+               : cudaFuncSetAttribute(spread_attention<A, DEPTH>,
                                       cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
@@ -142,49 +163,52 @@ wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err) {
     cudaError_t e = cudaSuccess;
     s->attention_depth = 0;
     int depth = depth_for(shape->width / shape->heads);
-    if (depth == 0 || (shape->number == WILOR_CUDA_F32 && !shape->split))
+    if (depth == 0)
         return WILOR_CUDA_OK;
-    by_number(shape->number, [&](auto zero) {
-        typedef decltype(zero) N;
-        by_depth(depth, [&](auto constant) {
-            enum { DEPTH = decltype(constant)::value };
+    by_activation(*shape, [&](auto zero) {
+        typedef decltype(zero) A;
+        if constexpr (!std::is_same<A, float>::value) /* float32 whole: the plain one */
+            by_depth(depth, [&](auto constant) {
+                enum { DEPTH = decltype(constant)::value };
 
-            if (tensor_attention_shared<N, DEPTH>() > s->m->card.sharedMemPerBlockOptin)
-                return;
-            e = allow_shared<N, DEPTH>();
-            s->attention_depth = depth;
-        });
+                if (tensor_attention_shared<A, DEPTH>() > s->m->card.sharedMemPerBlockOptin)
+                    return;
+                e = allow_shared<A, DEPTH>();
+                s->attention_depth = depth;
+            });
     });
     return check(e, "attention's shared memory", err);
 }
 
-template <class T>
-static void launch_tensor(session *s, const attention_args<T> &a, int hands) {
+template <class A>
+static void launch_tensor(session *s, const attention_args<A> &a, int hands) {
     bool few = hands < MANY_HANDS;
     size_t queries = QUERY_TILE * (few ? SPREAD_TILES : TENSOR_WARPS);
     dim3 grid(parts((size_t)a.each, queries), (unsigned)s->m->shape.heads, (unsigned)hands);
     by_depth(s->attention_depth, [&](auto constant) {
         enum { DEPTH = decltype(constant)::value };
 
-        size_t shared = tensor_attention_shared<T, DEPTH>();
+        size_t shared = tensor_attention_shared<A, DEPTH>();
         if (few)
-            wilor_launch_early(s->early, spread_attention<T, DEPTH>, grid, TENSOR_THREADS,
+            wilor_launch_early(s->early, spread_attention<A, DEPTH>, grid, TENSOR_THREADS,
                                shared, s->stream, a);
         else
-            wilor_launch_early(s->early, tensor_attention<T, DEPTH>, grid, TENSOR_THREADS,
+            wilor_launch_early(s->early, tensor_attention<A, DEPTH>, grid, TENSOR_THREADS,
                                shared, s->stream, a);
     });
 }
+
+static void launch_tensor(session *, const attention_args<float> &, int) {}
 
 /* `each` queries of hands first …, the corner of `cols` patch columns; the result is dense. */
 static void attend(session *s, int first, int hands, int each, int cols) {
     const wilor_cuda_shape *shape = &s->m->shape;
     int dim = shape->width / shape->heads;
     bool sixteen = dim % 8 == 0 && shape->width % 8 == 0;
-    by_number(shape->number, [&](auto zero) {
-        typedef decltype(zero) T;
-        attention_args<T> a = {static_cast<const T *>(s->on.qkv),
-                               static_cast<T *>(s->on.attended),
+    by_activation(*shape, [&](auto zero) {
+        typedef decltype(zero) A;
+        attention_args<A> a = {static_cast<const typename activation<A>::number *>(s->on.qkv),
+                               static_cast<A *>(s->on.attended),
                                shape->width,
                                dim,
                                first,
@@ -193,12 +217,12 @@ static void attend(session *s, int first, int hands, int each, int cols) {
                                1.0f / sqrtf((float)dim),
                                sixteen};
         if (s->attention_depth) {
-            launch_tensor<T>(s, a, hands);
+            launch_tensor(s, a, hands);
             return;
         }
         dim3 grid(parts((size_t)each, ATTENTION_WARPS), (unsigned)shape->heads,
                   (unsigned)hands);
-        wilor_launch(plain_attention<T>, grid, ATTENTION_THREADS, plain_attention_shared(dim),
+        wilor_launch(plain_attention<A>, grid, ATTENTION_THREADS, plain_attention_shared(dim),
                      s->stream, a);
     });
 }
@@ -208,15 +232,15 @@ static void attend(session *s, int first, int hands, int each, int cols) {
 static void gelu_rows(session *s, int block, int rows) {
     const model *m = s->m;
     int mlp = m->shape.mlp;
-    by_number(m->shape.number, [&](auto zero) {
-        typedef decltype(zero) T;
+    by_activation(m->shape, [&](auto zero) {
+        typedef decltype(zero) A;
         by_reach(mlp % 4 == 0, [&](auto constant) {
             enum { N = decltype(constant)::value };
 
             dim3 grid((unsigned)rows, parts((size_t)mlp, N * FLAT_THREADS));
-            wilor_launch(gelu_kernel<T, N>, grid, FLAT_THREADS, 0, s->stream, s->on.sums,
-                         tensor<T>(m, WILOR_NET_FC1_B, block), static_cast<T *>(s->on.hidden),
-                         mlp);
+            wilor_launch(gelu_kernel<A, N>, grid, FLAT_THREADS, 0, s->stream, s->on.sums,
+                         tensor<typename activation<A>::number>(m, WILOR_NET_FC1_B, block),
+                         static_cast<A *>(s->on.hidden), mlp);
         });
     });
 }
@@ -227,17 +251,17 @@ static wilor_cuda_result finish_block(session *s, const half_plans *p, int block
     wilor_cuda_result st = WILOR_CUDA_OK;
     const model *m = s->m;
     const session_memory *on = &s->on;
-    tell_number(s, "attn_out", block, on->attended, rows, m->shape.width);
+    tell_activation(s, "attn_out", block, on->attended, rows, m->shape.width);
     CUDA_TRY(run_onto(s, &p->proj, tensor<void>(m, WILOR_NET_PROJ_W, block), on->attended,
                       tensor<float>(m, WILOR_NET_PROJ_B, block), x, rows, lacks, err));
-    norm(s, x, *lacks, WILOR_NET_NORM2_GAMMA, block, on->normed, rows, m->shape.number);
-    tell_number(s, "norm2", block, on->normed, rows, m->shape.width);
-    CUDA_TRY(run_product(s, &p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed,
+    norm(s, x, *lacks, WILOR_NET_NORM2_GAMMA, block, on->normed, rows);
+    tell_activation(s, "norm2", block, on->normed, rows, m->shape.width);
+    CUDA_TRY(run_product(&p->fc1, tensor<void>(m, WILOR_NET_FC1_W, block), on->normed,
                          tensor<void>(m, WILOR_NET_FC1_B, block),
                          p->gelu_within ? on->hidden : on->sums, err));
     if (!p->gelu_within)
         gelu_rows(s, block, rows);
-    tell_number(s, "gelu", block, on->hidden, rows, m->shape.mlp);
+    tell_activation(s, "gelu", block, on->hidden, rows, m->shape.mlp);
     CUDA_TRY(run_onto(s, &p->fc2, tensor<void>(m, WILOR_NET_FC2_W, block), on->hidden,
                       tensor<float>(m, WILOR_NET_FC2_B, block), x, rows, lacks, err));
     tell_complete(s, "block", block, x, *lacks, rows);
@@ -277,9 +301,9 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
     missing lacks = {};
     CUDA_TRY(embed(s, p, err));
     for (int i = 0; i < m->shape.depth; i++) {
-        norm(s, on->x, lacks, WILOR_NET_NORM1_GAMMA, i, on->normed, rows, m->shape.number);
-        tell_number(s, "norm1", i, on->normed, rows, m->shape.width);
-        CUDA_TRY(run_product(s, &p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
+        norm(s, on->x, lacks, WILOR_NET_NORM1_GAMMA, i, on->normed, rows);
+        tell_activation(s, "norm1", i, on->normed, rows, m->shape.width);
+        CUDA_TRY(run_product(&p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
                              tensor<void>(m, WILOR_NET_QKV_B, i), on->qkv, err));
         tell_number(s, "qkv", i, on->qkv, rows, 3 * m->shape.width);
         if (i + 1 == m->shape.depth)
@@ -306,7 +330,7 @@ static wilor_cuda_result run_tail(session *s, const half_plans *p, int first, in
     wilor_launch(choose_kernel<float>, (unsigned)rows, ROW_THREADS, 0, s->stream, on->x,
                  on->chosen, d, first, each, cols);
     CUDA_TRY(finish_block(s, p, m->shape.depth - 1, on->chosen, rows, &lacks, err));
-    norm(s, on->chosen, lacks, WILOR_NET_LAST_GAMMA, 0, on->tokens, rows, WILOR_CUDA_F32);
+    norm_whole(s, on->chosen, lacks, WILOR_NET_LAST_GAMMA, 0, on->tokens, rows);
     tell(s, "tokens_out", m->shape.depth - 1, on->tokens, rows, d);
 done:
     return st;
