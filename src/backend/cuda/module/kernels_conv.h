@@ -4,9 +4,11 @@
  * A convolution is a product without its matrix ever made: rows are output pixels, columns are outputs, the
  * depth runs over taps, then channels. tensor_conv: 16-bit numbers on matrix units, a block of threads is
  * 64 pixels × N outputs, a warp 32 × N / 2, 64 deep at a time; two pieces are on their way while one is
- * multiplied. Where blocks are few, several share a tile's depth, and the last of them to end adds their
- * sums, always in the same order. plain_conv: float32 sums of any numbers; the oracle of the other, and
- * for slices that are not made of eights. */
+ * multiplied. Two groups of four warps have half of each piece's depth each: most steps have a block for
+ * each multiprocessor and no more, and one warp a scheduler waits for its own results most of the time.
+ * Where blocks are few, several share a tile's depth, and the last of them to end adds their sums, always
+ * in the same order. plain_conv: float32 sums of any numbers; the oracle of the other, and for slices that
+ * are not made of eights. */
 #ifndef WILOR_CUDA_KERNELS_CONV_H
 #define WILOR_CUDA_KERNELS_CONV_H
 
@@ -18,8 +20,9 @@ enum {
     CONV_VECTOR = 8, /* numbers of a load */
     CONV_PIXELS = 64,
     CONV_DEPTH = 64,
-    CONV_STAGES = 3, /* 48 KiB of shared memory for 64 outputs: what every card gives */
-    CONV_THREADS = 128,
+    CONV_STAGES = 3,    /* 48 KiB of shared memory for 64 outputs: what every card gives */
+    CONV_THREADS = 128, /* of a group */
+    CONV_GROUPS = 2,
     CONV_EIGHTS = CONV_DEPTH / CONV_VECTOR,
     CONV_PITCH = CONV_DEPTH * 2, /* bytes of a row of a stage */
     CONV_MOST_PARTS = 16,
@@ -476,7 +479,8 @@ __device__ __forceinline__ void conv_finish(const conv_args<T> &a, int pixel, in
 
 /* Grid: pixels / 64, outputs / N, parts of the depth. Shared memory: the stages', the sums' later. */
 template <class T, int N, int GROUPS>
-__global__ void __launch_bounds__((CONV_THREADS) * (GROUPS)) tensor_conv(conv_args<T> a) {
+__global__ void __launch_bounds__(conv_shape<N, GROUPS>::threads, 4 / GROUPS)
+    tensor_conv(conv_args<T> a) {
     WILOR_DYNAMIC_SHARED(memory);
     typedef conv_shape<N, GROUPS> shape;
     int pixel = (int)blockIdx.x * CONV_PIXELS, output = (int)blockIdx.y * N;

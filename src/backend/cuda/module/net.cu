@@ -141,7 +141,7 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
                   card.minor);
         goto done;
     }
-    n->early = may_launch_early(tensor_conv<f16, 64, 1>);
+    n->early = may_launch_early(tensor_conv<f16, 64, CONV_GROUPS>);
     push_weights(n, &n->steps, &a);
     n->bytes = a.used;
     for (const wilor_net_step &s : n->steps)
@@ -344,12 +344,12 @@ static bool may_be_early(const net_run *r, const step_plan &p) {
     return r->n->early && p.after.empty();
 }
 
-template <class T, int N, int GROUPS>
+template <class T, int N>
 static void launch_conv(const net_run *r, const conv_args<T> &a, const step_plan &p) {
     dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
               (unsigned)p.parts);
-    typedef conv_shape<N, GROUPS> shape;
-    wilor_launch_early(may_be_early(r, p), tensor_conv<T, N, GROUPS>, grid, shape::threads,
+    typedef conv_shape<N, CONV_GROUPS> shape;
+    wilor_launch_early(may_be_early(r, p), tensor_conv<T, N, CONV_GROUPS>, grid, shape::threads,
                        shape::shared, r->lanes[(size_t)p.lane].stream, a);
 }
 
@@ -367,11 +367,11 @@ static void convolve(const net_run *r, const wilor_net_step *s, const step_plan 
     a.work = l->work;
     a.ended = l->ended;
     if (p.outputs == 64)
-        launch_conv<T, 64, 1>(r, a, p);
+        launch_conv<T, 64>(r, a, p);
     else if (p.outputs == 48)
-        launch_conv<T, 48, 1>(r, a, p);
+        launch_conv<T, 48>(r, a, p);
     else if (p.outputs == 32)
-        launch_conv<T, 32, 1>(r, a, p);
+        launch_conv<T, 32>(r, a, p);
     else
         convolve_plainly(l->stream, a);
 }

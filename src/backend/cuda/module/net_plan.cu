@@ -12,7 +12,7 @@ namespace wilor_cuda {
  * latency, the tiles' rows, what is done with the sums, and the parts' way through memory. Guesses. */
 static long cost_of(int tile, int steps, int parts, int blocks, int multiprocessors) {
     long each = (blocks * parts + multiprocessors - 1) / multiprocessors;
-    long cost = (long)steps * (96 + each * (CONV_PIXELS + tile)) + each * tile * 6;
+    long cost = (long)steps * (48 + each * (CONV_PIXELS + tile)) + each * tile * 3;
     return parts == 1 ? cost : cost + 600 + (long)parts * tile * 2;
 }
 
