@@ -6,7 +6,13 @@
 
 namespace wilor_cuda {
 
-enum { NET_THREADS = 256 };
+enum {
+    NET_THREADS = 256,
+    POOL_MAXIMA = 3,
+    POOL_REACH = 2 * POOL_MAXIMA,
+    POOL_WIDTH = 16,
+    POOL_CHANNELS = 32
+};
 
 /* Bytes to the input map. float32: v / 255; 16 bits: v / 256, which they hold exactly, and the first layer's
  * weights are larger by 256 / 255. */
@@ -23,28 +29,45 @@ __global__ void input_kernel(const uint8_t *bytes, T *out, int channels, size_t 
 }
 
 /* Three 5 × 5 maxima of stride 1, each of the one before: maxima of 5 × 5, 9 × 9 and 13 × 13, side by side.
- * A thread is a place of `from`; from and to are slices of one map. */
+ * A block is 16 places of a row by 32 channels: maxima of columns first, then of these. From and to are
+ * slices of one map. Grid: width / 16, height, channels / 32. */
 template <class T>
 __global__ void pool_kernel(const T *from, T *to, int width, int height, int map_channels,
                             int channels) {
-    int i = (int)blockIdx.x * NET_THREADS + (int)threadIdx.x;
-    int c = i % channels, pixel = i / channels, y0 = pixel / width, x0 = pixel % width;
+    __shared__ float columns[POOL_MAXIMA][POOL_WIDTH + 2 * POOL_REACH][POOL_CHANNELS];
+    int lane = (int)threadIdx.x % POOL_CHANNELS, first = (int)threadIdx.x / POOL_CHANNELS;
+    int c = (int)blockIdx.z * POOL_CHANNELS + lane;
+    int x0 = (int)blockIdx.x * POOL_WIDTH, y0 = (int)blockIdx.y;
     wait_for_kernel_before();
     let_kernel_behind_come();
-    if (pixel >= width * height)
-        return;
-    float top[3] = {-INFINITY, -INFINITY, -INFINITY};
-    for (int y = max(y0 - 6, 0); y <= min(y0 + 6, height - 1); y++)
-        for (int x = max(x0 - 6, 0); x <= min(x0 + 6, width - 1); x++) {
+    for (int i = first; i < POOL_WIDTH + 2 * POOL_REACH; i += NET_THREADS / POOL_CHANNELS) {
+        float top[POOL_MAXIMA] = {-INFINITY, -INFINITY, -INFINITY};
+        int x = x0 + i - POOL_REACH;
+#pragma unroll
+        for (int away = -POOL_REACH; away <= POOL_REACH; away++) {
+            int y = y0 + away;
+            if (c >= channels || x < 0 || x >= width || y < 0 || y >= height)
+                continue;
             float v = widen(from[(size_t)(y * width + x) * (size_t)map_channels + (size_t)c]);
-            int away = max(abs(y - y0), abs(x - x0));
-            top[0] = away <= 2 ? fmaxf(top[0], v) : top[0];
-            top[1] = away <= 4 ? fmaxf(top[1], v) : top[1];
-            top[2] = fmaxf(top[2], v);
+#pragma unroll
+            for (int n = 0; n < POOL_MAXIMA; n++)
+                top[n] = abs(away) <= 2 * (n + 1) ? fmaxf(top[n], v) : top[n];
         }
-    for (int n = 0; n < 3; n++)
-        to[(size_t)pixel * (size_t)map_channels + (size_t)(n * channels + c)] =
-            narrow<T>(top[n]);
+        for (int n = 0; n < POOL_MAXIMA; n++)
+            columns[n][i][lane] = top[n];
+    }
+    __syncthreads();
+    for (int i = first; i < POOL_WIDTH; i += NET_THREADS / POOL_CHANNELS)
+#pragma unroll
+        for (int n = 0; n < POOL_MAXIMA; n++) {
+            float top = -INFINITY;
+#pragma unroll
+            for (int away = -2 * (n + 1); away <= 2 * (n + 1); away++)
+                top = fmaxf(top, columns[n][i + POOL_REACH + away][lane]);
+            if (x0 + i < width && c < channels)
+                to[(size_t)(y0 * width + x0 + i) * (size_t)map_channels +
+                   (size_t)(n * channels + c)] = narrow<T>(top);
+        }
 }
 
 } // namespace wilor_cuda

@@ -385,9 +385,10 @@ template <class T>
 static void pool(const net_run *r, const wilor_net_step *s, const step_plan &p) {
     int shift = r->n->maps[(size_t)s->out.map].shift;
     int width = r->width >> shift, height = r->height >> shift;
-    size_t count = (size_t)(width * height) * (size_t)s->channels;
-    wilor_launch_early(may_be_early(r, p), pool_kernel<T>, parts(count, NET_THREADS),
-                       NET_THREADS, 0, r->lanes[(size_t)p.lane].stream, slice_at<T>(r, s->in),
+    dim3 grid(parts((size_t)width, POOL_WIDTH), (unsigned)height,
+              parts((size_t)s->channels, POOL_CHANNELS));
+    wilor_launch_early(may_be_early(r, p), pool_kernel<T>, grid, NET_THREADS, 0,
+                       r->lanes[(size_t)p.lane].stream, slice_at<T>(r, s->in),
                        slice_at<T>(r, s->out), width, height, channels_of(r, s->out),
                        s->channels);
 }
