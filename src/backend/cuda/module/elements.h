@@ -109,7 +109,9 @@ WILOR_BOTH float patch_number(const float *crop, int patch, int i) {
 /* Which of a hand's tokens row i of the last block is, with `cols` patch columns chosen: the leading
  * ones, then the patches of the corner row by row. cols = GRID_COLS: every one. */
 WILOR_BOTH int chosen_token(int i, int cols) {
-    return i < LEAD ? i : LEAD + (i - LEAD) / cols * GRID_COLS + (i - LEAD) % cols;
+    return i < LEAD || cols == GRID_COLS
+               ? i
+               : LEAD + (i - LEAD) / cols * GRID_COLS + (i - LEAD) % cols;
 }
 
 /* ---------------------------------------------------------------- rotations */

@@ -141,13 +141,14 @@ __device__ __forceinline__ void fetch_eight(T *to, int, const T *from, bool ther
     copy_16(to, from, there);
 }
 
+/* Read in any case, for the reason of load_queries. */
 __device__ __forceinline__ void fetch_eight(f16 *to, int part, const float *from, bool there) {
-    numbers<f16, 8> large = {}, small = {};
-    if (there) {
-        numbers<float, 4> low = load<4>(from), high = load<4>(from + 4);
+    numbers<f16, 8> large, small;
+    numbers<float, 4> low = load<4>(from), high = load<4>(from + 4);
 #pragma unroll
-        for (int i = 0; i < 8; i++)
-            split_number(i < 4 ? low.at[i % 4] : high.at[i % 4], &large.at[i], &small.at[i]);
+    for (int i = 0; i < 8; i++) {
+        float x = i < 4 ? low.at[i % 4] : high.at[i % 4];
+        split_number(there ? x : 0.0f, &large.at[i], &small.at[i]);
     }
     store(to, large);
     store(to + part, small);
@@ -202,30 +203,47 @@ __device__ __forceinline__ void pack_operand(float low, float high,
     }
 }
 
+/* Two neighbours of a row, or zeros, as a register of an operand, or as two of its parts. */
+template <class A>
+__device__ __forceinline__ void pack_neighbours(bool there, const numbers<A, 2> &x,
+                                                uint32_t to[activation<A>::PARTS][4], int i) {
+    uint32_t word;
+    memcpy(&word, &x, sizeof word);
+    to[0][i] = there ? word : 0;
+}
+
+__device__ __forceinline__ void pack_neighbours(bool there, const numbers<float, 2> &x,
+                                                uint32_t to[2][4], int i) {
+    pack_operand<parted>(there ? x.at[0] : 0.0f, there ? x.at[1] : 0.0f, to, i);
+}
+
 /* Sixteen queries of a head, from `query` on, as operands; rows that are not there, and what is beyond the
- * dimension, are zeros. */
+ * dimension, are zeros. What is there in their place is read, too: a branch would make every load wait for the one
+ * before. */
 template <class A, int DEPTH>
 __device__ __forceinline__ void
 load_queries(const attention_args<A> &a, const typename activation<A>::number *rows, int query,
              uint32_t qa[DEPTH][activation<A>::PARTS][4]) {
-    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
     typedef typename activation<A>::number N;
+    int lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    numbers<N, 2> two[DEPTH][4];
     const N *q[2];
 #pragma unroll
     for (int r = 0; r < 2; r++) {
-        int i = query + g + 8 * r;
-        q[r] = i < a.each ? rows + (size_t)chosen_token(i, a.cols) * 3 * (size_t)a.d : nullptr;
+        int token = chosen_token(min(query + g + 8 * r, a.each - 1), a.cols);
+        q[r] = rows + (size_t)token * 3 * (size_t)a.d;
     }
 #pragma unroll
-    for (int d = 0; d < DEPTH; d++)
+    for (int i = 0; i < 4 * DEPTH; i++) {
+        int column = i / 4 * 16 + i / 2 % 2 * 8 + 2 * t;
+        two[i / 4][i % 4] = load<2>(q[i % 2] + (column < a.dim ? column : 0));
+    }
 #pragma unroll
-        for (int i = 0; i < 4; i++) {
-            int column = 16 * d + 2 * t + i / 2 * 8;
-            numbers<N, 2> two = {};
-            if (q[i % 2] && column < a.dim)
-                two = load<2>(q[i % 2] + column);
-            pack_operand<A>(widen(two.at[0]), widen(two.at[1]), qa[d], i);
-        }
+    for (int i = 0; i < 4 * DEPTH; i++) {
+        int column = i / 4 * 16 + i / 2 % 2 * 8 + 2 * t;
+        bool there = query + g + i % 2 * 8 < a.each && column < a.dim;
+        pack_neighbours(there, two[i / 4][i % 4], qa[i / 4], i % 4);
+    }
 }
 
 /* sum += a b; of numbers in parts the mixed products have a sum of their own. b: where a register pair begins. */
@@ -498,8 +516,9 @@ __device__ __forceinline__ void join_sums(const attention_args<A> &a, const floa
     for (int w = 0; w < TENSOR_WARPS; w++)
         total += from[w * apart + tile::DIM];
     float by = inverse_of<A>(total);
-    for (int column = (int)threadIdx.x % TENSOR_WARPS * 2; column < tile::DIM;
-         column += 2 * TENSOR_WARPS) {
+#pragma unroll
+    for (int i = 0; i < (tile::DIM / 2 + TENSOR_WARPS - 1) / TENSOR_WARPS; i++) {
+        int column = 2 * ((int)threadIdx.x % TENSOR_WARPS + i * TENSOR_WARPS);
         float sum[2] = {0, 0};
 #pragma unroll
         for (int w = 0; w < TENSOR_WARPS; w++) {
