@@ -15,17 +15,23 @@ enum {
 };
 
 /* Bytes to the input map. float32: v / 255; 16 bits: v / 256, which they hold exactly, and the first layer's
- * weights are larger by 256 / 255. */
-template <class T>
-__global__ void input_kernel(const uint8_t *bytes, T *out, int channels, size_t pixels) {
-    let_kernel_behind_come();
+ * weights are larger by 256 / 255; there a pixel has eight channels, zeros from the third on. */
+template <class T> __global__ void input_kernel(const uint8_t *bytes, T *out, size_t pixels) {
+    constexpr bool whole = sizeof(T) == 4;
     size_t i = (size_t)blockIdx.x * NET_THREADS + threadIdx.x;
-    if (i < pixels)
-        for (size_t c = 0; c < 3; c++) {
-            float byte = (float)bytes[i * 3 + c];
-            out[i * (size_t)channels + c] =
-                narrow<T>(sizeof(T) == 4 ? byte / 255.0f : byte / 256.0f);
-        }
+    let_kernel_behind_come();
+    if (i >= pixels)
+        return;
+    numbers<T, whole ? 4 : 8> pixel = {};
+    for (size_t c = 0; c < 3; c++) {
+        float byte = (float)bytes[i * 3 + c];
+        pixel.at[c] = narrow<T>(whole ? byte / 255.0f : byte / 256.0f);
+    }
+    if constexpr (whole)
+        for (size_t c = 0; c < 3; c++)
+            out[i * 3 + c] = pixel.at[c];
+    else
+        store(out + i * 8, pixel);
 }
 
 /* Three 5 × 5 maxima of stride 1, each of the one before: maxima of 5 × 5, 9 × 9 and 13 × 13, side by side.

@@ -446,8 +446,7 @@ static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
     by_number(n->number, [&](auto zero) {
         typedef decltype(zero) T;
         wilor_launch(input_kernel<T>, parts(pixels, NET_THREADS), NET_THREADS, 0, r->stream,
-                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]),
-                     n->maps[(size_t)n->input].channels, pixels);
+                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]), pixels);
         st = enqueue_steps<T>(r, err);
     });
     CUDA_TRY(st);
