@@ -1,6 +1,8 @@
 /* Finding and loading a module. */
 #include "module.h"
 
+#include "loaded_pages.h"
+
 #ifndef _WIN32
 #include <dlfcn.h>
 #include <stdio.h>
@@ -81,7 +83,9 @@ wilor_status wilor_module_once(const wilor_module_head **out, wilor_module *m,
     wilor_status st = WILOR_OK;
     *out = atomic_load(&m->table);
     if (!*out) {
+        const size_t before = wilor_loaded_count();
         st = wilor_module_open(out, m, err);
+        wilor_loaded_release(before);
         if (st == WILOR_OK)
             atomic_store(&m->table, *out);
     }

@@ -29,7 +29,8 @@ typedef struct wilor_module {
 wilor_status wilor_module_open(const wilor_module_head **out, const wilor_module *module,
                                wilor_error *err);
 
-/* The same, which searches no more once it has found it; by any threads. */
+/* The same, which searches no more once it has found it, and gives back the pages that loading alone needed
+ * (loaded_pages.h); by any threads. */
 wilor_status wilor_module_once(const wilor_module_head **out, wilor_module *module,
                                wilor_error *err);
 

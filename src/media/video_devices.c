@@ -12,6 +12,8 @@ static pthread_once_t g_once = PTHREAD_ONCE_INIT;
 static char g_missing[160];
 
 #if defined(WILOR_LAZY_FFMPEG)
+#include "loaded_pages.h"
+
 #include <dlfcn.h>
 
 #define TEXT(x) #x
@@ -21,7 +23,9 @@ static char g_missing[160];
 typedef void register_function(void);
 
 static void init(void) {
+    const size_t before = wilor_loaded_count();
     void *library = dlopen(NAME, RTLD_NOW | RTLD_LOCAL), *found = NULL;
+    wilor_loaded_release(before);
     if (library)
         found = dlsym(library, "avdevice_register_all");
     if (!found) {

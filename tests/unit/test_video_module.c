@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "resident.h"
 #include "scratch_folder.h"
 #include "wilor/wilor_io.h"
 
@@ -106,6 +107,8 @@ static void test_loaded(void **state) {
         assert_true(frames[i] > 0 && frames[i] == frames[0]);
     assert_true(loaded("libwilor_video"));
     assert_true(loaded("libavcodec"));
+    /* Its symbols' names were read while it was loaded, over 100 KB of them: they are given back. */
+    assert_true(resident_kb("/libavutil.", 0) < 1024);
     assert_false(loaded("libavdevice"));
     assert_false(loaded("libcurl"));
     assert_memory_equal(wilor_video_support(), "sequence file", 13);
