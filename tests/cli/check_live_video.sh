@@ -56,6 +56,19 @@ is "a damaged video goes on to its end" 0
 check "with most of its events" events out hands=some "bye=end of the source"
 check "and says where" test -s err
 fails "a video that is cut before its first frame" 1 cut.mp4 "${live[@]}" cut.mp4
+
+# threads_for FILE: of the process, while it plays that.
+threads_for() {
+    "$WILOR" "${live[@]}" "$1" --threads 1 --realtime --loop >out 2>err </dev/null &
+    local pid=$! waited=0
+    until grep -q '"type":"hands"' out || [ $((waited += 1)) -gt 300 ]; do sleep 0.1; done
+    ls "/proc/$pid/task" | wc -l
+    kill -INT $pid && wait $pid
+}
+if [ -d /proc/self/task ]; then
+    # MJPEG is decoded by the reading thread, whatever is asked for.
+    check "--threads 1 holds for decoding" test "$(threads_for h264.mp4)" -eq "$(threads_for mjpeg.avi)"
+fi
 make -i mjpeg.avi -frames:v 5 -c:v mjpeg -q:v 3 -f mjpeg small.mjpeg
 make -i mjpeg.avi -frames:v 5 -vf scale=160:120 -c:v mjpeg -q:v 3 -f mjpeg smaller.mjpeg
 cat small.mjpeg smaller.mjpeg >two.mjpeg

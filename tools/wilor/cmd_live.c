@@ -96,6 +96,7 @@ static int get_ready(run *r) {
         return fail(r, WILOR_CLI_FAILED, &err);
     r->source = (wilor_cli_live_source){.o = &r->o.source,
                                         .max_pixels = r->o.p.max_pixels,
+                                        .threads = r->o.p.threads,
                                         .stop = stop,
                                         .status = on_status,
                                         .progress = on_progress,

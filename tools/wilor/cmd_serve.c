@@ -149,6 +149,7 @@ static int open_source(run *r) {
     r->o.source.realtime = true;
     r->source = (wilor_cli_live_source){.o = &r->o.source,
                                         .max_pixels = r->o.p.max_pixels,
+                                        .threads = r->o.p.threads,
                                         .stop = stop,
                                         .status = on_status,
                                         .progress = on_progress,

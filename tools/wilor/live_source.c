@@ -38,6 +38,7 @@ wilor_status wilor_cli_live_source_open(wilor_cli_live_source *s, wilor_video **
     o.height = s->o->height;
     o.rate = s->o->fps;
     o.max_pixels = s->max_pixels;
+    o.threads = s->threads == 1 ? 1 : 0;
     o.loop = s->o->loop;
     o.extra = s->o->extra;
     o.callbacks = (wilor_callbacks){.user = s, .log = logged, .cancel = cancelled};

@@ -10,6 +10,7 @@ typedef struct wilor_cli_live_source {
     const wilor_cli_source_options *o;
     wilor_cli_engine *engine;
     uint64_t max_pixels;
+    int threads; /* --threads; 1: decoding has one, too, and half the frames and arenas */
     /* Asked often: non-zero ends it. */
     int (*stop)(void *user);
     /* "opened", "lost"; detail: a line for people, or NULL. */
