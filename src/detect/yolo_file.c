@@ -12,6 +12,7 @@
 #include "yolo_file.h"
 
 #include "heap.h"
+#include "tensor_convert.h"
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -705,28 +706,61 @@ static wilor_status transpose_rows(const wilor_tensor *t, const wilor_yolo_conv 
     return WILOR_OK;
 }
 
+static wilor_status find_weight(const wilor_index *x, const wilor_yolo_conv *c,
+                                const wilor_tensor **t, wilor_error *err) {
+    size_t count = (size_t)c->out * (size_t)c->in * (size_t)(c->size * c->size);
+    return find_part(x, c, c->plain ? "weight" : "conv.weight", count, t, err);
+}
+
+/* 1 × 1 is the same in both orders, and wilor-mlx's files have ours already: the tensor as (out, k, k, in). */
+static bool lies_as_ours(const wilor_tensor *t, const wilor_yolo_conv *c, wilor_tensor *view) {
+    static const int order[4] = {0, 2, 3, 1};
+    if (t->rank != 4 || t->generator || (c->size != 1 && t->stride[1] != 1))
+        return false;
+    *view = *t;
+    for (int i = 0; i < 4; i++) {
+        view->shape[i] = t->shape[order[i]];
+        view->stride[i] = t->stride[order[i]];
+    }
+    return true;
+}
+
 static wilor_status read_weight(const wilor_index *x, const wilor_yolo_conv *c, float *dst,
                                 wilor_error *err) {
     wilor_status st;
     const wilor_tensor *t;
+    wilor_tensor view;
     float *row = NULL;
     size_t in = (size_t)c->in, area = (size_t)(c->size * c->size);
-    WILOR_TRY(find_part(x, c, c->plain ? "weight" : "conv.weight", (size_t)c->out * in * area,
-                        &t, err));
-    /* 1 × 1 is the same in both orders, and wilor-mlx's files have ours already. */
-    if (t->rank == 4 && !t->generator && (area == 1 || t->stride[1] == 1)) {
-        wilor_tensor view = *t;
-        const int order[4] = {0, 2, 3, 1};
-        for (int i = 0; i < 4; i++) {
-            view.shape[i] = t->shape[order[i]];
-            view.stride[i] = t->stride[order[i]];
-        }
+    WILOR_TRY(find_weight(x, c, &t, err));
+    if (lies_as_ours(t, c, &view))
         return wilor_tensor_to_f32(&view, dst, err);
-    }
     row = wilor_heap_alloc(in * area, sizeof *row);
     if (!row)
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to read %s", c->prefix);
     WILOR_TRY(transpose_rows(t, c, row, dst, err));
+done:
+    wilor_heap_free(row);
+    return st;
+}
+
+/* The same of half floats. */
+static wilor_status read_halves(const wilor_tensor *t, const wilor_yolo_conv *c, uint16_t *dst,
+                                wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_tensor view;
+    size_t in = (size_t)c->in, area = (size_t)(c->size * c->size);
+    if (lies_as_ours(t, c, &view))
+        return wilor_tensor_gather(&view, (uint8_t *)dst, err);
+    uint16_t *row = wilor_heap_alloc(in * area, sizeof *row);
+    if (!row)
+        WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory to read %s", c->prefix);
+    for (int o = 0; o < c->out; o++, dst += in * area) {
+        WILOR_TRY(wilor_tensor_rows_gather(t, o, 1, (uint8_t *)row, err));
+        for (size_t k = 0; k < area; k++)
+            for (size_t i = 0; i < in; i++)
+                dst[k * in + i] = row[i * area + k];
+    }
 done:
     wilor_heap_free(row);
     return st;
@@ -765,25 +799,72 @@ static wilor_status read_bias(const wilor_index *x, const wilor_yolo_conv *c, fl
     return read_vector(x, c, "bias", bias, err);
 }
 
+static bool read_silu(const wilor_index *index, const wilor_yolo_conv *conv) {
+    char name[FULL];
+    snprintf(name, sizeof name, "%s.act", conv->prefix);
+    const char *act = wilor_index_class(index, name);
+    return !conv->plain && (!act || strcmp(act, g_identity) != 0);
+}
+
+/* Without a branch, for the compiler's vectors: an exponent of ones becomes the highest bit. */
+static bool products_finite(const float *x, float scale, size_t n) {
+    uint32_t seen = 0;
+    for (size_t i = 0; i < n; i++) {
+        float product = x[i] * scale;
+        uint32_t bits;
+        memcpy(&bits, &product, sizeof bits);
+        seen |= (bits & 0x7F800000u) + 0x00800000u;
+    }
+    return seen >> 31 == 0;
+}
+
 wilor_status wilor_yolo_conv_read(const wilor_index *index, const wilor_yolo_conv *conv,
                                   float *weight, float *scale, float *bias, bool *silu,
                                   wilor_error *err) {
     wilor_status st;
-    char name[FULL];
     bool finite = true;
     size_t n = (size_t)conv->out, depth = (size_t)(conv->in * conv->size * conv->size);
     WILOR_TRY(read_weight(index, conv, weight, err));
     WILOR_TRY((conv->plain ? read_bias : read_norm)(index, conv, scale, bias, err));
-    for (size_t o = 0; o < n; o++) {
-        finite = finite && isfinite(bias[o]) && isfinite(scale[o]);
-        for (size_t i = 0; i < depth; i++)
-            finite = finite && isfinite(weight[o * depth + i] * scale[o]);
-    }
+    for (size_t o = 0; o < n; o++)
+        finite = finite && isfinite(bias[o]) && isfinite(scale[o]) &&
+                 products_finite(weight + o * depth, scale[o], depth);
     if (!finite)
         WILOR_TRY(conv_error(index, conv->prefix, "holds a number that is not finite", err));
-    snprintf(name, sizeof name, "%s.act", conv->prefix);
-    const char *act = wilor_index_class(index, name);
-    *silu = !conv->plain && (!act || strcmp(act, g_identity) != 0);
+    *silu = read_silu(index, conv);
+done:
+    return st;
+}
+
+static uint16_t largest_half(const uint16_t *x, size_t n) {
+    int16_t most = 0; /* as signed numbers, which all processors compare in vectors */
+    for (size_t i = 0; i < n; i++) {
+        int16_t magnitude = (int16_t)(x[i] & 0x7FFF);
+        most = magnitude > most ? magnitude : most;
+    }
+    return (uint16_t)most;
+}
+
+wilor_status wilor_yolo_conv_read_halves(const wilor_index *index, const wilor_yolo_conv *conv,
+                                         uint16_t *weight, float *scale, float *bias,
+                                         bool *silu, bool *held, wilor_error *err) {
+    wilor_status st;
+    const wilor_tensor *t;
+    size_t n = (size_t)conv->out, depth = (size_t)(conv->in * conv->size * conv->size);
+    *held = false;
+    WILOR_TRY(find_weight(index, conv, &t, err));
+    if (!wilor_tensor_is_halves(t))
+        return WILOR_OK;
+    WILOR_TRY(read_halves(t, conv, weight, err));
+    WILOR_TRY((conv->plain ? read_bias : read_norm)(index, conv, scale, bias, err));
+    *held = true;
+    for (size_t o = 0; o < n; o++) {
+        /* Products grow with the weight. Infinities and NaNs are the largest. */
+        float most = wilor_f16_to_f32(largest_half(weight + o * depth, depth));
+        *held = *held && isfinite(most) && isfinite(most * scale[o]) && isfinite(scale[o]) &&
+                isfinite(bias[o]);
+    }
+    *silu = read_silu(index, conv);
 done:
     return st;
 }

@@ -39,4 +39,10 @@ wilor_status wilor_yolo_conv_read(const wilor_index *index, const wilor_yolo_con
                                   float *weight, float *scale, float *bias, bool *silu,
                                   wilor_error *err);
 
+/* The same with the weights as half floats. *held: the file has them so, and all is finite; else nothing that is
+ * written counts, and wilor_yolo_conv_read is to be called. */
+wilor_status wilor_yolo_conv_read_halves(const wilor_index *index, const wilor_yolo_conv *conv,
+                                         uint16_t *weight, float *scale, float *bias,
+                                         bool *silu, bool *held, wilor_error *err);
+
 #endif

@@ -2,6 +2,7 @@
  * nothing, else in float32; or in bfloat16 for conv16.h. */
 #include "yolo_load.h"
 
+#include "half_pairs.h"
 #include "round16.h"
 
 #include <string.h>
@@ -39,6 +40,17 @@ static void pack_half_unit(void *context, int unit, int thread) {
         t->pack_f32(j->weight + first * j->k + k, j->k, rows, t->nr, n, wide);
         wilor_f16_of_exact(wide, n * nr, panel + k * nr);
     }
+}
+
+/* The file's own half floats. */
+static void pack_pair_unit(void *context, int unit, int thread) {
+    const pack_job *j = context;
+    const wilor_kernels *t = j->kernels;
+    size_t first = (size_t)unit * (size_t)t->nr;
+    int rows = j->out - (int)first < t->nr ? j->out - (int)first : t->nr;
+    (void)thread;
+    wilor_pack_half_pairs(t, j->weight + first * (j->k / 2), j->k, rows,
+                          (uint16_t *)j->panels + first * j->k);
 }
 
 static size_t conv_floats(const wilor_yolo_conv *c) {
@@ -129,17 +141,24 @@ static void divide(const wilor_yolo_conv *c, const scratch *s) {
         s->weight[i] /= 255.0f;
 }
 
+/* Memory of a convolution, with all but its weights in it. */
+static void place_conv(wilor_yolo *y, int i, wilor_panel_type type, const scratch *s) {
+    const wilor_yolo_conv *c = &y->program.convs[i];
+    wilor_yolo_packed *to = &y->convs[i];
+    /* Fresh pages are zero: the padding stays so. */
+    push_conv(y, i, type, &y->arena);
+    memcpy(to->bias, s->bias, (size_t)c->out * sizeof *s->bias);
+    if (to->scale)
+        memcpy(to->scale, s->scale, (size_t)c->out * sizeof *s->scale);
+}
+
 static void pack_conv(wilor_yolo *y, int i, wilor_threads *pool, const scratch *s) {
     const wilor_yolo_conv *c = &y->program.convs[i];
     wilor_yolo_packed *to = &y->convs[i];
     /* By value, not by the file's type: wilor-mlx keeps the published half floats as float32. */
     bool half = to->coarse && wilor_f16_holds_all(s->weight, conv_floats(c));
     wilor_panel_type type = half ? WILOR_PANEL_F16 : WILOR_PANEL_F32;
-    /* Fresh pages are zero: the padding stays so. */
-    push_conv(y, i, y->conv16 ? WILOR_PANEL_BF16 : type, &y->arena);
-    memcpy(to->bias, s->bias, (size_t)c->out * sizeof *s->bias);
-    if (to->scale)
-        memcpy(to->scale, s->scale, (size_t)c->out * sizeof *s->scale);
+    place_conv(y, i, y->conv16 ? WILOR_PANEL_BF16 : type, s);
     if (!half)
         fold(c, s);
     if (y->conv16) {
@@ -158,6 +177,16 @@ static wilor_status load_conv(wilor_yolo *y, int i, const wilor_index *index,
     wilor_status st = WILOR_OK;
     const wilor_yolo_conv *c = &y->program.convs[i];
     wilor_yolo_packed *to = &y->convs[i];
+    bool held = false;
+    if (to->coarse && !y->conv16 && wilor_yolo_depth(c) % 2 == 0)
+        WILOR_TRY(wilor_yolo_conv_read_halves(index, c, (uint16_t *)(void *)s->weight, s->scale,
+                                              s->bias, &to->silu, &held, err));
+    if (held) {
+        place_conv(y, i, WILOR_PANEL_F16, s);
+        pack_job job = {y->kernels, s->weight, to->panels, c->out, wilor_yolo_depth(c)};
+        wilor_threads_run(pool, pack_pair_unit, &job, wilor_yolo_parts(c->out, y->kernels->nr));
+        return WILOR_OK;
+    }
     WILOR_TRY(wilor_yolo_conv_read(index, c, s->weight, s->scale, s->bias, &to->silu, err));
     pack_conv(y, i, pool, s);
 done:

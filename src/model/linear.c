@@ -3,9 +3,11 @@
  * second-level cache and fetches the next one meanwhile. */
 #include "linear.h"
 
+#include "half_pairs.h"
 #include "heap.h"
 #include "quantise.h"
 #include "round16.h"
+#include "tensor_convert.h"
 
 #include <stdalign.h>
 #include <stdio.h>
@@ -200,6 +202,17 @@ static wilor_status stored_rows(pack_job *j, int first, int rows, uint8_t *q, fl
     return st;
 }
 
+static wilor_status half_rows(pack_job *j, int first, int rows, float *pairs,
+                              wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    for (int at = 0, run; at < rows && st == WILOR_OK; at += run) {
+        run = row_run(j->order, first + at, rows - at);
+        st = wilor_tensor_rows_gather(j->tensor, wilor_row_source(j->order, first + at), run,
+                                      (uint8_t *)(pairs + (size_t)at * (size_t)j->k / 2), err);
+    }
+    return st;
+}
+
 /* Floats of the file as 4-bit groups: row by row, each through the place of its own numbers. */
 static wilor_status quantised_rows(pack_job *j, int first, int rows, uint8_t *q, float *scales,
                                    float *biases, wilor_error *err) {
@@ -232,6 +245,12 @@ static void store_unit(void *context, int unit, int thread) {
     uint8_t *to = j->stored + (size_t)unit * w->panel_bytes;
     float *scales = scratch, *biases = scales + nr * groups;
     uint8_t *q = (uint8_t *)(biases + nr * groups);
+    if (!j->matrix && w->type == WILOR_PANEL_F16 && k % 2 == 0 &&
+        wilor_tensor_is_halves(j->tensor)) {
+        note(j, half_rows(j, first, rows, scratch, &err), &err);
+        wilor_pack_half_pairs(j->l->kernels, scratch, k, rows, (uint16_t *)(void *)to);
+        return;
+    }
     if (!j->matrix && w->type != WILOR_PANEL_U4) {
         read_rows(j, first, rows, scratch);
         if (w->type == WILOR_PANEL_F16)

@@ -64,16 +64,39 @@ bool wilor_f16_holds_all(const float *x, size_t n) {
 }
 
 /* Of a subnormal the fraction stands in a sum with 2^-14 where that of a normal one stands by itself. */
+static uint16_t half_of_exact(float x) {
+    uint32_t bits = bits_of(x), magnitude = bits & 0x7FFFFFFFu;
+    float size;
+    memcpy(&size, &magnitude, sizeof size);
+    uint32_t tiny = 0u - ((magnitude - 0x38800000u) >> 31);
+    uint32_t small = (bits_of(size + 0x1p-14f) >> 13) & 0x3FFu;
+    uint32_t normal = (magnitude - (112u << 23)) >> 13;
+    return (uint16_t)((small & tiny) | (normal & ~tiny) | (bits >> 16 & 0x8000u));
+}
+
+enum { EXACT_RUN = 32 };
+
+/* EXACT_RUN of them, mostly without a small one. */
+static inline void halves_of_run(const float *x, uint16_t *out) {
+    uint32_t tiny = 0;
+    for (int i = 0; i < EXACT_RUN; i++)
+        tiny |= (bits_of(x[i]) & 0x7FFFFFFFu) - 0x38800000u;
+    if (tiny >> 31)
+        for (int i = 0; i < EXACT_RUN; i++)
+            out[i] = half_of_exact(x[i]);
+    else
+        for (int i = 0; i < EXACT_RUN; i++) {
+            uint32_t bits = bits_of(x[i]);
+            out[i] = (uint16_t)(((bits & 0x7FFFFFFFu) - (112u << 23)) >> 13 |
+                                (bits >> 16 & 0x8000u));
+        }
+}
+
 void wilor_f16_of_exact(const float *x, size_t n, uint16_t *out) {
-    for (size_t i = 0; i < n; i++) {
-        uint32_t bits = bits_of(x[i]), magnitude = bits & 0x7FFFFFFFu;
-        float size;
-        memcpy(&size, &magnitude, sizeof size);
-        uint32_t tiny = 0u - ((magnitude - 0x38800000u) >> 31);
-        uint32_t small = (bits_of(size + 0x1p-14f) >> 13) & 0x3FFu;
-        uint32_t normal = (magnitude - (112u << 23)) >> 13;
-        out[i] = (uint16_t)((small & tiny) | (normal & ~tiny) | (bits >> 16 & 0x8000u));
-    }
+    for (; n >= EXACT_RUN; n -= EXACT_RUN, x += EXACT_RUN, out += EXACT_RUN)
+        halves_of_run(x, out);
+    for (; n > 0; n--)
+        *out++ = half_of_exact(*x++);
 }
 
 uint16_t wilor_bf16_of_f32(float x) {

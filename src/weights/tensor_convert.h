@@ -12,5 +12,10 @@ float wilor_bf16_to_f32(uint16_t bits);
 
 /* The elements as they are, gathered into row-major order: count * element bytes. */
 wilor_status wilor_tensor_gather(const wilor_tensor *t, uint8_t *dst, wilor_error *err);
+/* Of rows, as wilor_tensor_rows_to_f32 takes them; not of a generator's tensor. */
+wilor_status wilor_tensor_rows_gather(const wilor_tensor *t, int64_t first, int64_t rows,
+                                      uint8_t *dst, wilor_error *err);
+/* Its elements are half floats in this machine's byte order. */
+bool wilor_tensor_is_halves(const wilor_tensor *t);
 
 #endif

@@ -24,8 +24,12 @@ static void read_convs(const wilor_index *index, const wilor_yolo_plan *plan, si
         /* Plain malloc: the allocations that may be made to fail are the library's. */
         float *weight = malloc(n * sizeof *weight),
               *norm = malloc(2 * (size_t)c->out * sizeof *norm);
-        bool silu;
+        bool silu, held;
         if (!weight || !norm)
+            abort();
+        if (wilor_yolo_conv_read_halves(index, c, (uint16_t *)(void *)weight, norm,
+                                        norm + c->out, &silu, &held, &err) != WILOR_OK &&
+            !err.text[0])
             abort();
         if (wilor_yolo_conv_read(index, c, weight, norm, norm + c->out, &silu, &err) !=
                 WILOR_OK &&

@@ -3,6 +3,7 @@
  * Usage: test_kernels TIER [--bench]. The seed is printed; WILOR_SEED sets it. --bench times
  * each kernel instead, in thread CPU time. */
 #include "guarded.h"
+#include "half_pairs.h"
 #include "heap.h"
 #include "kernels.h"
 #include "portable.h"
@@ -77,6 +78,35 @@ static void test_pack(void **state) {
                 pack_case(rows, widths[w], ks[i], ks[i]);
                 pack_case(rows, widths[w], ks[i], ks[i] + 5);
             }
+}
+
+/* Every bit of every half float, NaNs' too. */
+static void half_pairs_case(int rows, size_t k) {
+    const size_t nr = (size_t)g_tier->nr, n = (size_t)rows * k;
+    guarded src = guarded_alloc(n / 2), panel = guarded_alloc(nr * k / 2 + 1);
+    uint16_t *from = malloc(n * sizeof *from), *to = malloc(nr * k * sizeof *to);
+    assert_true(from && to);
+    for (size_t i = 0; i < n; i++)
+        from[i] = (uint16_t)(i * 40503u + 31743u);
+    memcpy(src.data, from, n * sizeof *from);
+    wilor_pack_half_pairs(g_tier, src.data, k, rows, (uint16_t *)(void *)(panel.data + 1));
+    assert_true(panel.data[0] == GUARDED_PATTERN);
+    memcpy(to, panel.data + 1, nr * k * sizeof *to);
+    for (size_t i = 0; i < k; i++)
+        for (size_t r = 0; r < nr; r++)
+            assert_int_equal(to[i * nr + r], r < (size_t)rows ? from[r * k + i] : 0);
+    free(from);
+    free(to);
+    guarded_free(&src);
+    guarded_free(&panel);
+}
+
+static void test_half_pairs(void **state) {
+    (void)state;
+    static const size_t ks[] = {2, 4, 16, 18, 62, 64, 66, 130, 576};
+    for (int rows = 1; rows <= g_tier->nr; rows++)
+        for (size_t i = 0; i < sizeof ks / sizeof ks[0]; i++)
+            half_pairs_case(rows, ks[i]);
 }
 
 /* ---------------------------------------------------------------- gemm */
@@ -782,22 +812,15 @@ int main(int argc, char **argv) {
         bench();
         return 0;
     }
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_pack),
-                                       cmocka_unit_test(test_gemm),
-                                       cmocka_unit_test(test_gemm_special),
-                                       cmocka_unit_test(test_layernorm),
-                                       cmocka_unit_test(test_epilogues),
-                                       cmocka_unit_test(test_relu_nan),
-                                       cmocka_unit_test(test_gelu),
-                                       cmocka_unit_test(test_gelu_short),
-                                       cmocka_unit_test(test_gelu_bias_and_special),
-                                       cmocka_unit_test(test_expand_16),
-                                       cmocka_unit_test(test_expand_integers),
-                                       cmocka_unit_test(test_winograd),
-                                       cmocka_unit_test(test_conv),
-                                       cmocka_unit_test(test_silu),
-                                       cmocka_unit_test(test_silu_special),
-                                       cmocka_unit_test(test_softmax),
-                                       cmocka_unit_test(test_divide)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_pack),       cmocka_unit_test(test_half_pairs),
+        cmocka_unit_test(test_gemm),       cmocka_unit_test(test_gemm_special),
+        cmocka_unit_test(test_layernorm),  cmocka_unit_test(test_epilogues),
+        cmocka_unit_test(test_relu_nan),   cmocka_unit_test(test_gelu),
+        cmocka_unit_test(test_gelu_short), cmocka_unit_test(test_gelu_bias_and_special),
+        cmocka_unit_test(test_expand_16),  cmocka_unit_test(test_expand_integers),
+        cmocka_unit_test(test_winograd),   cmocka_unit_test(test_conv),
+        cmocka_unit_test(test_silu),       cmocka_unit_test(test_silu_special),
+        cmocka_unit_test(test_softmax),    cmocka_unit_test(test_divide)};
     return cmocka_run_group_tests_name("kernels", tests, NULL, NULL);
 }

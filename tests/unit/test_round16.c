@@ -75,6 +75,15 @@ static void rows_of_halves(void **state) {
         assert_int_equal(bits[i], i);
         assert_int_equal(bits[FINITE + i], i | 0x8000);
     }
+    /* A small one among others, at any place of a run and behind the last whole one. */
+    for (size_t at = 0; at < 95; at++) {
+        static float mixed[95];
+        for (size_t i = 0; i < 95; i++)
+            mixed[i] = i == at ? -0x1p-24f : 1.0f + (float)i;
+        wilor_f16_of_exact(mixed, 95, bits);
+        for (size_t i = 0; i < 95; i++)
+            assert_int_equal(bits[i], wilor_f16_of_f32(mixed[i]));
+    }
     for (size_t k = 0; k < sizeof none / sizeof none[0]; k++)
         for (size_t at = 1000; at < 1131; at++) {
             float kept = x[at];

@@ -550,6 +550,20 @@ static void rows_of_half_floats(void **state) {
                          (double)want);
         }
     }
+    /* One that is not normal among others, at any place of a run and behind the last whole one. */
+    static const uint16_t odd[] = {0x0000, 0x8001, 0x03FF, 0x7C00, 0xFC01, 0x0400, 0xFBFF};
+    const int64_t count = 95, one = 1;
+    for (int64_t at = 0; at < count; at++)
+        for (size_t k = 0; k < sizeof odd / sizeof odd[0]; k++) {
+            for (int64_t i = 0; i < count; i++)
+                halves[i] = (uint16_t)(i == at ? odd[k] : 0xBC00 + i);
+            wilor_tensor t = view(WILOR_F16, halves, 1, &count, &one);
+            assert_int_equal(wilor_tensor_to_f32(&t, wide, NULL), WILOR_OK);
+            for (int64_t i = 0; i < count; i++) {
+                float want = wilor_f16_to_f32(halves[i]);
+                assert_memory_equal(&wide[i], &want, sizeof want);
+            }
+        }
 }
 
 int main(void) {

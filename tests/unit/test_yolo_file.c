@@ -3,6 +3,7 @@
 #include "detector_file.h"
 #include "heap.h"
 #include "random_detector.h"
+#include "tensor_convert.h"
 #include "yolo_program.h"
 
 #include <dirent.h>
@@ -411,6 +412,84 @@ static void values_not_finite(void **state) {
     close_it(&o);
 }
 
+/* Any weight, by itself or with its factor. */
+static void weights_not_finite(void **state) {
+    static const float bad[] = {INFINITY, -INFINITY, NAN, 3e38f};
+    opened o = {0};
+    float weight[108], scale[4], bias[4], large = 1e3f;
+    bool silu;
+    (void)state;
+    open_made(&o, &(detector_file){.width = 4, .repeats = 1});
+    need(&o);
+    const wilor_tensor *t = wilor_index_find(o.index, "model.0.conv.weight");
+    const wilor_tensor *factor = wilor_index_find(o.index, "model.0.bn.weight");
+    for (size_t c = 0; c < 4; c++)
+        memcpy(o.bytes + (factor->data - o.bytes) + 4 * c, &large, 4);
+    for (size_t k = 0; k < sizeof bad / sizeof bad[0]; k++)
+        for (size_t at = 0; at < 108; at++) {
+            uint8_t kept[4], *place = o.bytes + (t->data - o.bytes) + 4 * at;
+            memcpy(kept, place, 4);
+            memcpy(place, &bad[k], 4);
+            assert_int_equal(
+                wilor_yolo_conv_read(o.index, &g_stem, weight, scale, bias, &silu, &o.err),
+                WILOR_ERR_MODEL);
+            memcpy(place, kept, 4);
+        }
+    assert_int_equal(wilor_yolo_conv_read(o.index, &g_stem, weight, scale, bias, &silu, &o.err),
+                     WILOR_OK);
+    close_it(&o);
+}
+
+/* A file's own half floats and their way through float32 are the same numbers. */
+static int compare_halves(const opened *o, const wilor_yolo_conv *c) {
+    size_t out = (size_t)c->out, n = out * (size_t)(c->in * c->size * c->size);
+    float *wide = calloc(n + 4 * out, sizeof *wide), *norm = wide + n, *same = norm + 2 * out;
+    uint16_t *half = calloc(n, sizeof *half);
+    bool silu[2], held = false;
+    assert_true(wide && half);
+    assert_int_equal(
+        wilor_yolo_conv_read_halves(o->index, c, half, same, same + out, &silu[0], &held, NULL),
+        WILOR_OK);
+    if (held) {
+        assert_int_equal(
+            wilor_yolo_conv_read(o->index, c, wide, norm, norm + out, &silu[1], NULL),
+            WILOR_OK);
+        for (size_t i = 0; i < n; i++)
+            assert_true(wide[i] == wilor_f16_to_f32(half[i]));
+        assert_memory_equal(norm, same, 2 * out * sizeof *norm);
+        assert_int_equal(silu[0], silu[1]);
+    }
+    free(wide);
+    free(half);
+    return held;
+}
+
+static void halves_as_they_are(void **state) {
+    static wilor_yolo_program program;
+    static const uint16_t bad[] = {0x7C00, 0xFC00, 0x7C01, 0xFFFF};
+    opened o, made;
+    (void)state;
+    open_path(&o, WILOR_TEST_DATA "/../../../models/nano/hand-detector-nano.safetensors");
+    need(&o);
+    wilor_yolo_program_make(&program, &o.plan, false);
+    for (int i = 0; i < program.conv_count; i++)
+        assert_true(compare_halves(&o, &program.convs[i]));
+    const wilor_tensor *t = wilor_index_find(o.index, "model.1.conv.weight");
+    uint16_t *last = (uint16_t *)(uintptr_t)(t->data + t->span) - 1, was = *last;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        *last = bad[i]; /* the file was read whole: it is ours */
+        for (int k = 0; k < program.conv_count; k++)
+            assert_int_equal(compare_halves(&o, &program.convs[k]),
+                             strcmp(program.convs[k].prefix, "model.1") != 0);
+    }
+    *last = was;
+    close_it(&o);
+    open_made(&made, &(detector_file){.width = 4, .repeats = 1, .safetensors = true});
+    need(&made);
+    assert_false(compare_halves(&made, &g_stem)); /* float32 */
+    close_it(&made);
+}
+
 static void allocations_fail(void **state) {
     size_t size;
     uint8_t *bytes = detector_file_make(&(detector_file){.width = 4, .repeats = 1}, &size);
@@ -553,6 +632,8 @@ int main(void) {
         cmocka_unit_test(unknown_names),
         cmocka_unit_test(suppression),
         cmocka_unit_test(values_not_finite),
+        cmocka_unit_test(weights_not_finite),
+        cmocka_unit_test(halves_as_they_are),
         cmocka_unit_test(allocations_fail),
         cmocka_unit_test(random_ones),
         cmocka_unit_test(committed_file),
