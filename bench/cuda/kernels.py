@@ -2,7 +2,7 @@
 all libraries of a process, those of graphs too. Random numbers as weights.
 
     WILOR_LIBRARY=build/libwilor.so WILOR_CUDA_MODULE=build-card/libwilor_cuda.so.0 \
-        python3 bench/cuda/kernels.py [--hands 1,8,32] [--dtype f16] [--detector] [--runs 5] [--in-order]
+        python3 bench/cuda/kernels.py [--hands 1,2,8,32] [--dtype f16] [--detector] [--runs 5] [--in-order]
 
 For each number of hands: the pass from the first kernel's start to the last one's end, the time in which no
 kernel ran, then by kernel: launches a pass, microseconds each (median), milliseconds a pass. --in-order: one
