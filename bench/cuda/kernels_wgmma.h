@@ -284,7 +284,7 @@ __global__ void __launch_bounds__(GROUPS * 128 + 32, BLOCKS)
     uint32_t stages = (shared_address(memory) + 1023) & ~1023u;
     uint32_t full = stages + STAGES * stage_bytes<GROUPS, ROWS>, empty = full + 8 * STAGES;
     cluster_place c = place_in_cluster();
-    let_next_kernel_start();
+    let_kernel_behind_come();
     make_barriers<GROUPS, STAGES>(a, c, full, empty);
     if (threadIdx.x < GROUPS * 128) {
         float d[ROWS / 2];

@@ -234,7 +234,7 @@ static bench prepare(const shape &s, int rows) {
         b.x, (size_t)rows * s.inputs, 11, 1.0f);
     fill_kernel<<<blocks_for(s.outputs, 256), 256, 0, stream>>>(b.b16, s.outputs, 13, 0.25f);
     widen_kernel<f16><<<blocks_for(s.outputs, FLAT_THREADS), FLAT_THREADS, 0, stream>>>(
-        b.b16, b.b32, s.outputs);
+        b.b16, b.b32, s.outputs, (size_t)s.outputs);
     reference_kernel<<<dim3(s.outputs / 16, blocks_for(rows, 16)), dim3(16, 16), 0, stream>>>(
         b.w + 3 * b.matrix, b.x, b.ref, rows, s.outputs, s.inputs);
     OK(cudaStreamSynchronize(stream));

@@ -6,7 +6,7 @@
 
 /* Attention's place: takes v. Grid: rows. */
 __global__ void __launch_bounds__(320) attention_stand_in(const f16 *qkv, f16 *out) {
-    let_next_kernel_start();
+    let_kernel_behind_come();
     wait_for_kernel_before();
     int i = 4 * (int)threadIdx.x, row = (int)blockIdx.x;
     store(out + (size_t)row * D + i, load<4>(qkv + (size_t)row * 3 * D + 2 * D + i));
@@ -15,7 +15,7 @@ __global__ void __launch_bounds__(320) attention_stand_in(const f16 *qkv, f16 *o
 template <int PARTS>
 __global__ void __launch_bounds__(320) rows_norm(float *x, missing lacks, f16 *out) {
     __shared__ float part[2][10];
-    let_next_kernel_start();
+    let_kernel_behind_come();
     int i = 4 * (int)threadIdx.x, row = (int)blockIdx.x;
     size_t at = (size_t)row * D + (size_t)i;
     wait_for_kernel_before();

@@ -125,15 +125,6 @@ __device__ __forceinline__ void prefetch_map(const CUtensorMap *map) {
     asm volatile("prefetch.tensormap [%0];\n" ::"l"(map) : "memory");
 }
 
-/* ---------------------------------------------------------------- kernels that overlap */
-
-/* The next kernel may start when all blocks have said so; it waits for this one's end by itself. */
-__device__ __forceinline__ void let_next_kernel_start() {
-#if __CUDA_ARCH__ >= 900
-    asm volatile("griddepcontrol.launch_dependents;\n" ::: "memory");
-#endif
-}
-
 /* ---------------------------------------------------------------- matrix instructions */
 
 /* An operand in shared memory as tensor copies leave it: rows of 128 bytes, whose eight pieces of 16 bytes
