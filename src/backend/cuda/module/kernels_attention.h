@@ -303,8 +303,8 @@ __device__ __forceinline__ void hide_padding(float s[2][4], int first) {
             s[i / 4][i % 4] = -INFINITY;
 }
 
-/* The largest of a lane's two rows, which four lanes share, and of what it was so far. A NaN is not the largest: its weight is a NaN, and with
- * it the row's sum. */
+/* The largest of a lane's two rows, which four lanes share, and of what it was so far. A NaN is not the largest:
+ * its weight is a NaN, and with it the row's sum. */
 template <int TILES>
 __device__ __forceinline__ void find_tops(const float (*s)[2][4], float top[2]) {
 #pragma unroll
@@ -520,6 +520,8 @@ __device__ __forceinline__ void join_sums(const attention_args<A> &a, const floa
     for (int i = 0; i < (tile::DIM / 2 + TENSOR_WARPS - 1) / TENSOR_WARPS; i++) {
         int column = 2 * ((int)threadIdx.x % TENSOR_WARPS + i * TENSOR_WARPS);
         float sum[2] = {0, 0};
+        if (column >= tile::DIM)
+            break;
 #pragma unroll
         for (int w = 0; w < TENSOR_WARPS; w++) {
             numbers<float, 2> two = load<2>(from + w * apart + column);
