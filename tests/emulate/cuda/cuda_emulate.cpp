@@ -2,12 +2,14 @@
 #include "cuda_emulate.h"
 
 #include <cstdio>
+#include <sys/mman.h>
 #include <ucontext.h>
 
 namespace wilor_emu {
 namespace {
 constexpr unsigned MOST_THREADS = 1024;
 constexpr size_t STACK = 256 * 1024;
+constexpr size_t MOST_SHARED = 256 * 1024, GUARD = 64 * 1024;
 
 struct Barrier {
     unsigned expected = 0, arrived = 0, generation = 0;
@@ -26,6 +28,18 @@ ucontext_t outside;
 Barrier block_barrier, warp_barrier[MOST_THREADS / 32];
 uint32_t words[MOST_THREADS / 32][32 * 16];
 const std::function<void()> *body_now;
+
+/* Where shared memory ends: behind it nothing may be read. */
+unsigned char *shared_end() {
+    static unsigned char *const memory =
+        static_cast<unsigned char *>(mmap(nullptr, MOST_SHARED + GUARD, PROT_READ | PROT_WRITE,
+                                          MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    static const bool guarded =
+        memory != MAP_FAILED && mprotect(memory + MOST_SHARED, GUARD, PROT_NONE) == 0;
+    if (!guarded)
+        abort();
+    return memory + MOST_SHARED;
+}
 
 void go_on() {
     unsigned from = current, to = from;
@@ -106,19 +120,20 @@ void run(dim3 grid, dim3 block, size_t shared_bytes, const std::function<void()>
                 grid.y, grid.z, count);
         abort();
     }
+    if (shared_bytes > MOST_SHARED) {
+        fprintf(stderr, "cuda_emulate: %zu bytes of shared memory\n", shared_bytes);
+        abort();
+    }
     block_size = block;
     grid_size = grid;
     body_now = &body;
+    shared = shared_end() - (shared_bytes + 15) / 16 * 16;
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
                 block_index = {x, y, z};
-                /* Not a piece more: AddressSanitizer is to see what lies beyond. */
-                shared = static_cast<unsigned char *>(
-                    aligned_alloc(16, shared_bytes ? (shared_bytes + 15) / 16 * 16 : 16));
                 memset(shared, 0xFF, shared_bytes);
                 run_block();
-                free(shared);
             }
 }
 

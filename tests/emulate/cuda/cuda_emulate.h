@@ -3,7 +3,7 @@
  * list of calls with their arguments copied. What is here is what the module uses, no more.
  *
  * It finds wrong indices, missing barriers between writers and readers of different order (fibres run
- * 0 … n between two barriers), memory errors under AddressSanitizer (device memory is malloc's), arguments
+ * 0 … n between two barriers), what lies behind a block's shared memory (a guard page), arguments
  * that a graph captured too early. It cannot find races that need true concurrency, wrong PTX, or what
  * rounding the hardware has of its own. */
 #ifndef WILOR_CUDA_EMULATE_H
