@@ -28,6 +28,12 @@ def connect(server, formats=("wilor.v1.json",), **more):
 
 # ---------------------------------------------------------------- plain requests
 
+
+def pose_buckets(metrics):
+    return [int(line.rsplit(" ", 1)[1]) for line in metrics.splitlines()
+            if line.startswith('wilor_stage_seconds_bucket{stage="pose"')]
+
+
 def topic_http():
     with Server("cam", "--share-frames", "--include", "det,vertices") as s:
         r = s.get("/health")
@@ -54,8 +60,11 @@ def topic_http():
         check("/metrics", all(f"\n{name} " in metrics or f"\n{name}{{" in metrics for name in
               ("wilor_frames_total", "wilor_dropped_total", "wilor_hands_total", "wilor_clients", "wilor_model_loaded",
                "wilor_stage_seconds_bucket")) and "wilor_model_loaded 1" in metrics, metrics[:300])
-        buckets = [int(line.rsplit(" ", 1)[1]) for line in metrics.splitlines()
-                   if line.startswith('wilor_stage_seconds_bucket{stage="pose"')]
+        buckets = pose_buckets(metrics)
+        end = time.monotonic() + 20 * SLOW
+        while buckets[-1] == 0 and time.monotonic() < end:  # the first frame may be under way yet
+            time.sleep(0.05)
+            buckets = pose_buckets(s.get("/metrics").text)
         check("/metrics: buckets grow", buckets == sorted(buckets) and buckets[-1] > 0, buckets)
         page = s.get("/")
         policy = page.headers["Content-Security-Policy"]
