@@ -94,16 +94,16 @@ __device__ __forceinline__ void conv_write(const conv_args<T> &a, int pixel, int
 
 /* A block's numbers. Its threads are groups of four warps, each with sums for all of the tile: of a step's
  * depth a group multiplies its share. */
-template <int N, int GROUPS> struct conv_shape {
-    static constexpr int threads = CONV_THREADS * GROUPS;
+template <int N> struct conv_shape {
+    static constexpr int threads = CONV_THREADS * CONV_GROUPS;
     static constexpr int rows = threads / CONV_EIGHTS; /* fetched at once */
     static constexpr int inputs = CONV_PIXELS / rows;  /* that a thread fetches of a step */
     static constexpr int weights = (N + rows - 1) / rows;
-    static constexpr int products = CONV_DEPTH / 16 / GROUPS; /* 16 deep, of a step */
+    static constexpr int products = CONV_DEPTH / 16 / CONV_GROUPS; /* 16 deep, of a step */
     static constexpr int stage = (CONV_PIXELS + N) * CONV_PITCH;
     static constexpr int sums = CONV_PIXELS * (N + 8); /* rows of N + 8 */
     static constexpr int eights = (CONV_PIXELS * N / CONV_VECTOR + threads - 1) / threads;
-    static constexpr int ended = (sums * GROUPS + 4) * 4, begun = stage * CONV_STAGES;
+    static constexpr int ended = (sums * CONV_GROUPS + 4) * 4, begun = stage * CONV_STAGES;
     static constexpr size_t shared = ended > begun ? ended : begun; /* bytes */
 };
 
@@ -114,8 +114,8 @@ __device__ __forceinline__ uint32_t conv_place(int row, int eight) {
 
 /* What a thread fetches: of every step the same eight numbers of the depth, of every 16th (32nd …) pixel
  * and output of the tile. Where they are is worked out once, and then only moved on. */
-template <class T, int N, int GROUPS> struct conv_walk {
-    typedef conv_shape<N, GROUPS> shape;
+template <class T, int N> struct conv_walk {
+    typedef conv_shape<N> shape;
     int k, tap_x, channel; /* k: of the depth */
     uint32_t tap;          /* the tap's bit */
     int at;                /* in.[origin + at] is a pixel's number at k */
@@ -133,10 +133,10 @@ template <class T, int N, int GROUPS> struct conv_walk {
     __device__ __forceinline__ void move_on(const conv_args<T> &a);
 };
 
-template <class T, int N, int GROUPS>
-__device__ __forceinline__ void conv_walk<T, N, GROUPS>::begin(const conv_args<T> &a, int pixel,
-                                                               int output, int first,
-                                                               shared_place stages) {
+template <class T, int N>
+__device__ __forceinline__ void conv_walk<T, N>::begin(const conv_args<T> &a, int pixel,
+                                                       int output, int first,
+                                                       shared_place stages) {
     int row = (int)threadIdx.x / CONV_EIGHTS, eight = (int)threadIdx.x % CONV_EIGHTS;
     int pad = a.size / 2;
     to = stages + conv_place(row, eight);
@@ -170,9 +170,9 @@ __device__ __forceinline__ void conv_walk<T, N, GROUPS>::begin(const conv_args<T
 }
 
 /* stage: bytes from the first one. */
-template <class T, int N, int GROUPS>
-__device__ __forceinline__ void conv_walk<T, N, GROUPS>::fetch_inputs(const conv_args<T> &a,
-                                                                      uint32_t stage) const {
+template <class T, int N>
+__device__ __forceinline__ void conv_walk<T, N>::fetch_inputs(const conv_args<T> &a,
+                                                              uint32_t stage) const {
 #pragma unroll
     for (int i = 0; i < shape::inputs; i++)
         copy_16(to + stage + i * shape::rows * CONV_PITCH, a.in + (origin[i] + at),
@@ -180,9 +180,9 @@ __device__ __forceinline__ void conv_walk<T, N, GROUPS>::fetch_inputs(const conv
 }
 
 /* ahead: steps from here. */
-template <class T, int N, int GROUPS>
+template <class T, int N>
 __device__ __forceinline__ void
-conv_walk<T, N, GROUPS>::fetch_weights(const conv_args<T> &a, uint32_t stage, int ahead) const {
+conv_walk<T, N>::fetch_weights(const conv_args<T> &a, uint32_t stage, int ahead) const {
     bool inside = k + ahead * CONV_DEPTH < a.depth;
     shared_place first = to + stage + CONV_PIXELS * CONV_PITCH;
 #pragma unroll
@@ -194,8 +194,8 @@ conv_walk<T, N, GROUPS>::fetch_weights(const conv_args<T> &a, uint32_t stage, in
                     inside && i * shape::rows < outputs);
 }
 
-template <class T, int N, int GROUPS>
-__device__ __forceinline__ void conv_walk<T, N, GROUPS>::move_on(const conv_args<T> &a) {
+template <class T, int N>
+__device__ __forceinline__ void conv_walk<T, N>::move_on(const conv_args<T> &a) {
     k += CONV_DEPTH;
     weight += CONV_DEPTH;
     channel += CONV_DEPTH;
@@ -213,8 +213,8 @@ __device__ __forceinline__ void conv_walk<T, N, GROUPS>::move_on(const conv_args
 
 /* A warp's 32 pixels × N / 2 outputs: where a lane's rows of matrices are, for each sixteen of the depth
  * that are its group's, in bytes from the stage. */
-template <int N, int GROUPS> struct conv_view {
-    typedef conv_shape<N, GROUPS> shape;
+template <int N> struct conv_view {
+    typedef conv_shape<N> shape;
     uint32_t x[shape::products], w[shape::products];
 
     __device__ __forceinline__ void begin() {
@@ -246,10 +246,10 @@ __device__ __forceinline__ void conv_load(uint32_t x[2][4], uint32_t w[N / 8], s
 }
 
 /* A step's product onto the warp's sums; the next sixteen are loaded while some are multiplied. */
-template <class T, int N, int GROUPS>
-__device__ __forceinline__ void
-conv_multiply(float sum[2][N / 16][4], const conv_view<N, GROUPS> &view, shared_place stage) {
-    constexpr int products = conv_shape<N, GROUPS>::products;
+template <class T, int N>
+__device__ __forceinline__ void conv_multiply(float sum[2][N / 16][4], const conv_view<N> &view,
+                                              shared_place stage) {
+    constexpr int products = conv_shape<N>::products;
     uint32_t x[2][2][4], w[2][N / 8];
     conv_load<N>(x[0], w[0], stage + view.x[0], stage + view.w[0]);
 #pragma unroll
@@ -277,12 +277,12 @@ __device__ __forceinline__ bool conv_whole_eight(const conv_args<T> &a, int pixe
 }
 
 /* The i-th of the eights of outputs that a thread puts an end to. */
-template <int N, int GROUPS> struct conv_eight {
+template <int N> struct conv_eight {
     int pixel, output; /* of the tile */
     bool there;
 
     __device__ __forceinline__ explicit conv_eight(int i) {
-        int eight = (int)threadIdx.x + i * CONV_THREADS * GROUPS;
+        int eight = (int)threadIdx.x + i * CONV_THREADS * CONV_GROUPS;
         pixel = eight / (N / CONV_VECTOR);
         output = eight % (N / CONV_VECTOR) * CONV_VECTOR;
         there = pixel < CONV_PIXELS;
@@ -294,14 +294,16 @@ template <int N, int GROUPS> struct conv_eight {
 };
 
 /* What is added to a thread's eights, fetched ahead of all that is written: it might be the same memory. */
-template <class T, int EIGHTS> struct conv_addends { numbers<T, CONV_VECTOR> at[EIGHTS]; };
+template <class T, int N> struct conv_addends {
+    numbers<T, CONV_VECTOR> at[conv_shape<N>::eights];
+};
 
-template <class T, int N, int GROUPS, int EIGHTS>
+template <class T, int N>
 __device__ __forceinline__ void conv_fetch_addends(const conv_args<T> &a, int pixel, int output,
-                                                   conv_addends<T, EIGHTS> *to) {
+                                                   conv_addends<T, N> *to) {
 #pragma unroll
-    for (int i = 0; i < EIGHTS; i++) {
-        conv_eight<N, GROUPS> e(i);
+    for (int i = 0; i < conv_shape<N>::eights; i++) {
+        conv_eight<N> e(i);
         if (a.added && e.there && conv_whole_eight(a, pixel + e.pixel, output + e.output))
             to->at[i] = load<CONV_VECTOR>(a.added +
                                           (size_t)(pixel + e.pixel) * (size_t)a.added_channels +
@@ -333,7 +335,7 @@ template <int N>
 __device__ __forceinline__ void conv_gather(float *sums, const float sum[2][N / 16][4]) {
     int group = (int)threadIdx.x / CONV_THREADS, warp = (int)threadIdx.x / 32 % 4;
     int lane = (int)threadIdx.x % 32;
-    float *at = sums + group * conv_shape<N, 1>::sums + (warp / 2 * 32 + lane / 4) * (N + 8) +
+    float *at = sums + group * conv_shape<N>::sums + (warp / 2 * 32 + lane / 4) * (N + 8) +
                 warp % 2 * (N / 2) + lane % 4 * 2;
 #pragma unroll
     for (int i = 0; i < 2; i++)
@@ -364,14 +366,15 @@ __device__ __forceinline__ void conv_begin_sums(const conv_args<T> &a, int outpu
 }
 
 /* The groups' sums in their order. */
-template <int N, int GROUPS, int EIGHTS>
-__device__ __forceinline__ void conv_add_groups(float v[EIGHTS][CONV_VECTOR], float *sums) {
+template <int N>
+__device__ __forceinline__ void conv_add_groups(float v[conv_shape<N>::eights][CONV_VECTOR],
+                                                float *sums) {
 #pragma unroll
-    for (int i = 0; i < EIGHTS; i++) {
-        conv_eight<N, GROUPS> e(i);
+    for (int i = 0; i < conv_shape<N>::eights; i++) {
+        conv_eight<N> e(i);
 #pragma unroll
-        for (int group = 0; group < GROUPS && e.there; group++) {
-            const float *own = e.in(sums + group * conv_shape<N, 1>::sums);
+        for (int group = 0; group < CONV_GROUPS && e.there; group++) {
+            const float *own = e.in(sums + group * conv_shape<N>::sums);
             numbers<float, 4> low = load<4>(own), high = load<4>(own + 4);
 #pragma unroll
             for (int c = 0; c < CONV_VECTOR; c++) {
@@ -388,14 +391,14 @@ __device__ __forceinline__ void conv_put_eight(float *to, const float v[CONV_VEC
 }
 
 /* A part's sums to the others'. True in the block that ends last: all are there. */
-template <class T, int N, int GROUPS, int EIGHTS>
+template <class T, int N>
 __device__ __forceinline__ bool conv_hand_in(const conv_args<T> &a, unsigned tile,
-                                             const float v[EIGHTS][CONV_VECTOR],
+                                             const float v[conv_shape<N>::eights][CONV_VECTOR],
                                              unsigned *last) {
     float *to = a.work + ((size_t)tile * gridDim.z + blockIdx.z) * (CONV_PIXELS * N);
 #pragma unroll
-    for (int i = 0; i < EIGHTS; i++) {
-        conv_eight<N, GROUPS> e(i);
+    for (int i = 0; i < conv_shape<N>::eights; i++) {
+        conv_eight<N> e(i);
         if (e.there)
             conv_put_eight(to + e.pixel * N + e.output, v[i]);
     }
@@ -411,20 +414,20 @@ __device__ __forceinline__ bool conv_hand_in(const conv_args<T> &a, unsigned til
 }
 
 /* The parts' sums in their order. A thread adds what it stores. */
-template <class T, int N, int GROUPS, int EIGHTS>
+template <class T, int N>
 __device__ __forceinline__ void conv_add_parts(const conv_args<T> &a, unsigned tile,
-                                               float v[EIGHTS][CONV_VECTOR]) {
+                                               float v[conv_shape<N>::eights][CONV_VECTOR]) {
     const float *from = a.work + (size_t)tile * gridDim.z * (CONV_PIXELS * N);
 #pragma unroll
-    for (int i = 0; i < EIGHTS; i++)
+    for (int i = 0; i < conv_shape<N>::eights; i++)
 #pragma unroll
         for (int c = 0; c < CONV_VECTOR; c++)
             v[i][c] = 0;
 #pragma unroll 2
     for (unsigned part = 0; part < gridDim.z; part++, from += CONV_PIXELS * N)
 #pragma unroll
-        for (int i = 0; i < EIGHTS; i++) {
-            conv_eight<N, GROUPS> e(i);
+        for (int i = 0; i < conv_shape<N>::eights; i++) {
+            conv_eight<N> e(i);
             if (!e.there)
                 continue;
             const float *at = from + e.pixel * N + e.output;
@@ -436,12 +439,12 @@ __device__ __forceinline__ void conv_add_parts(const conv_args<T> &a, unsigned t
 }
 
 /* What is not made of eights, and the head's float32: few, and so without a loop's copies. */
-template <class T, int N, int GROUPS>
+template <class T, int N>
 __device__ __forceinline__ void conv_store_singly(const conv_args<T> &a, int pixel, int output,
                                                   float *sums) {
 #pragma unroll 1
-    for (int i = 0; i < conv_shape<N, GROUPS>::eights * CONV_VECTOR; i++) {
-        conv_eight<N, GROUPS> e(i / CONV_VECTOR);
+    for (int i = 0; i < conv_shape<N>::eights * CONV_VECTOR; i++) {
+        conv_eight<N> e(i / CONV_VECTOR);
         int at = pixel + e.pixel, o = output + e.output + i % CONV_VECTOR;
         if (!e.there || at >= a.width * a.height || o >= a.outputs ||
             conv_whole_eight(a, at, output + e.output))
@@ -452,44 +455,44 @@ __device__ __forceinline__ void conv_store_singly(const conv_args<T> &a, int pix
 }
 
 /* The sums of a block to where they go. */
-template <class T, int N, int GROUPS, int EIGHTS>
+template <class T, int N>
 __device__ __forceinline__ void conv_finish(const conv_args<T> &a, int pixel, int output,
-                                            float *sums, const conv_addends<T, EIGHTS> &added) {
+                                            float *sums, const conv_addends<T, N> &added) {
     unsigned tile = blockIdx.y * gridDim.x + blockIdx.x;
-    float v[EIGHTS][CONV_VECTOR];
-    conv_add_groups<N, GROUPS, EIGHTS>(v, sums);
+    float v[conv_shape<N>::eights][CONV_VECTOR];
+    conv_add_groups<N>(v, sums);
     if (gridDim.z > 1) {
-        unsigned *last = reinterpret_cast<unsigned *>(sums + GROUPS * conv_shape<N, 1>::sums);
-        if (!conv_hand_in<T, N, GROUPS, EIGHTS>(a, tile, v, last))
+        unsigned *last = reinterpret_cast<unsigned *>(sums + CONV_GROUPS * conv_shape<N>::sums);
+        if (!conv_hand_in<T, N>(a, tile, v, last))
             return;
-        conv_add_parts<T, N, GROUPS, EIGHTS>(a, tile, v);
+        conv_add_parts<T, N>(a, tile, v);
     }
     bool singly = !a.wide || a.outputs % CONV_VECTOR != 0;
 #pragma unroll
-    for (int i = 0; i < EIGHTS; i++) {
-        conv_eight<N, GROUPS> e(i);
+    for (int i = 0; i < conv_shape<N>::eights; i++) {
+        conv_eight<N> e(i);
         if (e.there && conv_whole_eight(a, pixel + e.pixel, output + e.output))
             conv_store_eight(a, pixel + e.pixel, output + e.output, v[i], added.at[i]);
         if (e.there && singly)
             conv_put_eight(e.in(sums), v[i]);
     }
     if (singly)
-        conv_store_singly<T, N, GROUPS>(a, pixel, output, sums);
+        conv_store_singly<T, N>(a, pixel, output, sums);
 }
 
 /* Grid: pixels / 64, outputs / N, parts of the depth. Shared memory: the stages', the sums' later. */
-template <class T, int N, int GROUPS>
-__global__ void __launch_bounds__(conv_shape<N, GROUPS>::threads, 4 / GROUPS)
+template <class T, int N>
+__global__ void __launch_bounds__(conv_shape<N>::threads, 4 / CONV_GROUPS)
     tensor_conv(conv_args<T> a) {
     WILOR_DYNAMIC_SHARED(memory);
-    typedef conv_shape<N, GROUPS> shape;
+    typedef conv_shape<N> shape;
     int pixel = (int)blockIdx.x * CONV_PIXELS, output = (int)blockIdx.y * N;
     int first = (int)blockIdx.z * a.part_steps;
     int steps = min((a.depth + CONV_DEPTH - 1) / CONV_DEPTH - first, a.part_steps);
     shared_place stages = place_of(memory);
     float sum[2][N / 16][4];
-    conv_walk<T, N, GROUPS> walk;
-    conv_view<N, GROUPS> view;
+    conv_walk<T, N> walk;
+    conv_view<N> view;
     walk.begin(a, pixel, output, first, stages);
 #pragma unroll
     for (int s = 0; s < CONV_STAGES - 1; s++)
@@ -520,13 +523,13 @@ __global__ void __launch_bounds__(conv_shape<N, GROUPS>::threads, 4 / GROUPS)
         next = now; /* read by all behind the next barrier */
         now = now + shape::stage < CONV_STAGES * shape::stage ? now + shape::stage : 0;
     }
-    conv_addends<T, shape::eights> added;
-    conv_fetch_addends<T, N, GROUPS>(a, pixel, output, &added);
+    conv_addends<T, N> added;
+    conv_fetch_addends<T, N>(a, pixel, output, &added);
     __syncthreads();
     float *sums = reinterpret_cast<float *>(memory);
     conv_gather<N>(sums, sum);
     __syncthreads();
-    conv_finish<T, N, GROUPS>(a, pixel, output, sums, added);
+    conv_finish<T, N>(a, pixel, output, sums, added);
 }
 
 /* Grid: pixels / 16, outputs / 16; threads 16 × 16: x is the output. */

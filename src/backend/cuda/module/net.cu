@@ -97,7 +97,7 @@ wilor_cuda_result net_create(void **out, int device, const wilor_cuda_net *o,
                   card.minor);
         goto done;
     }
-    n->early = may_launch_early(tensor_conv<f16, 64, CONV_GROUPS>);
+    n->early = may_launch_early(tensor_conv<f16, 64>);
     push_weights(n, &n->steps, &a);
     n->bytes = a.used;
     for (const wilor_net_step &s : n->steps)

@@ -63,8 +63,8 @@ template <class T, int N>
 static void launch_conv(const net_run *r, const conv_args<T> &a, const step_plan &p) {
     dim3 grid(parts((size_t)(a.width * a.height), CONV_PIXELS), parts((size_t)a.outputs, N),
               (unsigned)p.parts);
-    typedef conv_shape<N, CONV_GROUPS> shape;
-    wilor_launch_early(may_be_early(r, p), tensor_conv<T, N, CONV_GROUPS>, grid, shape::threads,
+    typedef conv_shape<N> shape;
+    wilor_launch_early(may_be_early(r, p), tensor_conv<T, N>, grid, shape::threads,
                        shape::shared, r->lanes[(size_t)p.lane].stream, a);
 }
 
