@@ -42,6 +42,11 @@ WILOR_BOTH void split_number(float x, f16 *large, f16 *small) {
     *small = narrow<f16>((x - widen(*large)) * SMALL_PART);
 }
 
+/* The number, or a sum of products, of which these are the parts. */
+WILOR_BOTH float join_parts(float large, float small) {
+    return fmaf(small, 1 / SMALL_PART, large);
+}
+
 /* Activations that products read are the blocks' numbers, or float32 ones in parts: a row's large parts, then its
  * small ones. */
 struct parted {
@@ -81,7 +86,7 @@ template <int N> WILOR_BOTH void put(parted *row, int width, int i, const float 
 template <class A> WILOR_BOTH float take(const A *row, int, int i) { return widen(row[i]); }
 
 WILOR_BOTH float take(const parted *row, int width, int i) {
-    return fmaf(widen(row[width + i].part), 1 / SMALL_PART, widen(row[i].part));
+    return join_parts(widen(row[i].part), widen(row[width + i].part));
 }
 
 /* Exact GELU (erf), as upstream. */

@@ -48,6 +48,14 @@ template <class A> struct attention_args {
     bool sixteen; /* rows of heads are whole pieces of sixteen bytes */
 };
 
+/* Of the block's hand and head the first token's query; keys and values are d and 2d further. */
+template <class A>
+__device__ __forceinline__ const typename activation<A>::number *
+head_rows(const attention_args<A> &a) {
+    return a.qkv + (size_t)(a.first + (int)blockIdx.z) * TOKENS * 3 * (size_t)a.d +
+           (size_t)((int)blockIdx.y * a.dim);
+}
+
 template <class A>
 __device__ __forceinline__ A *result_row(const attention_args<A> &a, int query) {
     return a.out + ((size_t)blockIdx.z * (size_t)a.each + (size_t)query) * (size_t)a.d *
@@ -58,12 +66,11 @@ __device__ __forceinline__ A *result_row(const attention_args<A> &a, int query) 
 template <class A> __global__ void plain_attention(attention_args<A> a) {
     WILOR_DYNAMIC_SHARED(shared); /* a warp's query (dim), then its 210 weights */
     int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32;
-    int head = (int)blockIdx.y, hand = (int)blockIdx.z;
     int query = (int)blockIdx.x * ATTENTION_WARPS + warp;
     if (query >= a.each)
         return; /* a whole warp; no barrier of the block below */
     size_t ld = 3 * (size_t)a.d;
-    auto rows = a.qkv + (size_t)(a.first + hand) * TOKENS * ld + (size_t)(head * a.dim);
+    auto rows = head_rows(a);
     auto q = rows + (size_t)chosen_token(query, a.cols) * ld;
     auto k = rows + a.d, v = rows + 2 * (size_t)a.d;
     float *mine = reinterpret_cast<float *>(shared) + (size_t)warp * (size_t)(a.dim + TOKENS);
@@ -100,7 +107,7 @@ template <class A> __global__ void plain_attention(attention_args<A> a) {
         for (int key = 0; key < TOKENS; key++)
             sum = fmaf(weights[key], widen(v[(size_t)key * ld + (size_t)i]), sum);
         sum /= total;
-        put<1>(result_row(a, query), a.d, head * a.dim + i, &sum);
+        put<1>(result_row(a, query), a.d, (int)blockIdx.y * a.dim + i, &sum);
     }
 }
 
@@ -194,13 +201,14 @@ fetch_rows(const attention_args<A> &a, const typename activation<A>::number *fro
 template <class A>
 __device__ __forceinline__ void pack_operand(float low, float high,
                                              uint32_t to[activation<A>::PARTS][4], int i) {
-    typedef typename activation<A>::operand T;
-    to[0][i] = pack_pair<T>(low, high);
     if constexpr (activation<A>::PARTS == 2) {
-        float large[2];
-        unpack_pair<T>(to[0][i], &large[0], &large[1]);
-        to[1][i] = pack_pair<T>((low - large[0]) * SMALL_PART, (high - large[1]) * SMALL_PART);
-    }
+        numbers<f16, 2> large, small;
+        split_number(low, &large.at[0], &small.at[0]);
+        split_number(high, &large.at[1], &small.at[1]);
+        memcpy(&to[0][i], &large, sizeof large);
+        memcpy(&to[1][i], &small, sizeof small);
+    } else
+        to[0][i] = pack_pair<typename activation<A>::operand>(low, high);
 }
 
 /* Two neighbours of a row, or zeros, as a register of an operand, or as two of its parts. */
@@ -262,7 +270,7 @@ __device__ __forceinline__ void add_product(float sum[activation<A>::PARTS][4],
 template <class A>
 __device__ __forceinline__ float whole_sum(const float sum[activation<A>::PARTS][4], int i) {
     if constexpr (activation<A>::PARTS == 2)
-        return fmaf(sum[1][i], 1 / SMALL_PART, sum[0][i]);
+        return join_parts(sum[0][i], sum[1][i]);
     return sum[0][i];
 }
 
@@ -380,13 +388,6 @@ template <class A> __device__ __forceinline__ float inverse_of(float x) {
     if constexpr (activation<A>::PARTS == 2)
         return 1 / x;
     return quick_inverse(x);
-}
-
-template <class A>
-__device__ __forceinline__ const typename activation<A>::number *
-head_rows(const attention_args<A> &a) {
-    return a.qkv + (size_t)(a.first + (int)blockIdx.z) * TOKENS * 3 * (size_t)a.d +
-           (size_t)((int)blockIdx.y * a.dim);
 }
 
 /* Columns `column` and the next of a query's result, where there are such. */
