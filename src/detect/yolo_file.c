@@ -11,6 +11,7 @@
  * may share their bytes, so that a small file could ask for much memory. */
 #include "yolo_file.h"
 
+#include "finite.h"
 #include "heap.h"
 #include "tensor_convert.h"
 #include <math.h>
@@ -806,15 +807,10 @@ static bool read_silu(const wilor_index *index, const wilor_yolo_conv *conv) {
     return !conv->plain && (!act || strcmp(act, g_identity) != 0);
 }
 
-/* Without a branch, for the compiler's vectors: an exponent of ones becomes the highest bit. */
 static bool products_finite(const float *x, float scale, size_t n) {
     uint32_t seen = 0;
-    for (size_t i = 0; i < n; i++) {
-        float product = x[i] * scale;
-        uint32_t bits;
-        memcpy(&bits, &product, sizeof bits);
-        seen |= (bits & 0x7F800000u) + 0x00800000u;
-    }
+    for (size_t i = 0; i < n; i++)
+        seen |= wilor_finite_mark(x[i] * scale);
     return seen >> 31 == 0;
 }
 

@@ -1,6 +1,7 @@
 /* The hand model's arrays from a tensor index, checked and packed. Shapes decide everything; V
  * and the number of triangles come from the file. Nothing here trusts an index, a parent or a
  * number before it has looked at it. */
+#include "finite.h"
 #include "heap.h"
 #include "mano_data.h"
 
@@ -72,12 +73,9 @@ static wilor_status no_memory(const source *s) {
 }
 
 static wilor_status check_finite(const source *s, const char *name, const float *x, size_t n) {
-    /* Without a branch, for the compiler's vectors: an exponent of ones becomes the highest bit. */
-    uint32_t seen = 0, bits;
-    for (size_t i = 0; i < n; i++) {
-        memcpy(&bits, &x[i], sizeof bits);
-        seen |= (bits & 0x7F800000u) + 0x00800000u;
-    }
+    uint32_t seen = 0;
+    for (size_t i = 0; i < n; i++)
+        seen |= wilor_finite_mark(x[i]);
     for (size_t i = 0; seen >> 31 && i < n; i++)
         if (!isfinite(x[i]))
             return wilor_error_set(s->err, WILOR_ERR_MODEL, "%s: element %zu of %s is %g",
