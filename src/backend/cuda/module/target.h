@@ -20,8 +20,8 @@ void wilor_launch(void (*kernel)(P...), dim3 grid, dim3 block, size_t shared, cu
     kernel<<<grid, block, shared, s>>>(static_cast<P>(args)...);
 }
 
-/* The same for a kernel that calls wait_for_kernel_before ahead of all that others write: from compute capability 9.0 on its blocks may
- * take their places while the last ones of the kernel before it are at work. */
+/* The same for a kernel that calls wait_for_kernel_before ahead of all that others write: from compute capability
+ * 9.0 on its blocks may take their places while the last ones of the kernel before it are at work. */
 template <class... P, class... A>
 void wilor_launch_early(bool early, void (*kernel)(P...), dim3 grid, dim3 block, size_t shared,
                         cudaStream_t s, A... args) {
@@ -137,8 +137,9 @@ inline shared_place place_of(const void *p) { return reinterpret_cast<shared_pla
 #endif
 
 #ifdef __CUDACC__
-/* 16 bytes to shared memory, or zeros: then `from` is not looked at. They are there for the caller after wait_copies, for the others of
- * its block after a barrier more. Before compute capability 8.0 a copy is done when it returns. */
+/* 16 bytes to shared memory, or zeros: then `from` is not looked at. They are there for the caller after
+ * wait_copies, for the others of its block after a barrier more. Before compute capability 8.0 a copy is done when
+ * it returns. */
 __device__ __forceinline__ void copy_16(shared_place to, const void *from, bool there) {
 #if __CUDA_ARCH__ >= 800
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;\n" ::"r"(to), "l"(from),
@@ -176,6 +177,12 @@ inline void end_copies() {}
 template <int> void wait_copies() {}
 #endif
 
+__device__ __forceinline__ void copy_16(void *to, const void *from, bool there) {
+    copy_16(place_of(to), from, there);
+}
+
+/* ---------------------------------------------------------------- approximations */
+
 /* 2^x and 1 / x, off by some 2^-22 of their size; results that float32 holds with fewer digits are zero. */
 #ifdef __CUDACC__
 __device__ __forceinline__ float quick_exp2(float x) {
@@ -195,9 +202,7 @@ inline float quick_exp2(float x) { return exp2f(x); }
 inline float quick_inverse(float x) { return 1.0f / x; }
 #endif
 
-__device__ __forceinline__ void copy_16(void *to, const void *from, bool there) {
-    copy_16(place_of(to), from, there);
-}
+/* ---------------------------------------------------------------- kernels that overlap */
 
 /* What the kernel before wrote is there. Without an early launch it is anyway. */
 __device__ __forceinline__ void wait_for_kernel_before() {
