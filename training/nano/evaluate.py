@@ -86,11 +86,10 @@ def pose_rows(args, device):
 def detector_of(args, device):
     """The network of --detector or of the state, what it says of itself, and its configuration."""
     if args.detector:
-        config = dict(width=0.1875, depth=0.33)  # the shipped one's
-        model = NanoDetector(**config)
+        model = NanoDetector()
         parameters, statistics = exported_detector(args.detector, model)
         model.load_state_dict(model.state_dict() | parameters | statistics)
-        return model.to(device).eval(), dict(file=sha256(args.detector)), config
+        return model.to(device).eval(), dict(file=sha256(args.detector)), model.config
     _, meta = load_state(args.state, "detector")
     config = json.loads(meta["config"]) if "config" in meta else {}
     return *averaged(NanoDetector(**config).to(device), args.state, "detector"), config
