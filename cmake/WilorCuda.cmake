@@ -3,7 +3,7 @@
 # a toolkit from packages of other kinds does, whose files lie elsewhere.
 set(WILOR_CUDA_SUMMARY "no (WILOR_CUDA=OFF)")
 set(WILOR_CUDA_SOURCES ${PROJECT_SOURCE_DIR}/src/backend/cuda/module)
-set(WILOR_CUDA_FILES device model session_memory session_stages session_product session_residual session_hand session net_plan net_steps net table)
+set(WILOR_CUDA_FILES device model session_memory session_stages session_product session_residual session_hand session net_plan net_steps net_choice net table)
 if(NOT WILOR_CUDA STREQUAL "OFF" AND NOT WILOR_CUDA)
   if(NOT WILOR_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "WILOR_CUDA is '${WILOR_CUDA}'; it may be ON, OFF or AUTO")

@@ -26,7 +26,8 @@ enum { WILOR_PROFILE_PARTS = WILOR_BACKEND_PARTS + 1 };
 struct wilor_session {
     const wilor_model *model;
     wilor_threads *pool;
-    void *work; /* the back end's session */
+    void *work;                     /* the back end's session */
+    const wilor_yolo_run *detector; /* NULL, or whose card has the call's picture */
     int max_hands, batch;
     wilor_compat compat;
     wilor_arena arena;
@@ -64,6 +65,11 @@ wilor_status wilor_convert_nv12(wilor_picture *picture, const uint8_t *chroma, p
  * memory. */
 wilor_status wilor_pipeline_as_rgb(wilor_pipeline *p, wilor_picture *picture,
                                    const wilor_predict_options *options, wilor_error *err);
+/* wilor_predict_boxes of a picture that was as_rgb's and perhaps find's: it is uploaded to a card once. */
+wilor_status wilor_pipeline_predict(wilor_pipeline *p, const wilor_picture *picture,
+                                    const wilor_box *boxes, int n,
+                                    const wilor_predict_options *options,
+                                    const wilor_hands **out, wilor_error *err);
 /* What its detector, or the caller's, finds in a checked RGB picture, the best first: n boxes with an area
  * and their 21 × 3 keypoints, the pipeline's until its next call. */
 wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture,

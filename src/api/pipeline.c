@@ -11,6 +11,7 @@
 enum {
     MOST_KEPT = 300, /* ultralytics' max_det */
     LETTERBOX_ROWS = 8,
+    FRAME_ROWS = 64,
     MLX_SIDE = 512,
     RAW_ROWS = 69 /* a box, two scores, 21 keypoints */
 };
@@ -21,6 +22,7 @@ struct wilor_pipeline {
     wilor_threads *pool; /* the session's, or its own without a model */
     wilor_threads *own_pool;
     wilor_yolo_run *run;
+    bool uploaded; /* its card has the picture of the call in work */
     wilor_pipeline_options o;
     wilor_pages converted; /* an NV12 picture as RGB; grows */
     wilor_pages work;      /* letterbox rows of each thread, candidates, suppression; grows */
@@ -226,15 +228,52 @@ static void store(const wilor_pipeline *p, const wilor_letterbox *l,
 
 static double since(uint64_t start) { return (double)(wilor_clock_ns() - start) * 1e-6; }
 
-/* The picture goes in at the network's size. */
+typedef struct frame_job {
+    const wilor_pipeline *p;
+    const wilor_picture *picture;
+    size_t line; /* bytes of a row */
+} frame_job;
+
+static void frame_unit(void *context, int unit, int thread) {
+    const frame_job *j = context;
+    int end = (unit + 1) * FRAME_ROWS;
+    (void)thread;
+    end = end < j->picture->height ? end : j->picture->height;
+    for (int y = unit * FRAME_ROWS; y < end; y++)
+        memcpy(wilor_yolo_frame_row(j->p->run, y), j->picture->data + y * j->picture->stride,
+               j->line);
+}
+
+/* Whether the picture goes to the card as it is: always where its crops are made from it, too, else unless that is
+ * much more than the input. */
+static bool is_for_card(const wilor_pipeline *p, const wilor_letterbox *l, int pixel) {
+    double bytes = (double)l->picture_width * l->picture_height * pixel;
+    if (l->rule == WILOR_LETTERBOX_MLX || !wilor_yolo_takes_frames(p->run))
+        return false;
+    return (p->session && p->session->model->backend->frame) ||
+           bytes <= 4.0 * 3 * l->width * l->height;
+}
+
+/* The picture goes in, at the network's size unless the card resizes it. */
 static wilor_status put_picture(wilor_pipeline *p, const wilor_picture *picture,
                                 const wilor_letterbox *l, workspace *w, wilor_error *err) {
     wilor_status st = WILOR_OK;
     letterbox_job job = {.p = p, .l = l, .picture = picture, .w = w};
+    wilor_yolo_frame f = {.letterbox = l};
+    wilor_letterbox_pixel(picture, &f.pixel, f.channel);
+    p->uploaded = false;
     WILOR_TRY(wilor_yolo_begin(p->run, l->width, l->height, err));
     WILOR_TRY(get_workspace(p, l, w, err));
-    wilor_threads_run(p->pool, letterbox_unit, &job,
-                      (l->height + LETTERBOX_ROWS - 1) / LETTERBOX_ROWS);
+    if (is_for_card(p, l, f.pixel)) {
+        frame_job rows = {p, picture, (size_t)l->picture_width * (size_t)f.pixel};
+        WILOR_TRY(wilor_yolo_frame_begin(p->run, &f, err));
+        wilor_threads_run(p->pool, frame_unit, &rows,
+                          (picture->height + FRAME_ROWS - 1) / FRAME_ROWS);
+        p->uploaded = true;
+    } else {
+        wilor_threads_run(p->pool, letterbox_unit, &job,
+                          (l->height + LETTERBOX_ROWS - 1) / LETTERBOX_ROWS);
+    }
 done:
     return st;
 }
@@ -261,16 +300,16 @@ static wilor_status detect_one(wilor_pipeline *p, const wilor_picture *picture,
     out->stage_ms[0] = since(t0);
     busy[1] = wilor_threads_busy_ns(p->pool);
     uint64_t t1 = wilor_clock_ns();
-    WILOR_TRY(wilor_yolo_forward(p->run, err));
+    /* wilor-mlx keeps what equals the threshold, too. */
+    float conf = (float)o->conf;
+    if (rule == WILOR_LETTERBOX_MLX)
+        conf = nextafterf(conf, 0.0f);
+    WILOR_TRY(wilor_yolo_forward_above(p->run, conf, err));
     out->stage_ms[1] = since(t1);
     busy[2] = wilor_threads_busy_ns(p->pool);
     uint64_t t2 = wilor_clock_ns();
     wilor_nms_rule suppress = {o->iou, o->max_hands, suppression(p, rule)};
     int anchors = wilor_yolo_anchors(p->run);
-    /* wilor-mlx keeps what equals the threshold, too. */
-    float conf = (float)o->conf;
-    if (rule == WILOR_LETTERBOX_MLX)
-        conf = nextafterf(conf, 0.0f);
     int n = wilor_yolo_candidates(p->run, conf, w.candidates, anchors);
     int kept = wilor_nms(w.candidates, n, &suppress, w.nms, w.kept);
     store(p, &l, o, &w, kept, out);
@@ -417,8 +456,11 @@ static wilor_status find(wilor_pipeline *p, const wilor_picture *picture, int fi
     const wilor_detections *d;
     int most = p->o.max_hands - first;
     *found = 0;
-    if (p->o.find)
-        return ask(p, picture, first, most, found, err);
+    if (p->o.find) {
+        st = ask(p, picture, first, most, found, err);
+        p->uploaded = false; /* it may have shown this pipeline another picture */
+        return st;
+    }
     if (!p->detector)
         return WILOR_OK;
     WILOR_TRY(wilor_detect(p, picture, 1, o, &d, err));
@@ -453,11 +495,22 @@ wilor_status wilor_pipeline_as_rgb(wilor_pipeline *p, wilor_picture *picture,
                                    const wilor_predict_options *options, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_predict_options o = {0};
+    p->uploaded = false;
     if (options)
         WILOR_TRY(wilor_options_read(&o, sizeof o, options, "wilor_predict_options", err));
     WILOR_TRY(wilor_convert_nv12(picture, o.nv12_chroma, o.nv12_chroma_stride, &p->converted,
                                  p->pool, err));
 done:
+    return st;
+}
+
+wilor_status wilor_pipeline_predict(wilor_pipeline *p, const wilor_picture *picture,
+                                    const wilor_box *boxes, int n,
+                                    const wilor_predict_options *options,
+                                    const wilor_hands **out, wilor_error *err) {
+    p->session->detector = p->uploaded ? p->run : NULL;
+    wilor_status st = wilor_predict_boxes(p->session, picture, boxes, n, options, out, err);
+    p->session->detector = NULL;
     return st;
 }
 
@@ -490,8 +543,7 @@ wilor_status wilor_pipeline_run(wilor_pipeline *pipeline, const wilor_picture *p
     double spent = since(start);
     if (n > 0)
         memcpy(p->boxes, boxes, (size_t)n * sizeof *boxes);
-    WILOR_TRY(
-        wilor_predict_boxes(p->session, &view, p->boxes, n + found, predict_options, out, err));
+    WILOR_TRY(wilor_pipeline_predict(p, &view, p->boxes, n + found, predict_options, out, err));
     wilor_session *s = p->session;
     s->hands.detect_ms = spent;
     if (found > 0) {

@@ -223,7 +223,7 @@ static wilor_status give_frame(call *c, wilor_error *err) {
     if (!c->picture || !b->frame || c->s->compat == WILOR_COMPAT_MLX || c->n == 0)
         return WILOR_OK;
     wilor_crop_source source = wilor_crop_source_of(c->picture, false);
-    WILOR_TRY(b->frame(c->s->work, &source, err));
+    WILOR_TRY(b->frame(c->s->work, &source, c->s->detector, err));
     c->framed = true;
 done:
     return st;

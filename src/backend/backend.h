@@ -65,6 +65,8 @@ typedef struct wilor_backend_times {
     wilor_span span[WILOR_BACKEND_PARTS];
 } wilor_backend_times;
 
+struct wilor_yolo_run;
+
 typedef struct wilor_backend {
     const char *name; /* "cpu" */
     wilor_status (*load)(void **model, const wilor_backend_load *o, wilor_error *err);
@@ -79,8 +81,10 @@ typedef struct wilor_backend {
                          wilor_threads *pool, wilor_error *err);
     void (*close)(void *session); /* NULL is fine */
     /* NULL: the caller makes all crops. Else takes a frame, RGB of some 8-bit format, from which crops of the
-     * runs behind it can be made; may allocate when it is larger than any before. */
-    wilor_status (*frame)(void *session, const wilor_crop_source *frame, wilor_error *err);
+     * runs behind it can be made; may allocate when it is larger than any before. detector: NULL, or one whose
+     * last forward was of this very frame: its card has it. */
+    wilor_status (*frame)(void *session, const wilor_crop_source *frame,
+                          const struct wilor_yolo_run *detector, wilor_error *err);
     /* n <= batch crops: n × 256 × 256 × 3, RGB, 0 … 255; or, with crops, only those that the back end does
      * not make. fixed_betas: NULL, or 10 numbers that replace the shape in the result. Allocates nothing.
      * The processor's does not fail; a card may, and what it gives then is nothing. */

@@ -95,6 +95,14 @@ static source source_of(const wilor_picture *p) {
     return s;
 }
 
+void wilor_letterbox_pixel(const wilor_picture *picture, int *bytes, int channel[3]) {
+    source s = source_of(picture);
+    *bytes = (int)s.pixel;
+    channel[0] = (int)s.red;
+    channel[1] = (int)s.green;
+    channel[2] = (int)s.blue;
+}
+
 static const uint8_t *row_of(const source *s, int y) { return s->data + y * s->stride; }
 
 static void copy_row(const source *s, int y, int width, uint8_t *out) {

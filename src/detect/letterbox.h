@@ -35,6 +35,9 @@ size_t wilor_letterbox_scratch(const wilor_letterbox *l);
 void wilor_letterbox_rows(const wilor_letterbox *l, const wilor_picture *picture, int first,
                           int rows, void *scratch, uint8_t *out);
 
+/* Bytes of a pixel of a picture that is not NV12, and which of them are red, green and blue. */
+void wilor_letterbox_pixel(const wilor_picture *picture, int *bytes, int channel[3]);
+
 /* A kept detection in the picture's pixels: box (x0 y0 x1 y1) and keypoints (21 × x, y,
  * visibility) come in network pixels and are changed in place; float32 as upstream. profile is
  * ignored by the MLX rule. */

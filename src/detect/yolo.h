@@ -4,6 +4,7 @@
 #define WILOR_YOLO_H
 
 #include "kernels.h"
+#include "letterbox.h"
 #include "nms.h"
 #include "thread_pool.h"
 #include "yolo_file.h"
@@ -31,6 +32,20 @@ typedef struct wilor_yolo_folded {
     bool silu;
 } wilor_yolo_folded;
 
+/* Anchors whose numbers have come back from a card, until its next forward. */
+typedef struct wilor_yolo_chosen {
+    int count;                   /* -1: all of them, at `head` */
+    const int32_t *anchor;       /* ascending */
+    const float *const *numbers; /* 129 each */
+} wilor_yolo_chosen;
+
+/* Where a frame's rows go: width × pixel bytes each. */
+typedef struct wilor_yolo_frame {
+    const wilor_letterbox *letterbox; /* not MLX's */
+    int pixel;                        /* bytes */
+    int channel[3];                   /* byte of red, green, blue in a pixel */
+} wilor_yolo_frame;
+
 typedef struct wilor_yolo_card {
     /* dtype: as asked for; becomes what computes. convs: one a convolution of the program. */
     wilor_status (*create)(void **net, const struct wilor_yolo_program *program,
@@ -41,8 +56,14 @@ typedef struct wilor_yolo_card {
     wilor_status (*open)(void **run, const void *net, wilor_error *err);
     void (*close)(void *run); /* NULL is fine */
     wilor_status (*begin)(void *run, int width, int height, wilor_error *err);
-    uint8_t *(*row)(void *run, int y); /* where an input row goes: width × 3 bytes */
+    /* NULL, or: what is put after begin is a frame, and the card makes the input from it; may allocate when it is
+     * larger than any before. */
+    wilor_status (*frame)(void *run, const wilor_yolo_frame *frame, wilor_error *err);
+    uint8_t *(*row)(void *run, int y); /* where a row goes: of the input, width × 3 bytes */
     wilor_status (*forward)(void *run, wilor_error *err);
+    /* NULL, or: forward for those anchors only that have a class's logit above `lowest`, or for all. */
+    wilor_status (*forward_above)(void *run, float lowest, wilor_yolo_chosen *chosen,
+                                  wilor_error *err);
     const float *(*head)(const void *run, int level); /* rows × columns × 129, from begin on */
 } wilor_yolo_card;
 
@@ -68,8 +89,19 @@ size_t wilor_yolo_memory(const wilor_yolo *yolo, int threads, int width, int hei
 wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, wilor_error *err);
 /* Row y of the picture, width × 3 bytes, RGB. Different rows may be put by different threads. */
 void wilor_yolo_put_row(wilor_yolo_run *run, int y, const uint8_t *rgb);
+/* A card's, where it makes the input from pictures: after begin, instead of put_row. Row y goes to frame_row(y), as
+ * it is in the picture; different rows by different threads. */
+bool wilor_yolo_takes_frames(const wilor_yolo_run *run);
+wilor_status wilor_yolo_frame_begin(wilor_yolo_run *run, const wilor_yolo_frame *frame,
+                                    wilor_error *err);
+uint8_t *wilor_yolo_frame_row(wilor_yolo_run *run, int y);
+/* The card's run in this one; NULL: there is no card. */
+const void *wilor_yolo_card_run(const wilor_yolo_run *run, const wilor_yolo_card **card);
 /* The whole network on the rows that were put. No allocation. Fails only on a card. */
 wilor_status wilor_yolo_forward(wilor_yolo_run *run, wilor_error *err);
+/* The same, for wilor_yolo_candidates with this conf or a higher one and for keypoints of what these are: a card may
+ * leave the other anchors out. */
+wilor_status wilor_yolo_forward_above(wilor_yolo_run *run, float conf, wilor_error *err);
 
 /* For measuring: from now on every forward adds each phase's wall time and the threads' time in units to
  * its entry; NULL: no more. */

@@ -21,14 +21,30 @@ static cell cell_at(const wilor_yolo_run *run, int level, int x, int y) {
                   (float)y + 0.5f, (float)(8 << level)};
 }
 
+/* The numbers of one of the chosen anchors; NULL: it is none. */
+static const float *find_chosen(const wilor_yolo_chosen *c, int anchor) {
+    int low = 0, high = c->count;
+    while (low < high) {
+        int middle = (low + high) / 2;
+        if (c->anchor[middle] < anchor)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low < c->count && c->anchor[low] == anchor ? c->numbers[low] : NULL;
+}
+
 static cell find_cell(const wilor_yolo_run *run, int anchor) {
-    int l = 0, n;
+    int l = 0, n, whole = anchor;
     while ((n = (run->width >> (3 + l)) * (run->height >> (3 + l))) <= anchor && l < 2) {
         anchor -= n;
         l++;
     }
     int width = run->width >> (3 + l);
-    return cell_at(run, l, anchor % width, anchor / width);
+    cell c = cell_at(run, l, anchor % width, anchor / width);
+    const float *chosen = find_chosen(&run->chosen, whole);
+    c.raw = chosen ? chosen : c.raw;
+    return c;
 }
 
 static float sigmoid(float x) {
@@ -58,32 +74,52 @@ static void decode_box(const cell *c, float box[4]) {
     box[3] = (y1 - y0) * c->stride;
 }
 
+float wilor_yolo_lowest_logit(float conf) {
+    return conf > 0 && conf < 1 ? logf(conf / (1 - conf)) - 1e-3f : -INFINITY;
+}
+
+typedef struct search {
+    float conf, lowest;
+    wilor_candidate *out;
+    int n, most;
+} search;
+
+/* An anchor joins the others where it scores above conf. */
+static void consider(search *s, const cell *c, int anchor) {
+    const float *logit = c->raw + WILOR_YOLO_BOX;
+    if (!(logit[0] > s->lowest) && !(logit[1] > s->lowest))
+        return;
+    float score[2] = {sigmoid(logit[0]), sigmoid(logit[1])};
+    int side = score[1] > score[0];
+    if (!(score[side] > s->conf))
+        return;
+    if (s->n < s->most) {
+        wilor_candidate *to = &s->out[s->n];
+        *to = (wilor_candidate){.score = score[side], .side = side, .anchor = anchor};
+        decode_box(c, to->box);
+    }
+    s->n++;
+}
+
 int wilor_yolo_candidates(const wilor_yolo_run *run, float conf, wilor_candidate *out,
                           int most) {
-    int n = 0;
-    /* σ is monotonic: what is clearly below the threshold's logit needs no exponential. */
-    float lowest = conf > 0 && conf < 1 ? logf(conf / (1 - conf)) - 1e-3f : -INFINITY;
+    search s = {
+        .conf = conf, .lowest = wilor_yolo_lowest_logit(conf), .out = out, .most = most};
+    for (int i = 0; i < run->chosen.count; i++) {
+        cell here = find_cell(run, run->chosen.anchor[i]);
+        consider(&s, &here, run->chosen.anchor[i]);
+    }
+    if (run->chosen.count >= 0)
+        return s.n;
     for (int l = 0, anchor = 0; l < WILOR_YOLO_LEVELS; l++) {
         const wilor_yolo_area *m = &run->layout.maps[run->yolo->program.head[l]];
         for (int y = 0; y < m->height; y++)
             for (int x = 0; x < m->width; x++, anchor++) {
-                const float *c = wilor_yolo_f32(m, (ptrdiff_t)y * m->pitch + x, WILOR_YOLO_BOX);
-                if (!(c[0] > lowest) && !(c[1] > lowest))
-                    continue;
-                float s[2] = {sigmoid(c[0]), sigmoid(c[1])};
-                int side = s[1] > s[0];
-                if (!(s[side] > conf))
-                    continue;
-                if (n < most) {
-                    cell here = cell_at(run, l, x, y);
-                    out[n] =
-                        (wilor_candidate){.score = s[side], .side = side, .anchor = anchor};
-                    decode_box(&here, out[n].box);
-                }
-                n++;
+                cell here = cell_at(run, l, x, y);
+                consider(&s, &here, anchor);
             }
     }
-    return n;
+    return s.n;
 }
 
 void wilor_yolo_keypoints(const wilor_yolo_run *run, int anchor, float *out) {

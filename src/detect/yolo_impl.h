@@ -67,7 +67,8 @@ struct wilor_yolo_run {
     const wilor_yolo *yolo;
     wilor_threads *pool;
     void *card_run; /* the card's; then only width, height and the heads' maps are used */
-    bool keep;      /* maps do not share memory */
+    wilor_yolo_chosen chosen;
+    bool keep; /* maps do not share memory */
     int width, height;
     wilor_pages map_pages, scratch_pages;
     wilor_yolo_layout layout;
@@ -79,6 +80,10 @@ struct wilor_yolo_run {
     wilor_yolo_time *times;            /* NULL: nobody asks */
     float *expanded[WILOR_YOLO_CONVS]; /* NULL: the weights are read where they are kept */
 };
+
+/* What no anchor that scores above conf is below: σ is monotonic, and clearly below the threshold's logit needs no
+ * exponential. */
+float wilor_yolo_lowest_logit(float conf);
 
 /* Sizes and places of everything for an input. keep: as in wilor_yolo_open. */
 void wilor_yolo_lay_out(wilor_yolo_layout *l, const wilor_yolo *yolo, bool keep, int width,

@@ -144,6 +144,7 @@ static void time_phase(wilor_yolo_run *run, int phase) {
 
 wilor_status wilor_yolo_forward(wilor_yolo_run *run, wilor_error *err) {
     const wilor_yolo *y = run->yolo;
+    run->chosen.count = -1;
     if (y->card)
         return y->card->forward(run->card_run, err);
     for (int i = 0; i < y->program.phase_count; i++)
@@ -155,6 +156,13 @@ wilor_status wilor_yolo_forward(wilor_yolo_run *run, wilor_error *err) {
     if (y->conv16 && y->conv16->end)
         y->conv16->end();
     return WILOR_OK;
+}
+
+wilor_status wilor_yolo_forward_above(wilor_yolo_run *run, float conf, wilor_error *err) {
+    const wilor_yolo_card *card = run->yolo->card;
+    if (!card || !card->forward_above)
+        return wilor_yolo_forward(run, err);
+    return card->forward_above(run->card_run, wilor_yolo_lowest_logit(conf), &run->chosen, err);
 }
 
 void wilor_yolo_watch(wilor_yolo_run *run, wilor_yolo_time *times) { run->times = times; }
@@ -257,6 +265,7 @@ static wilor_status begin_card(wilor_yolo_run *run, int width, int height, wilor
     wilor_status st = y->card->begin(run->card_run, width, height, err);
     run->width = st == WILOR_OK ? width : 0;
     run->height = st == WILOR_OK ? height : 0;
+    run->chosen.count = -1;
     for (int l = 0; st == WILOR_OK && l < WILOR_YOLO_LEVELS; l++) {
         int shift = 3 + l;
         run->layout.maps[y->program.head[l]] =
@@ -317,6 +326,24 @@ void wilor_yolo_put_row(wilor_yolo_run *run, int row, const uint8_t *rgb) {
     wilor_yolo_end_row(m, pixel + m->width - 1, 0, 3);
 }
 
+bool wilor_yolo_takes_frames(const wilor_yolo_run *run) {
+    return run->card_run && run->yolo->card->frame;
+}
+
+wilor_status wilor_yolo_frame_begin(wilor_yolo_run *run, const wilor_yolo_frame *frame,
+                                    wilor_error *err) {
+    return run->yolo->card->frame(run->card_run, frame, err);
+}
+
+uint8_t *wilor_yolo_frame_row(wilor_yolo_run *run, int y) {
+    return run->yolo->card->row(run->card_run, y);
+}
+
+const void *wilor_yolo_card_run(const wilor_yolo_run *run, const wilor_yolo_card **card) {
+    *card = run->yolo->card;
+    return run->card_run;
+}
+
 /* Bytes that a thread needs: a tile and what a unit prepares, or a pooled row's columns. */
 static size_t scratch_bytes(const wilor_yolo *y) {
     const wilor_yolo_program *p = &y->program;
@@ -347,6 +374,7 @@ wilor_status wilor_yolo_open(wilor_yolo_run **out, const wilor_yolo *yolo, wilor
         }
         run->yolo = yolo;
         run->pool = pool;
+        run->chosen.count = -1;
         *out = run;
         return WILOR_OK;
     }
@@ -358,6 +386,7 @@ wilor_status wilor_yolo_open(wilor_yolo_run **out, const wilor_yolo *yolo, wilor
     }
     run->yolo = yolo;
     run->pool = pool;
+    run->chosen.count = -1;
     run->keep = keep;
     for (int v = 0; v < 256; v++)
         run->divided[v] = (float)v / 255.0f;

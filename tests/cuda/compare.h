@@ -35,6 +35,7 @@ void compare_cards(const compare_options *o);
 void compare_wide(const compare_options *o);
 void compare_route(const compare_options *o);
 void compare_detector(const compare_options *o);
+void compare_frames(const compare_options *o);
 void compare_times(const compare_options *o);
 
 #endif

@@ -5,6 +5,7 @@
  *   wide      hands whose points need more than the corner's patches
  *   route     crops and hands from a picture
  *   detector  all anchors of an input
+ *   frames    the detector's input, the choice of anchors, one upload
  *   times     milliseconds of hands, detector, and the whole route
  *   options   --weights W --mano M --detector D --device cuda:0[,cuda:1…] --dtype f32|f16|bf16 --hands N
  *             --size WxH --scale X --full-path
@@ -132,7 +133,8 @@ int main(int argc, char **argv) {
         void (*run)(const compare_options *);
     } checks[] = {{"network", compare_network},   {"cards", compare_cards},
                   {"wide", compare_wide},         {"route", compare_route},
-                  {"detector", compare_detector}, {"times", compare_times}};
+                  {"detector", compare_detector}, {"frames", compare_frames},
+                  {"times", compare_times}};
 
     compare_options o = {.weights = "random:tiny",
                          .detector = "random:micro",
@@ -157,6 +159,6 @@ int main(int argc, char **argv) {
             checks[i].run(&o);
             return g_compare_failed ? 1 : 0;
         }
-    printf("usage: cuda_compare network|cards|wide|route|detector|times [options]\n");
+    printf("usage: cuda_compare network|cards|wide|route|detector|frames|times [options]\n");
     return 2;
 }

@@ -220,8 +220,10 @@ void wilor_cuda_session_inside(void *session, const wilor_cuda_table **table, vo
 /* ---------------------------------------------------------------- run */
 
 static wilor_status cuda_frame(void *session, const wilor_crop_source *source,
-                               wilor_error *err) {
+                               const wilor_yolo_run *detector, wilor_error *err) {
     cuda_session *s = session;
+    void *its_run = NULL;
+    int its_card = wilor_cuda_detector_inside(detector, &its_run);
     wilor_status st = WILOR_OK;
     const wilor_picture *p = source->picture;
     wilor_cuda_error e = {{0}};
@@ -233,8 +235,11 @@ static wilor_status cuda_frame(void *session, const wilor_crop_source *source,
         .channel = {source->channel[0], source->channel[1], source->channel[2]},
         .stride = p->stride};
     for (int i = 0; i < s->m->cards && st == WILOR_OK; i++)
-        st = wilor_cuda_status(s->m->table->session_frame(s->session[i], &f, &e), s->m->card[i],
-                               &e, err);
+        if (s->m->card[i] == its_card)
+            s->m->table->session_share(s->session[i], its_run);
+        else
+            st = wilor_cuda_status(s->m->table->session_frame(s->session[i], &f, &e),
+                                   s->m->card[i], &e, err);
     return st;
 }
 

@@ -28,5 +28,7 @@ void wilor_cuda_session_inside(void *session, const wilor_cuda_table **table, vo
 
 /* What makes a detector run on a card, for wilor_yolo_load_card. */
 const wilor_yolo_card *wilor_cuda_detector(void);
+/* The module's run in such a detector's, and the number of its card; -1: there is none, the detector runs elsewhere. */
+int wilor_cuda_detector_inside(const wilor_yolo_run *detector, void **inside);
 
 #endif

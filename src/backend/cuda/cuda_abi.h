@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-enum { WILOR_CUDA_ABI = 3, WILOR_CUDA_TEXT = 256 };
+enum { WILOR_CUDA_ABI = 4, WILOR_CUDA_TEXT = 256 };
 
 /* What went wrong; the core has a status of its own for each. */
 typedef enum wilor_cuda_result {
@@ -102,6 +102,20 @@ typedef struct wilor_cuda_net {
     wilor_cuda_number number; /* of all maps but the heads' */
 } wilor_cuda_net;
 
+/* How a frame becomes the input: its size there, OpenCV's INTER_LINEAR, and where it begins; gray 114 around it. */
+typedef struct wilor_cuda_letterbox {
+    int inner_width, inner_height, left, top;
+} wilor_cuda_letterbox;
+
+enum { WILOR_CUDA_MOST_CHOSEN = 256 };
+
+/* Anchors of a forward, good until the next; levels one after the other, row by row. */
+typedef struct wilor_cuda_chosen {
+    int count;                   /* -1: all numbers are at net_run_head */
+    const int32_t *anchor;       /* ascending */
+    const float *const *numbers; /* 129 each */
+} wilor_cuda_chosen;
+
 /* ---------------------------------------------------------------- the table */
 
 typedef struct wilor_cuda_table {
@@ -129,6 +143,9 @@ typedef struct wilor_cuda_table {
     /* The frame of the crops to come; its memory on the card grows with it, never in a run. */
     wilor_cuda_result (*session_frame)(void *session, const wilor_cuda_frame *frame,
                                        wilor_cuda_error *err);
+    /* Instead: the frame of the last forward of a detector's run on the same card, which stays there until that
+     * run's next begin. */
+    void (*session_share)(void *session, const void *run);
     /* Sets a run going and returns, so that one thread can do so on several cards; session_finish
      * waits for it and gives its hands. A run that was started, whatever start said, is finished
      * before the session's next call. No allocation in either.
@@ -152,11 +169,24 @@ typedef struct wilor_cuda_table {
     void (*net_run_close)(void *run); /* NULL is fine */
     /* Ready for inputs of this size; allocates and captures when it changes. */
     wilor_cuda_result (*net_run_begin)(void *run, int width, int height, wilor_cuda_error *err);
-    /* Where input row y goes: width × 3 bytes, RGB. */
+    /* After begin: what is put is not the input, but a frame (data is not read) that the card makes it from; its
+     * memory grows with it. */
+    wilor_cuda_result (*net_run_frame)(void *run, const wilor_cuda_frame *frame,
+                                       const wilor_cuda_letterbox *letterbox,
+                                       wilor_cuda_error *err);
+    /* Where row y goes: width × 3 bytes, RGB, of the input; width × pixel bytes of a frame. */
     uint8_t *(*net_run_row)(void *run, int y);
-    wilor_cuda_result (*net_run_forward)(void *run, float *device_ms, wilor_cuda_error *err);
-    /* Of the last forward: rows × columns × 129 of a level, row by row. */
+    /* lowest: only anchors with a class's logit above it come back, if they are not too many; NULL: all do. */
+    wilor_cuda_result (*net_run_forward)(void *run, const float *lowest,
+                                         wilor_cuda_chosen *chosen, float *device_ms,
+                                         wilor_cuda_error *err);
+    /* Of the last forward whose count is -1: rows × columns × 129 of a level, row by row. */
     const float *(*net_run_head)(const void *run, int level);
+    /* For tests: what was put as the network's input, width × height × 3, RGB. */
+    wilor_cuda_result (*net_run_input)(void *run, uint8_t *rgb, wilor_cuda_error *err);
+    /* For tests: forward's choice among these numbers, anchors × 129, in place of the network's. */
+    wilor_cuda_result (*net_run_choose)(void *run, const float *numbers, float lowest,
+                                        wilor_cuda_chosen *chosen, wilor_cuda_error *err);
 } wilor_cuda_table;
 
 /* The module's only symbol: a function that returns its table's head. */

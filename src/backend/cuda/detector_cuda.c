@@ -94,6 +94,18 @@ static wilor_status run_begin(void *run, int width, int height, wilor_error *err
     return status_of(r->n, r->n->table->net_run_begin(r->run, width, height, &e), &e, err);
 }
 
+static wilor_status run_frame(void *run, const wilor_yolo_frame *frame, wilor_error *err) {
+    card_run *r = run;
+    wilor_cuda_error e = {{0}};
+    const wilor_letterbox *l = frame->letterbox;
+    wilor_cuda_frame f = {.width = l->picture_width,
+                          .height = l->picture_height,
+                          .pixel = frame->pixel,
+                          .channel = {frame->channel[0], frame->channel[1], frame->channel[2]}};
+    wilor_cuda_letterbox to = {l->inner_width, l->inner_height, l->left, l->top};
+    return status_of(r->n, r->n->table->net_run_frame(r->run, &f, &to, &e), &e, err);
+}
+
 static uint8_t *run_row(void *run, int y) {
     card_run *r = run;
     return r->n->table->net_run_row(r->run, y);
@@ -102,7 +114,20 @@ static uint8_t *run_row(void *run, int y) {
 static wilor_status run_forward(void *run, wilor_error *err) {
     card_run *r = run;
     wilor_cuda_error e = {{0}};
-    return status_of(r->n, r->n->table->net_run_forward(r->run, &r->device_ms, &e), &e, err);
+    wilor_cuda_chosen all;
+    return status_of(r->n, r->n->table->net_run_forward(r->run, NULL, &all, &r->device_ms, &e),
+                     &e, err);
+}
+
+static wilor_status run_forward_above(void *run, float lowest, wilor_yolo_chosen *chosen,
+                                      wilor_error *err) {
+    card_run *r = run;
+    wilor_cuda_error e = {{0}};
+    wilor_cuda_chosen some = {.count = -1};
+    wilor_status st = status_of(
+        r->n, r->n->table->net_run_forward(r->run, &lowest, &some, &r->device_ms, &e), &e, err);
+    *chosen = (wilor_yolo_chosen){some.count, some.anchor, some.numbers};
+    return st;
 }
 
 static const float *run_head(const void *run, int level) {
@@ -117,8 +142,19 @@ const wilor_yolo_card *wilor_cuda_detector(void) {
                                          .open = run_open,
                                          .close = run_close,
                                          .begin = run_begin,
+                                         .frame = run_frame,
                                          .row = run_row,
                                          .forward = run_forward,
+                                         .forward_above = run_forward_above,
                                          .head = run_head};
     return &card;
+}
+
+int wilor_cuda_detector_inside(const wilor_yolo_run *detector, void **inside) {
+    const wilor_yolo_card *card = NULL;
+    const card_run *r = detector ? wilor_yolo_card_run(detector, &card) : NULL;
+    if (!r || card != wilor_cuda_detector())
+        return -1;
+    *inside = r->run;
+    return r->n->device;
 }

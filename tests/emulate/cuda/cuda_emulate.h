@@ -88,6 +88,12 @@ inline int atomicMax(int *at, int value) {
     return old;
 }
 
+inline int atomicAdd(int *at, int value) {
+    int old = *at;
+    *at = old + value;
+    return old;
+}
+
 inline unsigned atomicInc(unsigned *at, unsigned last) {
     unsigned old = *at;
     *at = old >= last ? 0 : old + 1;

@@ -28,4 +28,22 @@ wilor_cuda_result check(cudaError_t e, const char *what, wilor_cuda_error *err) 
     return fail(err, result, "%s: %s", what, cudaGetErrorString(e));
 }
 
+wilor_cuda_result grow_frame(frame_memory *m, size_t bytes, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    if (bytes <= m->room)
+        return WILOR_CUDA_OK;
+    free_frame(m);
+    CUDA_CALL(cudaMalloc(&m->card, bytes), "a frame's memory", err);
+    CUDA_CALL(cudaMallocHost(&m->pinned, bytes), "a frame's pinned memory", err);
+    m->room = bytes;
+done:
+    return st;
+}
+
+void free_frame(frame_memory *m) {
+    cudaFree(m->card);
+    cudaFreeHost(m->pinned);
+    *m = {};
+}
+
 } // namespace wilor_cuda

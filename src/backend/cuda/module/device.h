@@ -53,6 +53,15 @@ struct device_arena {
     }
 };
 
+/* A frame's bytes on the way to the card, and there. */
+struct frame_memory {
+    uint8_t *card, *pinned;
+    size_t room;
+};
+
+wilor_cuda_result grow_frame(frame_memory *m, size_t bytes, wilor_cuda_error *err);
+void free_frame(frame_memory *m);
+
 static inline unsigned parts(size_t count, size_t size) {
     return (unsigned)((count + size - 1) / size);
 }

@@ -244,6 +244,56 @@ WILOR_BOTH void crop_pixel(const frame_view *f, const double inverse[6], int mir
     }
 }
 
+/* ---------------------------------------------------------------- letterbox.c, pixel by pixel */
+
+enum { RESIZE_ONE = 2048, RESIZE_PADDING = 114 };
+
+/* Two neighbours on an axis and their weights in 1/2048. */
+typedef struct resize_tap {
+    int first, second, weight[2];
+} resize_tap;
+
+/* An axis: so many pixels become so many, `scale` of the first to one of the others. */
+typedef struct resize_axis {
+    int from, to;
+    double scale;
+} resize_axis;
+
+static inline resize_axis make_axis(int from, int to) {
+    return {from, to, 1.0 / ((double)to / from)};
+}
+
+/* Unlike a column, a row outside keeps its weights. */
+WILOR_BOTH resize_tap find_tap(const resize_axis *a, int i, bool column) {
+    int last = a->from - 1;
+    float at = (float)((i + 0.5) * a->scale - 0.5);
+    int first = (int)at;
+    first -= (float)first > at;
+    float part = at - (float)first;
+    if (column && (first < 0 || first >= last)) {
+        first = first < 0 ? 0 : last;
+        part = 0.0f;
+    }
+    if (first > last)
+        first = last;
+    int second = first + 1 > last ? last : first + 1;
+    return {first < 0 ? 0 : first,
+            second,
+            {(int)rintf((1.0f - part) * RESIZE_ONE), (int)rintf(part * RESIZE_ONE)}};
+}
+
+/* Rows in 1/128, then the byte; what is cut off where is OpenCV's. */
+WILOR_BOTH int resized_level(const frame_view *f, const resize_tap &column,
+                             const resize_tap &row, int channel) {
+    const uint8_t *left = f->data + (size_t)(column.first * f->pixel + f->channel[channel]);
+    const uint8_t *right = f->data + (size_t)(column.second * f->pixel + f->channel[channel]);
+    size_t top = (size_t)row.first * (size_t)f->stride;
+    size_t bottom = (size_t)row.second * (size_t)f->stride;
+    int upper = (left[top] * column.weight[0] + right[top] * column.weight[1]) >> 4;
+    int lower = (left[bottom] * column.weight[0] + right[bottom] * column.weight[1]) >> 4;
+    return (((row.weight[0] * upper) >> 16) + ((row.weight[1] * lower) >> 16) + 2) >> 2;
+}
+
 } // namespace wilor_cuda
 
 #endif

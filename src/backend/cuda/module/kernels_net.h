@@ -2,36 +2,51 @@
 #ifndef WILOR_CUDA_KERNELS_NET_H
 #define WILOR_CUDA_KERNELS_NET_H
 
-#include "elements.h"
+#include "net_run.h"
 
 namespace wilor_cuda {
 
 enum {
     NET_THREADS = 256,
+    INPUT_COLUMNS = 32,
+    INPUT_ROWS = NET_THREADS / INPUT_COLUMNS,
     POOL_MAXIMA = 3,
     POOL_REACH = 2 * POOL_MAXIMA,
     POOL_WIDTH = 16,
     POOL_CHANNELS = 32
 };
 
-/* Bytes to the input map. float32: v / 255; 16 bits: v / 256, which they hold exactly, and the first layer's
- * weights are larger by 256 / 255; there a pixel has eight channels, zeros from the third on. */
-template <class T> __global__ void input_kernel(const uint8_t *bytes, T *out, size_t pixels) {
+/* The frame to the input map. float32: v / 255; 16 bits: v / 256, which they hold exactly, and the first layer's
+ * weights are larger by 256 / 255; there a pixel has eight channels, zeros from the third on. Empties the list.
+ * Block: 32 × 8 pixels. Grid: width / 32, height / 8. */
+template <class T>
+__global__ void letterbox_kernel(const net_order *order, T *out, int width, chosen_list *list) {
     constexpr bool whole = sizeof(T) == 4;
-    size_t i = (size_t)blockIdx.x * NET_THREADS + threadIdx.x;
+    __shared__ resize_tap columns[INPUT_COLUMNS], rows[INPUT_ROWS];
+    const int column = (int)threadIdx.x, row = (int)threadIdx.y;
+    const int x0 = (int)blockIdx.x * INPUT_COLUMNS, y0 = (int)blockIdx.y * INPUT_ROWS;
+    const int x = x0 + column - order->left, y = y0 + row - order->top;
     let_kernel_behind_come();
-    if (i >= pixels)
-        return;
+    if (row == 0)
+        columns[column] = find_tap(&order->x, x, true);
+    if (column == 0)
+        rows[row] = find_tap(&order->y, y, false);
+    if (x0 + y0 + column + row == 0)
+        list->count = 0;
+    __syncthreads();
+    const bool inside = x >= 0 && x < order->x.to && y >= 0 && y < order->y.to;
+    const frame_view f = order->frame;
     numbers<T, whole ? 4 : 8> pixel = {};
-    for (size_t c = 0; c < 3; c++) {
-        float byte = (float)bytes[i * 3 + c];
-        pixel.at[c] = narrow<T>(whole ? byte / 255.0f : byte / 256.0f);
+    for (int c = 0; c < 3; c++) {
+        int level = inside ? resized_level(&f, columns[column], rows[row], c) : RESIZE_PADDING;
+        pixel.at[c] = narrow<T>((float)level / (whole ? 255.0f : 256.0f));
     }
+    const size_t at = (size_t)(y0 + row) * (size_t)width + (size_t)(x0 + column);
     if constexpr (whole)
         for (size_t c = 0; c < 3; c++)
-            out[i * 3 + c] = pixel.at[c];
+            out[at * 3 + c] = pixel.at[c];
     else
-        store(out + i * 8, pixel);
+        store(out + at * 8, pixel);
 }
 
 /* Three 5 × 5 maxima of stride 1, each of the one before: maxima of 5 × 5, 9 × 9 and 13 × 13, side by side.

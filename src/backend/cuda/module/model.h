@@ -65,6 +65,16 @@ template <class F> void by_reach(bool four, F f) {
     f(std::integral_constant<int, 1>());
 }
 
+/* A frame's rows, one behind the other on the card. */
+static inline frame_view frame_on_card(const uint8_t *card, const wilor_cuda_frame *f) {
+    return {card,
+            f->width,
+            f->height,
+            f->pixel,
+            f->width * f->pixel,
+            {f->channel[0], f->channel[1], f->channel[2]}};
+}
+
 wilor_cuda_result device_info(int device, wilor_cuda_device_info *out, wilor_cuda_error *err);
 wilor_cuda_result model_create(void **out, int device, const wilor_cuda_shape *shape,
                                const wilor_net_mano *mano, wilor_cuda_error *err);
@@ -79,6 +89,7 @@ size_t session_bytes(const void *model, const wilor_cuda_session_options *o);
 void session_close(void *session);
 wilor_cuda_result session_frame(void *session, const wilor_cuda_frame *frame,
                                 wilor_cuda_error *err);
+void session_share(void *session, const void *run);
 wilor_cuda_result session_start(void *session, const float *rgb, const wilor_cuda_crop *crops,
                                 int n, const float *fixed_betas, wilor_cuda_error *err);
 wilor_cuda_result session_finish(void *session, wilor_cuda_output *out, wilor_cuda_error *err);
@@ -92,9 +103,16 @@ void net_free(void *net);
 wilor_cuda_result net_run_open(void **out, const void *net, wilor_cuda_error *err);
 void net_run_close(void *run);
 wilor_cuda_result net_run_begin(void *run, int width, int height, wilor_cuda_error *err);
+wilor_cuda_result net_run_frame(void *run, const wilor_cuda_frame *frame,
+                                const wilor_cuda_letterbox *letterbox, wilor_cuda_error *err);
+frame_view net_run_view(const void *run);
 uint8_t *net_run_row(void *run, int y);
-wilor_cuda_result net_run_forward(void *run, float *device_ms, wilor_cuda_error *err);
+wilor_cuda_result net_run_forward(void *run, const float *lowest, wilor_cuda_chosen *chosen,
+                                  float *device_ms, wilor_cuda_error *err);
 const float *net_run_head(const void *run, int level);
+wilor_cuda_result net_run_input(void *run, uint8_t *rgb, wilor_cuda_error *err);
+wilor_cuda_result net_run_choose(void *run, const float *numbers, float lowest,
+                                 wilor_cuda_chosen *chosen, wilor_cuda_error *err);
 
 } // namespace wilor_cuda
 

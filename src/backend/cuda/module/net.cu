@@ -142,8 +142,6 @@ wilor_cuda_result net_run_open(void **out, const void *p, wilor_cuda_error *err)
     r->maps.resize(r->n->maps.size());
     CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
     CUDA_CALL(cudaStreamCreateWithFlags(&r->stream, cudaStreamNonBlocking), "a stream", err);
-    CUDA_CALL(cudaStreamCreateWithFlags(&r->copies, cudaStreamNonBlocking), "a stream", err);
-    CUDA_CALL(cudaEventCreateWithFlags(&r->copied, cudaEventDisableTiming), "an event", err);
     CUDA_CALL(cudaEventCreate(&r->begin), "an event", err);
     CUDA_CALL(cudaEventCreate(&r->end), "an event", err);
     *out = r;
@@ -166,14 +164,11 @@ void net_run_close(void *p) {
         cudaEventDestroy(r->end);
     cudaFree(r->block);
     cudaFreeHost(r->pinned);
+    free_frame(&r->frame);
     for (cudaEvent_t e : r->done)
         cudaEventDestroy(e);
     for (size_t l = 1; l < r->lanes.size(); l++)
         cudaStreamDestroy(r->lanes[l].stream);
-    if (r->copied)
-        cudaEventDestroy(r->copied);
-    if (r->copies)
-        cudaStreamDestroy(r->copies);
     if (r->stream)
         cudaStreamDestroy(r->stream);
     delete r;
@@ -191,17 +186,18 @@ static size_t map_bytes(const net_run *r, size_t i) {
 }
 
 static void push_maps(net_run *r, device_arena *card, device_arena *host) {
-    size_t bytes = (size_t)r->width * (size_t)r->height * 3;
     for (size_t i = 0; i < r->maps.size(); i++)
         r->maps[i] = card->push<char>(map_bytes(r, i));
-    r->bytes_card = card->push<uint8_t>(bytes);
+    r->order = card->push<net_order>(1);
+    r->list = card->push<chosen_list>(1);
     for (net_lane &l : r->lanes) {
         l.work = card->push<float>(l.work_numbers);
         l.ended = card->push<unsigned>(l.most_tiles);
     }
-    r->bytes_host = host->push<uint8_t>(bytes);
+    r->order_host = host->push<net_order>(1);
+    r->list_host = host->push<chosen_list>(1);
     for (int l = 0; l < 3; l++)
-        r->head_host[l] = host->push<float>(map_numbers(r, (size_t)r->n->head[l]));
+        r->head_host[l] = reinterpret_cast<float *>(host->push<char>(head_bytes(r, l)));
 }
 
 /* ---------------------------------------------------------------- lanes */
@@ -267,40 +263,31 @@ done:
     return st;
 }
 
-/* A level goes back as soon as it is there. */
-static wilor_cuda_result enqueue_heads(net_run *r, wilor_cuda_error *err) {
+/* The frame on the card becomes the input. */
+static wilor_cuda_result enqueue_input(net_run *r, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const net *n = r->n;
-    for (int l = 0; l < 3; l++) {
-        for (size_t i = 0; i < n->steps.size(); i++)
-            if (n->steps[i].out.map == n->head[l])
-                CUDA_CALL(cudaStreamWaitEvent(r->copies, r->done[i], 0), "a lane", err);
-        CUDA_CALL(cudaMemcpyAsync(r->head_host[l], r->maps[(size_t)n->head[l]],
-                                  map_bytes(r, (size_t)n->head[l]), cudaMemcpyDeviceToHost,
-                                  r->copies),
-                  "the detector's output", err);
-    }
-    CUDA_CALL(cudaEventRecord(r->copied, r->copies), "a lane", err);
-    CUDA_CALL(cudaStreamWaitEvent(r->stream, r->copied, 0), "a lane", err);
+    dim3 grid((unsigned)(r->width / INPUT_COLUMNS), (unsigned)(r->height / INPUT_ROWS));
+    CUDA_CALL(cudaMemcpyAsync(r->order, r->order_host, sizeof *r->order, cudaMemcpyHostToDevice,
+                              r->stream),
+              "a run's orders", err);
+    by_number(n->number, [&](auto zero) {
+        typedef decltype(zero) T;
+        wilor_launch(letterbox_kernel<T>, grid, dim3(INPUT_COLUMNS, INPUT_ROWS), 0, r->stream,
+                     r->order, reinterpret_cast<T *>(r->maps[(size_t)n->input]), r->width,
+                     r->list);
+    });
+    CUDA_CALL(cudaGetLastError(), "the detector's input", err);
 done:
     return st;
 }
 
 static wilor_cuda_result enqueue(net_run *r, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
-    const net *n = r->n;
-    size_t pixels = (size_t)r->width * (size_t)r->height, bytes = pixels * 3;
-    CUDA_CALL(
-        cudaMemcpyAsync(r->bytes_card, r->bytes_host, bytes, cudaMemcpyHostToDevice, r->stream),
-        "the detector's input", err);
-    by_number(n->number, [&](auto zero) {
-        typedef decltype(zero) T;
-        wilor_launch(input_kernel<T>, parts(pixels, NET_THREADS), NET_THREADS, 0, r->stream,
-                     r->bytes_card, reinterpret_cast<T *>(r->maps[(size_t)n->input]), pixels);
-    });
+    CUDA_TRY(enqueue_input(r, err));
     CUDA_TRY(enqueue_steps(r, err));
     CUDA_CALL(cudaGetLastError(), "the detector", err);
-    CUDA_TRY(enqueue_heads(r, err));
+    CUDA_TRY(enqueue_choice(r, err));
 done:
     return st;
 }
@@ -341,13 +328,10 @@ done:
     return st;
 }
 
-wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error *err) {
+/* Maps, graph and the rest for inputs of a new size. */
+static wilor_cuda_result make_size(net_run *r, int width, int height, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
-    net_run *r = static_cast<net_run *>(p);
     device_arena card = {nullptr, 0}, host = {nullptr, 0};
-    if (width == r->width && height == r->height)
-        return WILOR_CUDA_OK;
-    CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
     if (r->graph)
         cudaGraphExecDestroy(r->graph);
     r->graph = nullptr;
@@ -368,26 +352,101 @@ done:
     return st;
 }
 
-uint8_t *net_run_row(void *p, int y) {
+wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
     net_run *r = static_cast<net_run *>(p);
-    return r->bytes_host + (size_t)y * (size_t)r->width * 3;
+    wilor_cuda_frame input = {nullptr, width, height, 3, {0, 1, 2}, 0};
+    wilor_cuda_letterbox as_it_is = {width, height, 0, 0};
+    CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
+    if (width != r->width || height != r->height)
+        CUDA_TRY(make_size(r, width, height, err));
+    CUDA_TRY(net_run_frame(r, &input, &as_it_is, err));
+done:
+    return st;
 }
 
-wilor_cuda_result net_run_forward(void *p, float *device_ms, wilor_cuda_error *err) {
+wilor_cuda_result net_run_frame(void *p, const wilor_cuda_frame *f,
+                                const wilor_cuda_letterbox *l, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     net_run *r = static_cast<net_run *>(p);
     CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
+    CUDA_TRY(grow_frame(&r->frame, (size_t)(f->width * f->pixel) * (size_t)f->height, err));
+    *r->order_host = {frame_on_card(r->frame.card, f),
+                      make_axis(f->width, l->inner_width),
+                      make_axis(f->height, l->inner_height),
+                      l->left,
+                      l->top,
+                      INFINITY};
+done:
+    return st;
+}
+
+frame_view net_run_view(const void *p) {
+    return static_cast<const net_run *>(p)->order_host->frame;
+}
+
+uint8_t *net_run_row(void *p, int y) {
+    net_run *r = static_cast<net_run *>(p);
+    return r->frame.pinned + (size_t)y * (size_t)r->order_host->frame.stride;
+}
+
+static wilor_cuda_result upload_frame(net_run *r, wilor_cuda_error *err) {
+    const frame_view *f = &r->order_host->frame;
+    return check(cudaMemcpyAsync(r->frame.card, r->frame.pinned,
+                                 (size_t)f->stride * (size_t)f->height, cudaMemcpyHostToDevice,
+                                 r->stream),
+                 "a frame", err);
+}
+
+wilor_cuda_result net_run_forward(void *p, const float *lowest, wilor_cuda_chosen *chosen,
+                                  float *device_ms, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    net_run *r = static_cast<net_run *>(p);
+    r->order_host->lowest = lowest ? *lowest : INFINITY; /* nothing is above it */
+    CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
     CUDA_CALL(cudaEventRecord(r->begin, r->stream), "an event", err);
+    CUDA_TRY(upload_frame(r, err));
     CUDA_CALL(cudaGraphLaunch(r->graph, r->stream), "a graph", err);
+    if (!lowest)
+        CUDA_TRY(enqueue_heads(r, err));
     CUDA_CALL(cudaEventRecord(r->end, r->stream), "an event", err);
     CUDA_CALL(cudaStreamSynchronize(r->stream), "the detector", err);
     CUDA_CALL(cudaEventElapsedTime(device_ms, r->begin, r->end), "an event", err);
+    CUDA_TRY(give_chosen(r, chosen, err));
+    if (!lowest)
+        chosen->count = -1;
 done:
     return st;
 }
 
 const float *net_run_head(const void *p, int level) {
     return static_cast<const net_run *>(p)->head_host[level];
+}
+
+wilor_cuda_result net_run_input(void *p, uint8_t *rgb, wilor_cuda_error *err) {
+    wilor_cuda_result st = WILOR_CUDA_OK;
+    net_run *r = static_cast<net_run *>(p);
+    const net *n = r->n;
+    size_t pixels = (size_t)r->width * (size_t)r->height;
+    size_t bytes = map_bytes(r, (size_t)n->input), each = bytes / pixels;
+    std::vector<char> map(bytes);
+    CUDA_CALL(cudaSetDevice(n->device), "choosing the card", err);
+    CUDA_TRY(upload_frame(r, err));
+    CUDA_TRY(enqueue_input(r, err));
+    CUDA_CALL(cudaStreamSynchronize(r->stream), "the detector's input", err);
+    CUDA_CALL(cudaMemcpy(map.data(), r->maps[(size_t)n->input], bytes, cudaMemcpyDeviceToHost),
+              "the detector's input", err);
+    by_number(n->number, [&](auto zero) {
+        typedef decltype(zero) T;
+        const float whole = sizeof(T) == 4 ? 255.0f : 256.0f;
+        for (size_t i = 0; i < pixels * 3; i++) {
+            T v;
+            memcpy(&v, &map[i / 3 * each + i % 3 * sizeof v], sizeof v);
+            rgb[i] = (uint8_t)rintf(widen(v) * whole);
+        }
+    });
+done:
+    return st;
 }
 
 } // namespace wilor_cuda

@@ -68,9 +68,8 @@ void session_close(void *p) {
     if (s->end)
         cudaEventDestroy(s->end);
     cudaFree(s->block);
-    cudaFree(s->frame_card);
     cudaFreeHost(s->pinned);
-    cudaFreeHost(s->frame_pinned);
+    free_frame(&s->own_frame);
     if (s->stream)
         cudaStreamDestroy(s->stream);
     delete s;
@@ -169,36 +168,25 @@ done:
 
 /* ---------------------------------------------------------------- frames and crops */
 
-static wilor_cuda_result grow_frame(session *s, size_t bytes, wilor_cuda_error *err) {
-    wilor_cuda_result st = WILOR_CUDA_OK;
-    if (bytes <= s->frame_room)
-        return WILOR_CUDA_OK;
-    cudaFree(s->frame_card);
-    cudaFreeHost(s->frame_pinned);
-    s->frame_card = s->frame_pinned = nullptr;
-    s->frame_room = 0;
-    CUDA_CALL(cudaMalloc(&s->frame_card, bytes), "a frame's memory", err);
-    CUDA_CALL(cudaMallocHost(&s->frame_pinned, bytes), "a frame's pinned memory", err);
-    s->frame_room = bytes;
-done:
-    return st;
-}
-
 wilor_cuda_result session_frame(void *p, const wilor_cuda_frame *f, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     session *s = static_cast<session *>(p);
     size_t line = (size_t)f->width * (size_t)f->pixel, bytes = line * (size_t)f->height;
     CUDA_CALL(cudaSetDevice(s->m->device), "choosing the card", err);
-    CUDA_TRY(grow_frame(s, bytes, err));
+    CUDA_TRY(grow_frame(&s->own_frame, bytes, err));
     for (int y = 0; y < f->height; y++)
-        memcpy(s->frame_pinned + (size_t)y * line, f->data + (ptrdiff_t)y * f->stride, line);
-    CUDA_CALL(cudaMemcpyAsync(s->frame_card, s->frame_pinned, bytes, cudaMemcpyHostToDevice,
-                              s->stream),
+        memcpy(s->own_frame.pinned + (size_t)y * line, f->data + (ptrdiff_t)y * f->stride,
+               line);
+    CUDA_CALL(cudaMemcpyAsync(s->own_frame.card, s->own_frame.pinned, bytes,
+                              cudaMemcpyHostToDevice, s->stream),
               "a frame", err);
-    s->frame = {s->frame_card, f->width,  f->height,
-                f->pixel,      (int)line, {f->channel[0], f->channel[1], f->channel[2]}};
+    s->frame = frame_on_card(s->own_frame.card, f);
 done:
     return st;
+}
+
+void session_share(void *p, const void *run) {
+    static_cast<session *>(p)->frame = net_run_view(run);
 }
 
 static void give_orders(session *s, const wilor_cuda_crop *crops, int n, const float *fixed) {

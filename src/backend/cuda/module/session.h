@@ -84,9 +84,8 @@ struct session {
     bool early;          /* norms and attention are launched early */
     int attention_depth; /* of tensor_attention; 0: the plain one */
     frame_view frame;
-    uint8_t *frame_card, *frame_pinned;
-    size_t frame_room;
-    int running; /* hands of the run that was started and not finished; 0: none */
+    frame_memory own_frame; /* a frame that came with session_frame */
+    int running;            /* hands of the run that was started and not finished; 0: none */
     wilor_cuda_trace trace;
     void *trace_context;
 };

@@ -17,6 +17,7 @@ static const wilor_cuda_table table = {
     wilor_cuda::session_bytes,
     wilor_cuda::session_close,
     wilor_cuda::session_frame,
+    wilor_cuda::session_share,
     wilor_cuda::session_start,
     wilor_cuda::session_finish,
     wilor_cuda::session_trace,
@@ -27,9 +28,12 @@ static const wilor_cuda_table table = {
     wilor_cuda::net_run_open,
     wilor_cuda::net_run_close,
     wilor_cuda::net_run_begin,
+    wilor_cuda::net_run_frame,
     wilor_cuda::net_run_row,
     wilor_cuda::net_run_forward,
     wilor_cuda::net_run_head,
+    wilor_cuda::net_run_input,
+    wilor_cuda::net_run_choose,
 };
 
 extern "C" __attribute__((visibility("default"))) const wilor_module_head *
