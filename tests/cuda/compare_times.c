@@ -73,19 +73,24 @@ static void time_boxes(const wilor_model *model, const wilor_picture *picture, i
     wilor_session_free(&session);
 }
 
-static void time_detector(const compare_options *o, const wilor_picture *picture) {
+static wilor_detector *open_detector(const compare_options *o) {
     wilor_error err;
-    const wilor_detections *out;
     wilor_detector *detector;
-    wilor_pipeline *pipeline;
     wilor_detector_options d;
-    double whole[RUNS], network[RUNS];
     wilor_detector_options_init(&d, sizeof d);
     d.detector = o->detector;
     d.device = o->device;
     d.dtype = o->dtype == WILOR_DTYPE_F32 || o->dtype == WILOR_DTYPE_F32X ? WILOR_DTYPE_F16
                                                                           : o->dtype;
     compare_need(wilor_detector_open(&detector, &d, &err), &err, "opening the detector");
+    return detector;
+}
+
+static void time_detector(const wilor_detector *detector, const wilor_picture *picture) {
+    wilor_error err;
+    const wilor_detections *out;
+    wilor_pipeline *pipeline;
+    double put[RUNS], network[RUNS], read[RUNS], whole[RUNS];
     compare_need(wilor_pipeline_create(&pipeline, detector, NULL, NULL, &err), &err,
                  "a pipeline");
     for (int i = -WARM; i < RUNS; i++) {
@@ -93,13 +98,47 @@ static void time_detector(const compare_options *o, const wilor_picture *picture
         compare_need(wilor_detect(pipeline, picture, 1, NULL, &out, &err), &err, "a detection");
         if (i >= 0) {
             whole[i] = (double)(wilor_clock_ns() - start) * 1e-6;
+            put[i] = out->stage_ms[0];
             network[i] = out->stage_ms[1];
+            read[i] = out->stage_ms[2];
         }
     }
     print_times("detector, frame to boxes", whole, RUNS);
+    print_times("detector, frame put", put, RUNS);
     print_times("detector, network alone", network, RUNS);
+    print_times("detector, boxes read", read, RUNS);
     wilor_pipeline_free(&pipeline);
-    wilor_detector_free(&detector);
+}
+
+/* A frame in host memory, through the detector, to two hands in host memory. It finds none: boxes are given. */
+static void time_route(const wilor_detector *detector, const wilor_model *model,
+                       const wilor_picture *picture) {
+    static const wilor_box boxes[2] = {{{20, 30, 110, 120}, 1, WILOR_RIGHT},
+                                       {{35, 40, 125, 130}, 1, WILOR_LEFT}};
+    wilor_error err;
+    const wilor_hands *out;
+    wilor_pipeline *pipeline;
+    wilor_pipeline_options po;
+    wilor_detect_options o;
+    double detector_ms[RUNS], whole[RUNS];
+    wilor_pipeline_options_init(&po, sizeof po);
+    wilor_detect_options_init(&o, sizeof o);
+    po.max_hands = po.batch = 2;
+    o.conf = 0.999999;
+    compare_need(wilor_pipeline_create(&pipeline, detector, model, &po, &err), &err,
+                 "a pipeline");
+    for (int i = -WARM; i < RUNS; i++) {
+        uint64_t start = wilor_clock_ns();
+        compare_need(wilor_pipeline_run(pipeline, picture, boxes, 2, &o, NULL, &out, &err),
+                     &err, "a run");
+        if (i >= 0) {
+            whole[i] = (double)(wilor_clock_ns() - start) * 1e-6;
+            detector_ms[i] = out->detect_ms;
+        }
+    }
+    print_times("frame to two hands", whole, RUNS);
+    print_times("of that, detector", detector_ms, RUNS);
+    wilor_pipeline_free(&pipeline);
 }
 
 void compare_times(const compare_options *o) {
@@ -124,7 +163,10 @@ void compare_times(const compare_options *o) {
         time_hands(model, counts[i]);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] <= o->hands; i++)
         time_boxes(model, &picture, counts[i]);
+    wilor_detector *detector = open_detector(o);
+    time_detector(detector, &picture);
+    time_route(detector, model, &picture);
+    wilor_detector_free(&detector);
     wilor_model_free(&model);
-    time_detector(o, &picture);
     free(pixels);
 }
