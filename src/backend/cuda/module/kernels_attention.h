@@ -48,17 +48,27 @@ template <class A> struct attention_args {
     bool sixteen; /* rows of heads are whole pieces of sixteen bytes */
 };
 
-/* Of the block's hand and head the first token's query; keys and values are d and 2d further. */
+/* A head, and a hand counted from the first. */
+struct head_place {
+    int head, hand;
+};
+
+__device__ __forceinline__ head_place head_of_block() {
+    return {(int)blockIdx.y, (int)blockIdx.z};
+}
+
+/* The first token's query; keys and values are d and 2d further. */
 template <class A>
 __device__ __forceinline__ const typename activation<A>::number *
-head_rows(const attention_args<A> &a) {
-    return a.qkv + (size_t)(a.first + (int)blockIdx.z) * TOKENS * 3 * (size_t)a.d +
-           (size_t)((int)blockIdx.y * a.dim);
+head_rows(const attention_args<A> &a, const head_place &at) {
+    return a.qkv + (size_t)(a.first + at.hand) * TOKENS * 3 * (size_t)a.d +
+           (size_t)(at.head * a.dim);
 }
 
 template <class A>
-__device__ __forceinline__ A *result_row(const attention_args<A> &a, int query) {
-    return a.out + ((size_t)blockIdx.z * (size_t)a.each + (size_t)query) * (size_t)a.d *
+__device__ __forceinline__ A *result_row(const attention_args<A> &a, const head_place &at,
+                                         int query) {
+    return a.out + ((size_t)at.hand * (size_t)a.each + (size_t)query) * (size_t)a.d *
                        activation<A>::PARTS;
 }
 
@@ -70,7 +80,8 @@ template <class A> __global__ void plain_attention(attention_args<A> a) {
     if (query >= a.each)
         return; /* a whole warp; no barrier of the block below */
     size_t ld = 3 * (size_t)a.d;
-    auto rows = head_rows(a);
+    head_place at = head_of_block();
+    auto rows = head_rows(a, at);
     auto q = rows + (size_t)chosen_token(query, a.cols) * ld;
     auto k = rows + a.d, v = rows + 2 * (size_t)a.d;
     float *mine = reinterpret_cast<float *>(shared) + (size_t)warp * (size_t)(a.dim + TOKENS);
@@ -107,7 +118,7 @@ template <class A> __global__ void plain_attention(attention_args<A> a) {
         for (int key = 0; key < TOKENS; key++)
             sum = fmaf(weights[key], widen(v[(size_t)key * ld + (size_t)i]), sum);
         sum /= total;
-        put<1>(result_row(a, query), a.d, (int)blockIdx.y * a.dim + i, &sum);
+        put<1>(result_row(a, at, query), a.d, at.head * a.dim + i, &sum);
     }
 }
 
@@ -392,11 +403,11 @@ template <class A> __device__ __forceinline__ float inverse_of(float x) {
 
 /* Columns `column` and the next of a query's result, where there are such. */
 template <class A>
-__device__ __forceinline__ void write_result(const attention_args<A> &a, int query, int column,
-                                             float first, float second) {
+__device__ __forceinline__ void write_result(const attention_args<A> &a, const head_place &at,
+                                             int query, int column, float first, float second) {
     float two[2] = {first, second};
     if (query < a.each && column < a.dim)
-        put<2>(result_row(a, query), a.d, (int)blockIdx.y * a.dim + column, two);
+        put<2>(result_row(a, at, query), a.d, at.head * a.dim + column, two);
 }
 
 /* What a row's sums are multiplied by when `top` takes the place of the largest score so far. */
@@ -432,7 +443,8 @@ __global__ void __launch_bounds__(TENSOR_THREADS, activation<A>::PARTS == 1 ? 2 
     T *keys = reinterpret_cast<T *>(shared), *values = keys + PARTS * PART;
     int thread = (int)threadIdx.x, lane = thread % 32, g = lane / 4, t = lane % 4;
     int query = ((int)blockIdx.x * TENSOR_WARPS + thread / 32) * QUERY_TILE;
-    auto rows = head_rows(a);
+    head_place at = head_of_block();
+    auto rows = head_rows(a, at);
     wait_for_kernel_before();
     fetch_rows<A, DEPTH, KEY_ROWS>(a, rows + a.d, 0, thread, keys);
     end_copies();
@@ -476,7 +488,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS, activation<A>::PARTS == 1 ? 2 
         for (int i = 0; i < 4; i++) {
             const float(*o)[4] = sums.values[0][n][i / 2];
             int r = i % 2;
-            write_result(a, query + g + 8 * r, 16 * n + i / 2 * 8 + 2 * t,
+            write_result(a, at, query + g + 8 * r, 16 * n + i / 2 * 8 + 2 * t,
                          by[r] * whole_sum<A>(o, 2 * r), by[r] * whole_sum<A>(o, 2 * r + 1));
         }
 }
@@ -507,8 +519,8 @@ __device__ __forceinline__ void leave_sums(const attention_sums<A, DEPTH, SPREAD
 
 /* The warps' results put together, always in the same order. Seven threads share a row. */
 template <class A, int DEPTH>
-__device__ __forceinline__ void join_sums(const attention_args<A> &a, const float *all,
-                                          int apart, int query) {
+__device__ __forceinline__ void join_sums(const attention_args<A> &a, const head_place &at,
+                                          const float *all, int apart, int query) {
     typedef attention_tile<A, DEPTH> tile;
     int row = (int)threadIdx.x / TENSOR_WARPS;
     const float *from = all + row * tile::ROW;
@@ -529,13 +541,19 @@ __device__ __forceinline__ void join_sums(const attention_args<A> &a, const floa
             sum[0] += two.at[0];
             sum[1] += two.at[1];
         }
-        write_result(a, query + row, column, by * sum[0], by * sum[1]);
+        write_result(a, at, query + row, column, by * sum[0], by * sum[1]);
     }
 }
 
-/* Grid: queries / 32, heads, hands. */
-template <class A, int DEPTH>
-__global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_args<A> a) {
+/* The largest scores of each warp's keys. */
+typedef float warp_tops[TENSOR_WARPS][SPREAD_TILES * QUERY_TILE];
+
+/* 32 queries of a head, from `query` on, by threads 0 … 223 of a block, which meet where they call `meet`; `thread` is
+ * this one. memory: of tensor_attention_shared. */
+template <class A, int DEPTH, class F>
+__device__ __forceinline__ void spread_queries(const attention_args<A> &a, const head_place &at,
+                                               int query, int thread, unsigned char *memory,
+                                               warp_tops &tops, F meet) {
     typedef attention_tile<A, DEPTH> tile;
     typedef typename tile::type T;
 
@@ -546,14 +564,10 @@ __global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_arg
         TILES = SPREAD_TILES
     };
 
-    WILOR_DYNAMIC_SHARED(shared);
-    __shared__ float tops[TENSOR_WARPS][TILES * QUERY_TILE];
-    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
-    int query = (int)blockIdx.x * TILES * QUERY_TILE;
-    T *keys = reinterpret_cast<T *>(shared) + warp * tile::WARP_NUMBERS,
+    int warp = thread / 32, lane = thread % 32, g = lane / 4, t = lane % 4;
+    T *keys = reinterpret_cast<T *>(memory) + warp * tile::WARP_NUMBERS,
       *values = keys + PARTS * PART;
-    auto rows = head_rows(a);
-    wait_for_kernel_before();
+    auto rows = head_rows(a, at);
     fetch_rows<A, DEPTH, KEYS>(a, rows + a.d, warp * KEYS, lane, keys);
     end_copies();
     fetch_rows<A, DEPTH, KEYS>(a, rows + 2 * (size_t)a.d, warp * KEYS, lane, values);
@@ -583,7 +597,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_arg
         for (int r = 0; r < 2 && t == 0; r++)
             tops[warp][q * QUERY_TILE + g + 8 * r] = top[q][r];
     }
-    __syncthreads();
+    meet();
 #pragma unroll
     for (int i = 0; i < 2 * TILES; i++)
 #pragma unroll
@@ -603,9 +617,19 @@ __global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_arg
     }
     __syncwarp(); /* keys and values were read: the results take their place */
     leave_sums<A, DEPTH>(sums, reinterpret_cast<float *>(keys));
-    __syncthreads();
-    join_sums<A, DEPTH>(a, reinterpret_cast<float *>(shared),
+    meet();
+    join_sums<A, DEPTH>(a, at, reinterpret_cast<float *>(memory),
                         tile::WARP_NUMBERS * (int)sizeof(T) / 4, query);
+}
+
+/* Grid: queries / 32, heads, hands. */
+template <class A, int DEPTH>
+__global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_args<A> a) {
+    WILOR_DYNAMIC_SHARED(shared);
+    __shared__ warp_tops tops;
+    wait_for_kernel_before();
+    spread_queries<A, DEPTH>(a, head_of_block(), (int)blockIdx.x * SPREAD_TILES * QUERY_TILE,
+                             (int)threadIdx.x, shared, tops, [] { __syncthreads(); });
 }
 
 static_assert(TENSOR_THREADS == TENSOR_WARPS * SPREAD_TILES * QUERY_TILE, "join_sums");
