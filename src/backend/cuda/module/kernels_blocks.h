@@ -9,7 +9,10 @@
  * warpgroup's. One hand has 120 tasks in each of a block's products.
  *
  * Barriers of the grid: a counter for each phase, to which each block adds one when it has done its share. Who reads
- * what a phase wrote waits for its counter; a block without tasks may be phases ahead. Copies are another proxy to
+ * what a phase wrote waits for its counter; a block without tasks may be phases ahead. Products onto the residual
+ * stream have none: each of their sums has one reader, the norm behind, which looks at the sums until they are there
+ * and leaves marks in their places, that is no sum's bits. Before the next product writes there, it has seen a counter
+ * of a later phase. Copies are another proxy to
  * memory than loads and stores: fence_copies stands between what is written and the counter, and between the counter
  * and the copies. A row of the residual stream is always the same block's. */
 #ifndef WILOR_CUDA_KERNELS_BLOCKS_H
@@ -102,6 +105,28 @@ __device__ __forceinline__ int anew(int x) {
     return x;
 }
 
+/* In place of a sum that is not there: bits of a NaN that no arithmetic here gives. */
+static const uint32_t MARK = 0xFFFFFFFFu;
+
+/* Four sums as they are in the card's cache. */
+__device__ __forceinline__ uint4 look_at_sums(const float *from) {
+    uint4 x;
+    asm volatile("ld.relaxed.gpu.global.v4.u32 {%0, %1, %2, %3}, [%4];\n"
+                 : "=r"(x.x), "=r"(x.y), "=r"(x.z), "=r"(x.w)
+                 : "l"(from)
+                 : "memory");
+    return x;
+}
+
+__device__ __forceinline__ bool are_there(const uint4 &x) {
+    return x.x != MARK && x.y != MARK && x.z != MARK && x.w != MARK;
+}
+
+/* A sum's bits are never the mark's. */
+__device__ __forceinline__ float unmarked(float x) {
+    return x == x ? x : __uint_as_float(0x7FFFFFFFu);
+}
+
 /* A second without progress is an error, where that is watched for. */
 struct watch {
     unsigned turns = 0;
@@ -146,12 +171,12 @@ __device__ __forceinline__ product_task task_of(const mapped_product &p, int tas
             p.steps * (part + 1) / p.parts};
 }
 
-/* Which phase a product is. */
-__device__ __forceinline__ int phase_of(int product) {
-    return product == PRODUCT_QKV    ? PHASE_QKV
-           : product == PRODUCT_PROJ ? PHASE_PROJ
-           : product == PRODUCT_FC1  ? PHASE_FC1
-                                     : PHASE_FC2;
+/* Which phase gives a product's rows. */
+__device__ __forceinline__ int phase_before(int product) {
+    return product == PRODUCT_QKV    ? PHASE_NORM1
+           : product == PRODUCT_PROJ ? PHASE_ATTENTION
+           : product == PRODUCT_FC1  ? PHASE_NORM2
+                                     : PHASE_FC1;
 }
 
 /* ---------------------------------------------------------------- the fetching thread */
@@ -257,7 +282,7 @@ __device__ __forceinline__ void fetch_blocks(const blocks_args &a, uint32_t memo
         w.turn();
         if (rows.number == weights.number)
             continue;
-        const unsigned *before = counter_of(a, rows.block, phase_of(rows.product) - 1);
+        const unsigned *before = counter_of(a, rows.block, phase_before(rows.product));
         if (seen != before) {
             if (!phase_ended(before))
                 continue;
@@ -320,7 +345,7 @@ __device__ __forceinline__ void keep_pair(const blocks_args &a, size_t at, float
         *reinterpret_cast<uint32_t *>(static_cast<T *>(a.hidden) + at) =
             pack_pair<T>(gelu_of(v0), gelu_of(v1));
     else
-        store(a.sums + at, numbers<float, 2>{{v0, v1}});
+        store(a.sums + at, numbers<float, 2>{{unmarked(v0), unmarked(v1)}});
 }
 
 /* A block's share of a product. */
@@ -397,25 +422,59 @@ __device__ __forceinline__ void load_share(const blocks_args &a, const norm_with
     }
 }
 
+typedef uint4 part_sums[NORM_FOURS][BLOCKS_PARTS];
+
+/* A thread's sums of a row, when all of them are there. */
+__device__ __forceinline__ void wait_for_sums(const float *row, size_t apart,
+                                              const norm_with &n, part_sums &part) {
+    watch w;
+    for (bool there = false; !there; w.turn()) {
+        there = true;
+#pragma unroll
+        for (int i = 0; i < NORM_FOURS * BLOCKS_PARTS; i++) {
+            int k = i / BLOCKS_PARTS, p = i % BLOCKS_PARTS;
+            part[k][p] = make_uint4(0, 0, 0, 0);
+            if (four_of(n, k) < n.d)
+                part[k][p] = look_at_sums(row + p * apart + four_of(n, k));
+        }
+#pragma unroll
+        for (int i = 0; i < NORM_FOURS * BLOCKS_PARTS; i++)
+            there = there && are_there(part[i / BLOCKS_PARTS][i % BLOCKS_PARTS]);
+    }
+}
+
+__device__ __forceinline__ void leave_marks(float *row, size_t apart, const norm_with &n) {
+#pragma unroll
+    for (int i = 0; i < NORM_FOURS * BLOCKS_PARTS; i++) {
+        int k = i / BLOCKS_PARTS, p = i % BLOCKS_PARTS;
+        if (four_of(n, k) < n.d)
+            *reinterpret_cast<uint4 *>(row + p * apart + four_of(n, k)) =
+                make_uint4(MARK, MARK, MARK, MARK);
+    }
+}
+
+__device__ __forceinline__ float sum_at(const uint4 &x, int i) {
+    return __uint_as_float(i == 0 ? x.x : i == 1 ? x.y : i == 2 ? x.z : x.w);
+}
+
 /* The sum of a product's parts, pair by pair, as kernels_vit.h's complete adds them. */
 __device__ __forceinline__ void complete_share(const blocks_args &a, const norm_with &n,
                                                int row, norm_share *s) {
-    numbers<float, 4> part[NORM_FOURS][BLOCKS_PARTS];
+    part_sums part;
     size_t at = (size_t)row * (size_t)n.d, apart = (size_t)a.rows * (size_t)n.d;
-#pragma unroll
-    for (int k = 0; k < NORM_FOURS; k++)
-#pragma unroll
-        for (int p = 0; p < BLOCKS_PARTS; p++)
-            if (four_of(n, k) < n.d)
-                part[k][p] = load_shared_work(a.sums + p * apart + at + four_of(n, k));
+    if (n.lacks)
+        wait_for_sums(a.sums + at, apart, n, part);
+    leave_marks(a.sums + at, apart, n);
+    if (!n.lacks)
+        return;
 #pragma unroll
     for (int k = 0; k < NORM_FOURS; k++) {
         if (four_of(n, k) >= n.d)
             continue;
 #pragma unroll
         for (int j = 0; j < 4; j++)
-            s->x[k].at[j] += (part[k][0].at[j] + part[k][1].at[j]) +
-                             (part[k][2].at[j] + part[k][3].at[j]) + s->bias[k].at[j];
+            s->x[k].at[j] += (sum_at(part[k][0], j) + sum_at(part[k][1], j)) +
+                             (sum_at(part[k][2], j) + sum_at(part[k][3], j)) + s->bias[k].at[j];
         store(a.x + at + four_of(n, k), s->x[k]);
     }
 }
@@ -462,20 +521,16 @@ __device__ __forceinline__ void norm_row(const blocks_args &a, const norm_with &
     }
 }
 
-/* A block's rows, one a group of threads. What the phase before did not write is read ahead of the wait for it; NULL:
- * there is none. */
+/* A block's rows, one a group of threads. What the phase before did not write is read ahead of its sums. */
 template <class T>
 __device__ __forceinline__ void run_norm(const blocks_args &a, const norm_with &n,
-                                         const unsigned *before, float *sums) {
+                                         float *sums) {
     int group = (int)threadIdx.x / NORM_GROUP, row = (int)blockIdx.x + group * (int)gridDim.x;
     norm_share s = {};
     if (row < a.rows)
         load_share(a, n, row, &s);
-    if (before)
-        wait_for_phase(before);
     while (row < a.rows) {
-        if (n.lacks)
-            complete_share(a, n, row, &s);
+        complete_share(a, n, row, &s);
         norm_row<T>(a, n, row, &s, sums + 8 * group);
         row += 2 * (int)gridDim.x;
         if (row < a.rows)
@@ -527,7 +582,7 @@ __device__ __forceinline__ void work_blocks(const blocks_args &a, unsigned char 
                         a.normed1,
                         anew(a.d),
                         anew((int)threadIdx.x)};
-        run_norm<T>(a, n1, i > a.first ? counter_of(a, i - 1, PHASE_FC2) : nullptr, sums);
+        run_norm<T>(a, n1, sums);
         end_phase(counter_of(a, i, PHASE_NORM1));
         run_product_tasks<T, HANDS, PRODUCT_QKV>(a, i, place, &at);
         end_phase(counter_of(a, i, PHASE_QKV));
@@ -535,7 +590,6 @@ __device__ __forceinline__ void work_blocks(const blocks_args &a, unsigned char 
         run_attention<T>(a, memory + tile::HEADS, tops);
         end_phase(counter_of(a, i, PHASE_ATTENTION));
         run_product_tasks<T, HANDS, PRODUCT_PROJ>(a, i, place, &at);
-        end_phase(counter_of(a, i, PHASE_PROJ));
         norm_with n2 = {a.gamma2.at<float>(i),
                         a.beta2.at<float>(i),
                         a.product[PRODUCT_PROJ].bias.at<float>(i),
@@ -543,12 +597,11 @@ __device__ __forceinline__ void work_blocks(const blocks_args &a, unsigned char 
                         a.normed2,
                         anew(a.d),
                         anew((int)threadIdx.x)};
-        run_norm<T>(a, n2, counter_of(a, i, PHASE_PROJ), sums);
+        run_norm<T>(a, n2, sums);
         end_phase(counter_of(a, i, PHASE_NORM2));
         run_product_tasks<T, HANDS, PRODUCT_FC1>(a, i, place, &at);
         end_phase(counter_of(a, i, PHASE_FC1));
         run_product_tasks<T, HANDS, PRODUCT_FC2>(a, i, place, &at);
-        end_phase(counter_of(a, i, PHASE_FC2));
     }
 }
 

@@ -16,17 +16,8 @@ enum {
     COUNTER_APART = 32 /* a line of the cache each */
 };
 
-/* In their order. */
-enum block_phase {
-    PHASE_NORM1,
-    PHASE_QKV,
-    PHASE_ATTENTION,
-    PHASE_PROJ,
-    PHASE_NORM2,
-    PHASE_FC1,
-    PHASE_FC2,
-    PHASES
-};
+/* Those that have counters. */
+enum block_phase { PHASE_NORM1, PHASE_QKV, PHASE_ATTENTION, PHASE_NORM2, PHASE_FC1, PHASES };
 
 enum block_products { PRODUCT_QKV, PRODUCT_PROJ, PRODUCT_FC1, PRODUCT_FC2, PRODUCTS };
 

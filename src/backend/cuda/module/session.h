@@ -7,7 +7,7 @@
 
 namespace wilor_cuda {
 
-enum { MOST_SIZES = 32, ORDER_HEADER = 256, MOST_PARTS = 4, BLOCK_COUNTERS = 7 * 32 };
+enum { MOST_SIZES = 32, ORDER_HEADER = 256, MOST_PARTS = 4, BLOCK_COUNTERS = 5 * 32 };
 
 /* A product of a block. Of numbers in two float16 parts it is two: of the mixed parts, then of the large ones onto
  * that; what small ones give with each other is less than float32 has. */
