@@ -1,8 +1,8 @@
 /* All blocks of the ViT for one hand or two as one kernel, compute capability 9.0: a block of threads on each
  * multiprocessor, phases with barriers of the whole grid between them. Two warpgroups work; one thread of a third,
- * which gives its registers to them, fetches what products multiply into a ring of stages, as kernels_wgmma.h's in bench/cuda does. It goes through
- * the products of all blocks by itself: weights come as soon as a stage is free, while norms, attention and barriers
- * go on, rows when the phase that writes them has ended everywhere.
+ * which gives its registers to them, fetches what products multiply into a ring of stages, as kernels_wgmma.h's in
+ * bench/cuda does. It goes through the products of all blocks by itself: weights come as soon as a stage is free, while
+ * norms, attention and barriers go on, rows when the phase that writes them has ended everywhere.
  *
  * As in those products the weights' outputs are the matrix instruction's 64 rows, our rows (tokens) its columns. A
  * task is 128 outputs, 64 a warpgroup, by 72 rows a hand; of qkv 64 outputs by 112 rows a hand, half of them a
@@ -11,10 +11,10 @@
  * Barriers of the grid: a counter for each phase, to which each block adds one when it has done its share. Who reads
  * what a phase wrote waits for its counter; a block without tasks may be phases ahead. Products onto the residual
  * stream have none: each of their sums has one reader, the norm behind, which looks at the sums until they are there
- * and leaves marks in their places, that is no sum's bits. Before the next product writes there, it has seen a counter
- * of a later phase. Copies are another proxy to
- * memory than loads and stores: fence_copies stands between what is written and the counter, and between the counter
- * and the copies. A row of the residual stream is always the same block's. */
+ * and leaves marks in their places, which are no sum's bits. Before the next product writes there, it has seen a
+ * counter of a later phase. Copies are another proxy to memory than loads and stores: fence_copies stands between what
+ * is written and the counter, and between the counter and the copies. A row of the residual stream is always the same
+ * block's. */
 #ifndef WILOR_CUDA_KERNELS_BLOCKS_H
 #define WILOR_CUDA_KERNELS_BLOCKS_H
 
@@ -24,8 +24,8 @@
 
 namespace wilor_cuda {
 
-/* For measurements: stages of the ring, steps of which weights are fetched to the card's cache ahead of the ring (0:
- * none), GELU with erf instead of its tanh form. */
+/* For measurements (nvcc takes NVCC_APPEND_FLAGS): stages of the ring, steps of which weights are fetched to the card's
+ * cache ahead of the ring (0: none), GELU with erf instead of its tanh form. */
 #ifndef WILOR_BLOCKS_STAGES
 #define WILOR_BLOCKS_STAGES 0 /* as many as fit */
 #endif
