@@ -1,8 +1,10 @@
 /* All blocks of the ViT for one hand or two as one kernel, compute capability 9.0: a block of threads on each
- * multiprocessor, phases with barriers of the whole grid between them. Two warpgroups work; one thread of a third,
- * which gives its registers to them, fetches what products multiply into a ring of stages, as kernels_wgmma.h's in
- * bench/cuda does. It goes through the products of all blocks by itself: weights come as soon as a stage is free, while
- * norms, attention and barriers go on, rows when the phase that writes them has ended everywhere.
+ * multiprocessor, phases with barriers of the whole grid between them. Two warpgroups work; two threads of a third,
+ * which gives its registers to them, fetch what products multiply into a ring of stages, as kernels_wgmma.h's in
+ * bench/cuda does. They go through the products of all blocks by themselves: one's weights come as soon as a stage is
+ * free, while norms, attention and barriers go on, the other's rows when the phase that writes them has ended
+ * everywhere. What a step needs is on its way for a microsecond: the ring is all of the shared memory, and attention's
+ * keys lie in its last stages. The product behind attention begins in the first one, and the last ones wait.
  *
  * As in those products the weights' outputs are the matrix instruction's 64 rows, our rows (tokens) its columns. A
  * task is 128 outputs, 64 a warpgroup, by 72 rows a hand; of qkv 64 outputs by 112 rows a hand, half of them a
@@ -24,13 +26,9 @@
 
 namespace wilor_cuda {
 
-/* For measurements (nvcc takes NVCC_APPEND_FLAGS): stages of the ring, steps of which weights are fetched to the card's
- * cache ahead of the ring (0: none), GELU with erf instead of its tanh form. */
+/* For measurements (nvcc takes NVCC_APPEND_FLAGS): stages of the ring, GELU with erf instead of its tanh form. */
 #ifndef WILOR_BLOCKS_STAGES
 #define WILOR_BLOCKS_STAGES 0 /* as many as fit */
-#endif
-#ifndef WILOR_BLOCKS_AHEAD
-#define WILOR_BLOCKS_AHEAD 0
 #endif
 #ifndef WILOR_BLOCKS_ERF
 #define WILOR_BLOCKS_ERF 0
@@ -59,19 +57,22 @@ template <int HANDS> struct blocks_tile {
         BYTES = (2 * OUTPUT_TILE + ROWS) * ROW_BYTES,
         STAGE = QKV_BYTES > BYTES ? QKV_BYTES : BYTES,
         STAGES = WILOR_BLOCKS_STAGES ? WILOR_BLOCKS_STAGES
-                 : HANDS == 1        ? 5
-                                     : 4,
+                 : HANDS == 1        ? 9
+                                     : 6,
+        KEYS_BYTES = attention_tile<f16, BLOCKS_HEAD_DEPTH>::SPREAD_BYTES,
+        FREE = STAGES - (KEYS_BYTES + (int)sizeof(warp_tops) + STAGE - 1) / STAGE,
+        HEADS = FREE * STAGE, /* attention's keys, values and queries, its largest scores */
+        TOPS = HEADS + KEYS_BYTES,
         FULL = STAGES * STAGE, /* barriers */
         EMPTY = FULL + 8 * STAGES,
-        SUMS = EMPTY + 8 * STAGES, /* norms': two groups' two sums of four warps */
-        TOPS = SUMS + 64,
-        HEADS = TOPS + (int)sizeof(warp_tops), /* attention's keys and values */
-        END = HEADS + TENSOR_WARPS * (int)sizeof(f16) *
-                          attention_tile<f16, BLOCKS_HEAD_DEPTH>::WARP_NUMBERS
+        ATTENDED = EMPTY + 8 * STAGES,
+        SUMS = ATTENDED + 8, /* norms': two groups' two sums of four warps */
+        END = SUMS + 64
     };
 
-    static_assert(STAGE % 1024 == 0 && QKV_ROWS / 2 * ROW_BYTES % 1024 == 0 && HEADS % 16 == 0,
+    static_assert(STAGE % 1024 == 0 && QKV_ROWS / 2 * ROW_BYTES % 1024 == 0 && TOPS % 16 == 0,
                   "operands begin at multiples of 1024");
+    static_assert(FREE > 0 && STAGES <= 32, "stages beside attention; a bit each");
 };
 
 /* Stages begin at a multiple of 1024. */
@@ -179,128 +180,99 @@ __device__ __forceinline__ int phase_before(int product) {
                                      : PHASE_FC1;
 }
 
-/* ---------------------------------------------------------------- the fetching thread */
+/* ---------------------------------------------------------------- stages */
 
-/* A step of a task of a product of a block; `number`: steps before it. */
-struct step_place {
-    int block, product, task;
-    product_task in;
-    uint32_t number, slot, parity;
+/* Where a thread is in the ring; turns: a bit for each stage, which changes when the thread leaves it. */
+struct ring_place {
+    uint32_t slot, turns;
 };
 
-/* On to the first step that there is from here. */
-__device__ __forceinline__ void find_step(const blocks_args &a, step_place *s) {
-    int end = a.first + a.count;
-    while (s->block < end) {
-        const mapped_product &p = a.product[s->product];
-        if (s->task < p.tasks) {
-            s->in = task_of(p, s->task);
-            if (s->in.from < s->in.to)
-                return;
-            s->task += (int)gridDim.x;
-            continue;
-        }
-        s->task = (int)blockIdx.x;
-        if (++s->product == PRODUCTS) {
-            s->product = 0;
-            s->block++;
-        }
-    }
+__device__ __forceinline__ uint32_t turn_of(const ring_place &at) {
+    return at.turns >> at.slot & 1;
 }
 
-template <int STAGES>
-__device__ __forceinline__ void next_step(const blocks_args &a, step_place *s) {
-    s->number++;
-    if (++s->slot == STAGES) {
-        s->slot = 0;
-        s->parity ^= 1;
-    }
-    if (++s->in.from < s->in.to)
-        return;
-    s->task += (int)gridDim.x;
-    find_step(a, s);
+template <int STAGES> __device__ __forceinline__ void next_stage(ring_place *at) {
+    at->turns ^= 1u << at->slot;
+    at->slot = at->slot + 1 == STAGES ? 0 : at->slot + 1;
 }
 
-/* Outputs of a step's box are counted in sixteens. */
-__device__ __forceinline__ int sixteens_of(const step_place &s) {
-    return s.in.outputs * (s.product == PRODUCT_QKV ? OUTPUT_TILE / 16 : OUTPUT_TILE / 8);
-}
+/* ---------------------------------------------------------------- the fetching threads */
 
+/* Weights of a step to its stage, which then waits for all its bytes. */
 template <int HANDS>
-__device__ __forceinline__ void fetch_step_weights(const blocks_args &a, const step_place &s,
-                                                   uint32_t memory) {
+__device__ __forceinline__ void fetch_step_weights(const mapped_product &p, bool qkv, int block,
+                                                   const product_task &in, int step,
+                                                   uint32_t stage, uint32_t full) {
     typedef blocks_tile<HANDS> tile;
-    uint32_t full = memory + tile::FULL + 8 * s.slot;
-    barrier_expect(full, s.product == PRODUCT_QKV ? tile::QKV_BYTES : tile::BYTES);
-    tensor_copy(memory + s.slot * tile::STAGE, &a.product[s.product].w, s.in.from * DEPTH_STEP,
-                0, 0, sixteens_of(s), s.block, full, 1);
+    barrier_expect(full, qkv ? tile::QKV_BYTES : tile::BYTES);
+    tensor_copy(stage, &p.w, step * DEPTH_STEP, 0, 0, /* outputs in sixteens */
+                in.outputs * (qkv ? OUTPUT_TILE / 16 : OUTPUT_TILE / 8), block, full, 1);
 }
 
 template <int HANDS>
-__device__ __forceinline__ void fetch_step_rows(const blocks_args &a, const step_place &s,
-                                                uint32_t memory) {
+__device__ __forceinline__ void fetch_step_rows(const mapped_product &p, bool qkv,
+                                                const product_task &in, int step,
+                                                uint32_t stage, uint32_t full) {
     typedef blocks_tile<HANDS> tile;
-    bool qkv = s.product == PRODUCT_QKV;
-    uint32_t behind = (qkv ? OUTPUT_TILE : 2 * OUTPUT_TILE) * ROW_BYTES;
-    tensor_copy(memory + s.slot * tile::STAGE + behind, &a.product[s.product].x,
-                s.in.from * DEPTH_STEP, s.in.rows * (qkv ? tile::QKV_ROWS : tile::ROWS),
-                memory + tile::FULL + 8 * s.slot, 1);
+    tensor_copy(stage + (qkv ? OUTPUT_TILE : 2 * OUTPUT_TILE) * ROW_BYTES, &p.x,
+                step * DEPTH_STEP, in.rows * (qkv ? tile::QKV_ROWS : tile::ROWS), full, 1);
 }
 
-/* Weights for the cache, once for all tiles of rows; not beyond AHEAD steps before those for the ring. */
-template <int STAGES>
-__device__ __forceinline__ void run_ahead(const blocks_args &a, const step_place &weights,
-                                          step_place *ahead) {
-    if (ahead->block == a.first + a.count ||
-        (int)(ahead->number - weights.number) >= WILOR_BLOCKS_AHEAD)
-        return;
-    if (ahead->in.rows == 0)
-        tensor_prefetch(&a.product[ahead->product].w, ahead->in.from * DEPTH_STEP, 0, 0,
-                        sixteens_of(*ahead), ahead->block);
-    next_step<STAGES>(a, ahead);
+/* A product's rows are there. One thread. */
+__device__ __forceinline__ void wait_for_rows(const blocks_args &a, int block, int product) {
+    const unsigned *counter = counter_of(a, block, phase_before(product));
+    watch w;
+    while (!phase_ended(counter))
+        w.turn();
+    fence_copies();
 }
 
-/* One thread: all that this block of threads multiplies, in the order in which it does. A stage that was never full
- * counts as empty: the first round waits for the phase before the barrier's first. */
-template <int HANDS>
+/* Once a block, so that no turn of the barrier is missed: attention's stages are free. */
+__device__ __forceinline__ void wait_for_attention(bool *kept, uint32_t attended, int block) {
+    if (*kept)
+        barrier_wait(attended, (uint32_t)block & 1);
+    *kept = false;
+}
+
+/* One thread: the weights, or the rows, of all that this block of threads multiplies, in the order in which it does. A
+ * stage that was never full counts as empty: the first round waits for the phase before the barrier's first. */
+template <int HANDS, bool WEIGHTS>
 __device__ __forceinline__ void fetch_blocks(const blocks_args &a, uint32_t memory) {
     typedef blocks_tile<HANDS> tile;
-    int end = a.first + a.count;
-    const unsigned *seen = nullptr;
-    step_place weights = {a.first, 0, (int)blockIdx.x, {}, 0, 0, 1};
-    find_step(a, &weights);
-    step_place rows = weights, ahead = weights;
-    watch w;
-    while (rows.block < end) {
-        if constexpr (WILOR_BLOCKS_AHEAD > 0)
-            run_ahead<tile::STAGES>(a, weights, &ahead);
-        if (weights.block < end &&
-            barrier_passed(memory + tile::EMPTY + 8 * weights.slot, weights.parity)) {
-            fetch_step_weights<HANDS>(a, weights, memory);
-            next_step<tile::STAGES>(a, &weights);
+    uint32_t attended = memory + tile::ATTENDED;
+    ring_place at = {0, ~0u};
+    bool kept = false;
+    for (int i = a.first * PRODUCTS; i < (a.first + a.count) * PRODUCTS; i++) {
+        int block = i / PRODUCTS, product = i % PRODUCTS;
+        bool qkv = product == PRODUCT_QKV;
+        const mapped_product &p = a.product[product];
+        if (qkv)
+            kept = true;
+        if (product == PRODUCT_PROJ)
+            at.slot = 0;
+        if (product == PRODUCT_FC1)
+            wait_for_attention(&kept, attended, block - a.first);
+        if (!WEIGHTS && (int)blockIdx.x < p.tasks)
+            wait_for_rows(a, block, product);
+        for (int task = (int)blockIdx.x; task < p.tasks; task += (int)gridDim.x) {
+            product_task in = task_of(p, task);
+            for (int step = in.from; step < in.to; step++) {
+                uint32_t stage = memory + at.slot * tile::STAGE,
+                         full = memory + tile::FULL + 8 * at.slot;
+                if (product == PRODUCT_PROJ && at.slot >= tile::FREE)
+                    wait_for_attention(&kept, attended, block - a.first);
+                barrier_wait(memory + tile::EMPTY + 8 * at.slot, turn_of(at));
+                if constexpr (WEIGHTS)
+                    fetch_step_weights<HANDS>(p, qkv, block, in, step, stage, full);
+                else
+                    fetch_step_rows<HANDS>(p, qkv, in, step, stage, full);
+                next_stage<tile::STAGES>(&at);
+            }
         }
-        w.turn();
-        if (rows.number == weights.number)
-            continue;
-        const unsigned *before = counter_of(a, rows.block, phase_before(rows.product));
-        if (seen != before) {
-            if (!phase_ended(before))
-                continue;
-            fence_copies();
-            seen = before;
-        }
-        fetch_step_rows<HANDS>(a, rows, memory);
-        next_step<tile::STAGES>(a, &rows);
-        w = watch();
     }
 }
 
 /* ---------------------------------------------------------------- products */
-
-/* Where the workers are in the ring. */
-struct ring_place {
-    uint32_t slot, parity;
-};
 
 /* d = the sums of 64 outputs × ROWS rows over so many steps; w, x: operands in the first stage. */
 template <class T, int HANDS, int ROWS>
@@ -314,15 +286,12 @@ __device__ __forceinline__ void multiply_steps(ring_place *at, uint32_t memory, 
         d[i] = 0;
     for (int i = 0; i < steps; i++) {
         uint64_t stage = at->slot * (tile::STAGE / 16);
-        barrier_wait(full + 8 * at->slot, at->parity);
+        barrier_wait(full + 8 * at->slot, turn_of(*at));
         add_stage<T, ROWS>(d, w + stage, x + stage);
         wgmma_wait<1>();
         barrier_arrive_here(empty + 8 * last, i > 0 && first_lane);
-        last = at->slot++;
-        if (at->slot == tile::STAGES) {
-            at->slot = 0;
-            at->parity ^= 1;
-        }
+        last = at->slot;
+        next_stage<tile::STAGES>(at);
     }
     wgmma_wait<0>();
     barrier_arrive_here(empty + 8 * last, steps > 0 && first_lane);
@@ -569,7 +538,7 @@ __device__ __forceinline__ void run_attention(const blocks_args &a, unsigned cha
 template <class T, int HANDS>
 __device__ __forceinline__ void work_blocks(const blocks_args &a, unsigned char *memory) {
     typedef blocks_tile<HANDS> tile;
-    uint32_t place = shared_address(memory);
+    uint32_t place = shared_address(memory), attended = place + tile::ATTENDED;
     float *sums = reinterpret_cast<float *>(memory + tile::SUMS);
     warp_tops &tops = *reinterpret_cast<warp_tops *>(memory + tile::TOPS);
     ring_place at = {0, 0};
@@ -588,6 +557,10 @@ __device__ __forceinline__ void work_blocks(const blocks_args &a, unsigned char 
         end_phase(counter_of(a, i, PHASE_QKV));
         wait_for_phase(counter_of(a, i, PHASE_QKV));
         run_attention<T>(a, memory + tile::HEADS, tops);
+        fence_shared_copies();
+        __syncwarp();
+        barrier_arrive_here(attended, threadIdx.x % 32 == 0);
+        at.slot = 0;
         end_phase(counter_of(a, i, PHASE_ATTENTION));
         run_product_tasks<T, HANDS, PRODUCT_PROJ>(a, i, place, &at);
         norm_with n2 = {a.gamma2.at<float>(i),
@@ -618,6 +591,7 @@ __global__ void __launch_bounds__(BLOCKS_THREADS, 1)
             barrier_init(place + tile::FULL + 8 * i, 1);
             barrier_init(place + tile::EMPTY + 8 * i, WORKER_WARPS);
         }
+        barrier_init(place + tile::ATTENDED, WORKER_WARPS);
         barriers_made();
     }
     __syncthreads();
@@ -627,7 +601,9 @@ __global__ void __launch_bounds__(BLOCKS_THREADS, 1)
     } else {
         give_registers<40>();
         if (threadIdx.x == WORKERS)
-            fetch_blocks<HANDS>(a, place);
+            fetch_blocks<HANDS, true>(a, place);
+        else if (threadIdx.x == WORKERS + 32)
+            fetch_blocks<HANDS, false>(a, place);
     }
 }
 

@@ -110,18 +110,6 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity) 
                  : "memory");
 }
 
-/* Whether that phase has ended. */
-__device__ __forceinline__ bool barrier_passed(uint32_t barrier, uint32_t parity) {
-    uint32_t passed;
-    asm volatile("{\n.reg .pred p;\n"
-                 "mbarrier.test_wait.parity.shared::cta.b64 p, [%1], %2;\n"
-                 "selp.u32 %0, 1, 0, p;\n}\n"
-                 : "=r"(passed)
-                 : "r"(barrier), "r"(parity)
-                 : "memory");
-    return passed != 0;
-}
-
 /* ---------------------------------------------------------------- copies */
 
 enum {
@@ -187,19 +175,14 @@ __device__ __forceinline__
 
 #undef WILOR_TENSOR_COPY
 
-/* To the card's cache only. */
-__device__ __forceinline__ void tensor_prefetch(const CUtensorMap *map, int x, int y, int z,
-                                                int u, int last) {
-    asm volatile(
-        "cp.async.bulk.prefetch.tensor.5d.L2.global.tile [%0, {%1, %2, %3, %4, %5}];\n" ::"l"(
-            map),
-        "r"(x), "r"(y), "r"(z), "r"(u), "r"(last)
-        : "memory");
-}
-
 /* What others wrote and this thread knows of is there for copies, and what it wrote for the copies of others. */
 __device__ __forceinline__ void fence_copies() {
     asm volatile("fence.proxy.async.global;\n" ::: "memory");
+}
+
+/* What this thread wrote in shared memory, or read there, comes before the copies to it. */
+__device__ __forceinline__ void fence_shared_copies() {
+    asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
 }
 
 __device__ __forceinline__ void prefetch_map(const CUtensorMap *map) {
