@@ -3,7 +3,7 @@
 # a toolkit from packages of other kinds does, whose files lie elsewhere.
 set(WILOR_CUDA_SUMMARY "no (WILOR_CUDA=OFF)")
 set(WILOR_CUDA_SOURCES ${PROJECT_SOURCE_DIR}/src/backend/cuda/module)
-set(WILOR_CUDA_FILES device model session_memory session_stages session_product session_residual session_blocks session_hand session net_plan net_steps net_choice net table)
+set(WILOR_CUDA_FILES device model session_memory session_stages session_product session_residual session_hand session net_plan net_steps net_choice net table)
 if(NOT WILOR_CUDA STREQUAL "OFF" AND NOT WILOR_CUDA)
   if(NOT WILOR_CUDA STREQUAL "AUTO")
     message(FATAL_ERROR "WILOR_CUDA is '${WILOR_CUDA}'; it may be ON, OFF or AUTO")
@@ -70,22 +70,13 @@ elseif(WILOR_CUDA AND UNIX AND NOT APPLE AND NOT CMAKE_CROSSCOMPILING)
     endif()
     file(GLOB headers ${WILOR_CUDA_SOURCES}/*.h ${PROJECT_SOURCE_DIR}/src/backend/cuda/*.h
          ${PROJECT_SOURCE_DIR}/src/backend/net_tensors.h ${PROJECT_SOURCE_DIR}/src/base/module_head.h)
-    # The kernel of all blocks uses instructions that 9.0 alone has. Its file is for that one, or without the kernel.
-    set(codes_session_blocks ${codes})
-    if("90" IN_LIST architectures)
-      set(codes_session_blocks -gencode arch=compute_90a,code=sm_90a -DWILOR_CUDA_90A=1)
-    endif()
     set(objects "")
     foreach(name ${WILOR_CUDA_FILES} gemm_lt)
       set(object ${PROJECT_BINARY_DIR}/cuda/${name}.o)
       file(MAKE_DIRECTORY ${PROJECT_BINARY_DIR}/cuda)
-      set(own_codes ${codes})
-      if(DEFINED codes_${name})
-        set(own_codes ${codes_${name}})
-      endif()
       add_custom_command(OUTPUT ${object}
         # Fused operations only where the source asks for them, as everywhere.
-        COMMAND ${WILOR_NVCC} -std=c++17 -O3 --fmad=false -Xcompiler ${host} ${own_codes}
+        COMMAND ${WILOR_NVCC} -std=c++17 -O3 --fmad=false -Xcompiler ${host} ${codes}
                 -I${PROJECT_SOURCE_DIR}/src/base -I${PROJECT_SOURCE_DIR}/src/backend
                 -I${PROJECT_SOURCE_DIR}/src/backend/cuda
                 -I${WILOR_CUDA_SOURCES} -I${WILOR_CUDA_INCLUDE}

@@ -21,6 +21,12 @@
 
 namespace wilor_cuda {
 
+enum {
+    DEPTH_STEP = 64, /* inputs of a stage: 128 bytes, the swizzle's width */
+    ROW_BYTES = DEPTH_STEP * 2,
+    OUTPUT_TILE = 64,
+};
+
 enum product_end {
     END_ROWS,  /* y of T, row-major, + bias of T */
     END_GELU,  /* y of T, row-major, gelu(+ bias of float32) */
@@ -37,6 +43,31 @@ struct product_args {
     void *y;
     int rows, outputs, inputs;
 };
+
+/* ---------------------------------------------------------------- operands */
+
+/* A row-major operand as a tensor, fastest dimension first; steps in bytes, from the second on. */
+struct operand_tensor {
+    uint32_t dims, box[4];
+    uint64_t size[4], step[3];
+};
+
+WILOR_BOTH operand_tensor describe_rows(int rows, int inputs, int tile) {
+    uint64_t row = (uint64_t)inputs * 2;
+    return {2,
+            {DEPTH_STEP, (uint32_t)tile, 1, 1},
+            {(uint64_t)inputs, (uint64_t)rows, 1, 1},
+            {row, 0, 0}};
+}
+
+/* Inputs, eight outputs two apart, even or odd, sixteens: the box's rows are 0 2 4 … 14, 1 3 5 … 15, 16 … */
+WILOR_BOTH operand_tensor describe_weights(int outputs, int inputs, int tile) {
+    uint64_t row = (uint64_t)inputs * 2;
+    return {4,
+            {DEPTH_STEP, 8, 2, (uint32_t)(tile / 16)},
+            {(uint64_t)inputs, 8, 2, (uint64_t)(outputs / 16)},
+            {2 * row, row, 16 * row}};
+}
 
 /* The steps of part `part` of `parts`. */
 WILOR_BOTH int first_step(int steps, int part, int parts) { return steps * part / parts; }
@@ -130,6 +161,16 @@ __device__ __forceinline__ uint32_t barrier_of_peer(const cluster_place &c, uint
         y += y >= c.y;
     }
     return lane < c.across + c.down - 1 ? in_block(empty, y * c.across + x) : 0;
+}
+
+/* The sums of a stage. */
+template <class T, int ROWS>
+__device__ __forceinline__ void add_stage(float (&d)[ROWS / 2], uint64_t w, uint64_t x) {
+    wgmma_begin();
+#pragma unroll
+    for (int k = 0; k < DEPTH_STEP / 16; k++)
+        wgmma<T, ROWS>::add(d, w + 2 * k, x + 2 * k);
+    wgmma_end();
 }
 
 /* The sums of 64 outputs × ROWS rows. */

@@ -245,8 +245,8 @@ static PFN_cuTensorMapEncodeTiled_v12000 encode;
 
 static CUtensorMap tensor_of(const void *p, const operand_tensor &t) {
     CUtensorMap map;
-    cuuint32_t each[5] = {1, 1, 1, 1, 1};
-    cuuint64_t size[5], step[4];
+    cuuint32_t each[4] = {1, 1, 1, 1};
+    cuuint64_t size[4], step[3];
     if (!encode) {
         cudaDriverEntryPointQueryResult found;
         void *f = nullptr;
@@ -254,8 +254,8 @@ static CUtensorMap tensor_of(const void *p, const operand_tensor &t) {
                                             cudaEnableDefault, &found));
         encode = (PFN_cuTensorMapEncodeTiled_v12000)f;
     }
-    std::copy(t.size, t.size + 5, size);
-    std::copy(t.step, t.step + 4, step);
+    std::copy(t.size, t.size + 4, size);
+    std::copy(t.step, t.step + 3, step);
     auto make = [&] {
         return encode(&map, CU_TENSOR_MAP_DATA_TYPE_FLOAT16, t.dims, const_cast<void *>(p),
                       size, step, t.box, each, CU_TENSOR_MAP_INTERLEAVE_NONE,

@@ -48,27 +48,17 @@ template <class A> struct attention_args {
     bool sixteen; /* rows of heads are whole pieces of sixteen bytes */
 };
 
-/* A head, and a hand counted from the first. */
-struct head_place {
-    int head, hand;
-};
-
-__device__ __forceinline__ head_place head_of_block() {
-    return {(int)blockIdx.y, (int)blockIdx.z};
-}
-
-/* The first token's query; keys and values are d and 2d further. */
+/* Of the block's hand and head the first token's query; keys and values are d and 2d further. */
 template <class A>
 __device__ __forceinline__ const typename activation<A>::number *
-head_rows(const attention_args<A> &a, const head_place &at) {
-    return a.qkv + (size_t)(a.first + at.hand) * TOKENS * 3 * (size_t)a.d +
-           (size_t)(at.head * a.dim);
+head_rows(const attention_args<A> &a) {
+    return a.qkv + (size_t)(a.first + (int)blockIdx.z) * TOKENS * 3 * (size_t)a.d +
+           (size_t)((int)blockIdx.y * a.dim);
 }
 
 template <class A>
-__device__ __forceinline__ A *result_row(const attention_args<A> &a, const head_place &at,
-                                         int query) {
-    return a.out + ((size_t)at.hand * (size_t)a.each + (size_t)query) * (size_t)a.d *
+__device__ __forceinline__ A *result_row(const attention_args<A> &a, int query) {
+    return a.out + ((size_t)blockIdx.z * (size_t)a.each + (size_t)query) * (size_t)a.d *
                        activation<A>::PARTS;
 }
 
@@ -80,8 +70,7 @@ template <class A> __global__ void plain_attention(attention_args<A> a) {
     if (query >= a.each)
         return; /* a whole warp; no barrier of the block below */
     size_t ld = 3 * (size_t)a.d;
-    head_place at = head_of_block();
-    auto rows = head_rows(a, at);
+    auto rows = head_rows(a);
     auto q = rows + (size_t)chosen_token(query, a.cols) * ld;
     auto k = rows + a.d, v = rows + 2 * (size_t)a.d;
     float *mine = reinterpret_cast<float *>(shared) + (size_t)warp * (size_t)(a.dim + TOKENS);
@@ -118,7 +107,7 @@ template <class A> __global__ void plain_attention(attention_args<A> a) {
         for (int key = 0; key < TOKENS; key++)
             sum = fmaf(weights[key], widen(v[(size_t)key * ld + (size_t)i]), sum);
         sum /= total;
-        put<1>(result_row(a, at, query), a.d, at.head * a.dim + i, &sum);
+        put<1>(result_row(a, query), a.d, (int)blockIdx.y * a.dim + i, &sum);
     }
 }
 
@@ -140,10 +129,7 @@ template <class A, int DEPTH> struct attention_tile {
         EIGHTS = DIM / 8,
         WARP_KEYS = 16 * SPREAD_KEYS,
         WARP_NUMBERS =
-            2 * PARTS * WARP_KEYS * ROW, /* keys and values of a warp of spread_attention */
-        QUERY_NUMBERS =
-            PARTS == 1 ? SPREAD_TILES * QUERY_TILE * ROW : 0, /* those of all warps */
-        SPREAD_BYTES = (TENSOR_WARPS * WARP_NUMBERS + QUERY_NUMBERS) * (int)sizeof(type)
+            2 * PARTS * WARP_KEYS * ROW /* keys and values of a warp of spread_attention */
     };
 
     static_assert(WARP_NUMBERS * sizeof(type) >=
@@ -266,45 +252,6 @@ load_queries(const attention_args<A> &a, const typename activation<A>::number *r
         bool there = query + g + i % 2 * 8 < a.each && column < a.dim;
         pack_neighbours(there, two[i / 4][i % 4], qa[i / 4], i % 4);
     }
-}
-
-/* The queries of spread_attention's block, by all its threads, to shared memory: rows that are not there are zeros. */
-template <class A, int DEPTH>
-__device__ __forceinline__ void fetch_queries(const attention_args<A> &a, const A *rows,
-                                              int query, int thread, A *to) {
-    typedef attention_tile<A, DEPTH> tile;
-
-    enum { EIGHTS = SPREAD_TILES * QUERY_TILE * tile::EIGHTS };
-
-#pragma unroll
-    for (int k = 0; k < (EIGHTS + TENSOR_THREADS - 1) / TENSOR_THREADS; k++) {
-        int i = thread + k * TENSOR_THREADS, row = i / tile::EIGHTS,
-            column = i % tile::EIGHTS * 8;
-        bool there = query + row < a.each && column < a.dim;
-        if (i >= EIGHTS)
-            break;
-        const A *from =
-            rows + (size_t)chosen_token(there ? query + row : 0, a.cols) * 3 * (size_t)a.d;
-        if (a.sixteen) {
-            copy_16(to + row * tile::ROW + column, from + (there ? column : 0), there);
-            continue;
-        }
-        for (int j = 0; j < 8; j++)
-            fetch_one(to + row * tile::ROW + column + j, 0, from + column + j,
-                      there && column + j < a.dim);
-    }
-}
-
-/* Sixteen of them as operands. */
-template <class A, int DEPTH>
-__device__ __forceinline__ void take_queries(const A *from, uint32_t qa[DEPTH][1][4]) {
-    typedef attention_tile<A, DEPTH> tile;
-    int lane = (int)threadIdx.x % 32;
-    /* Lanes 0 … 15 point at the rows, columns 16d …; 16 … 31 at columns + 8. */
-    from += lane % 16 * tile::ROW + lane / 16 * 8;
-#pragma unroll
-    for (int d = 0; d < DEPTH; d++)
-        load_four_matrices(qa[d][0], from + 16 * d);
 }
 
 /* sum += a b; of numbers in parts the mixed products have a sum of their own. b: where a register pair begins. */
@@ -445,11 +392,11 @@ template <class A> __device__ __forceinline__ float inverse_of(float x) {
 
 /* Columns `column` and the next of a query's result, where there are such. */
 template <class A>
-__device__ __forceinline__ void write_result(const attention_args<A> &a, const head_place &at,
-                                             int query, int column, float first, float second) {
+__device__ __forceinline__ void write_result(const attention_args<A> &a, int query, int column,
+                                             float first, float second) {
     float two[2] = {first, second};
     if (query < a.each && column < a.dim)
-        put<2>(result_row(a, at, query), a.d, at.head * a.dim + column, two);
+        put<2>(result_row(a, query), a.d, (int)blockIdx.y * a.dim + column, two);
 }
 
 /* What a row's sums are multiplied by when `top` takes the place of the largest score so far. */
@@ -485,8 +432,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS, activation<A>::PARTS == 1 ? 2 
     T *keys = reinterpret_cast<T *>(shared), *values = keys + PARTS * PART;
     int thread = (int)threadIdx.x, lane = thread % 32, g = lane / 4, t = lane % 4;
     int query = ((int)blockIdx.x * TENSOR_WARPS + thread / 32) * QUERY_TILE;
-    head_place at = head_of_block();
-    auto rows = head_rows(a, at);
+    auto rows = head_rows(a);
     wait_for_kernel_before();
     fetch_rows<A, DEPTH, KEY_ROWS>(a, rows + a.d, 0, thread, keys);
     end_copies();
@@ -530,7 +476,7 @@ __global__ void __launch_bounds__(TENSOR_THREADS, activation<A>::PARTS == 1 ? 2 
         for (int i = 0; i < 4; i++) {
             const float(*o)[4] = sums.values[0][n][i / 2];
             int r = i % 2;
-            write_result(a, at, query + g + 8 * r, 16 * n + i / 2 * 8 + 2 * t,
+            write_result(a, query + g + 8 * r, 16 * n + i / 2 * 8 + 2 * t,
                          by[r] * whole_sum<A>(o, 2 * r), by[r] * whole_sum<A>(o, 2 * r + 1));
         }
 }
@@ -559,43 +505,37 @@ __device__ __forceinline__ void leave_sums(const attention_sums<A, DEPTH, SPREAD
         }
 }
 
-/* The warps' results put together, always in the same order. Neighbours in a row are neighbouring threads'. */
+/* The warps' results put together, always in the same order. Seven threads share a row. */
 template <class A, int DEPTH>
-__device__ __forceinline__ void join_sums(const attention_args<A> &a, const head_place &at,
-                                          const float *all, int apart, int query) {
+__device__ __forceinline__ void join_sums(const attention_args<A> &a, const float *all,
+                                          int apart, int query) {
     typedef attention_tile<A, DEPTH> tile;
-
-    enum { FOURS = tile::DIM / 4, ALL = SPREAD_TILES * QUERY_TILE * FOURS };
-
+    int row = (int)threadIdx.x / TENSOR_WARPS;
+    const float *from = all + row * tile::ROW;
+    float total = 0;
 #pragma unroll
-    for (int k = 0; k < (ALL + TENSOR_THREADS - 1) / TENSOR_THREADS; k++) {
-        int i = (int)threadIdx.x + k * TENSOR_THREADS, row = i / FOURS, column = i % FOURS * 4;
-        if (i >= ALL)
+    for (int w = 0; w < TENSOR_WARPS; w++)
+        total += from[w * apart + tile::DIM];
+    float by = inverse_of<A>(total);
+#pragma unroll
+    for (int i = 0; i < (tile::DIM / 2 + TENSOR_WARPS - 1) / TENSOR_WARPS; i++) {
+        int column = 2 * ((int)threadIdx.x % TENSOR_WARPS + i * TENSOR_WARPS);
+        float sum[2] = {0, 0};
+        if (column >= tile::DIM)
             break;
-        const float *from = all + row * tile::ROW;
-        float total = 0, sum[4] = {0, 0, 0, 0};
 #pragma unroll
         for (int w = 0; w < TENSOR_WARPS; w++) {
-            numbers<float, 4> four = load<4>(from + w * apart + column);
-            total += from[w * apart + tile::DIM];
-            for (int j = 0; j < 4; j++)
-                sum[j] += four.at[j];
+            numbers<float, 2> two = load<2>(from + w * apart + column);
+            sum[0] += two.at[0];
+            sum[1] += two.at[1];
         }
-        float by = inverse_of<A>(total);
-        write_result(a, at, query + row, column, by * sum[0], by * sum[1]);
-        write_result(a, at, query + row, column + 2, by * sum[2], by * sum[3]);
+        write_result(a, query + row, column, by * sum[0], by * sum[1]);
     }
 }
 
-/* The largest scores of each warp's keys. */
-typedef float warp_tops[TENSOR_WARPS][SPREAD_TILES * QUERY_TILE];
-
-/* 32 queries of a head, from `query` on, by threads 0 … 223 of a block, which meet where they call `meet`; `thread` is
- * this one. memory: SPREAD_BYTES. */
-template <class A, int DEPTH, class F>
-__device__ __forceinline__ void spread_queries(const attention_args<A> &a, const head_place &at,
-                                               int query, int thread, unsigned char *memory,
-                                               warp_tops &tops, F meet) {
+/* Grid: queries / 32, heads, hands. */
+template <class A, int DEPTH>
+__global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_args<A> a) {
     typedef attention_tile<A, DEPTH> tile;
     typedef typename tile::type T;
 
@@ -606,32 +546,25 @@ __device__ __forceinline__ void spread_queries(const attention_args<A> &a, const
         TILES = SPREAD_TILES
     };
 
-    int warp = thread / 32, lane = thread % 32, g = lane / 4, t = lane % 4;
-    T *keys = reinterpret_cast<T *>(memory) + warp * tile::WARP_NUMBERS,
+    WILOR_DYNAMIC_SHARED(shared);
+    __shared__ float tops[TENSOR_WARPS][TILES * QUERY_TILE];
+    int warp = (int)threadIdx.x / 32, lane = (int)threadIdx.x % 32, g = lane / 4, t = lane % 4;
+    int query = (int)blockIdx.x * TILES * QUERY_TILE;
+    T *keys = reinterpret_cast<T *>(shared) + warp * tile::WARP_NUMBERS,
       *values = keys + PARTS * PART;
-    auto rows = head_rows(a, at);
-    T *queries = reinterpret_cast<T *>(memory) + TENSOR_WARPS * tile::WARP_NUMBERS;
+    auto rows = head_rows(a);
+    wait_for_kernel_before();
     fetch_rows<A, DEPTH, KEYS>(a, rows + a.d, warp * KEYS, lane, keys);
-    if constexpr (PARTS == 1)
-        fetch_queries<A, DEPTH>(a, rows, query, thread, queries);
     end_copies();
     fetch_rows<A, DEPTH, KEYS>(a, rows + 2 * (size_t)a.d, warp * KEYS, lane, values);
     end_copies();
     uint32_t qa[TILES][DEPTH][PARTS][4];
     float s[TILES][SPREAD_KEYS][2][4], top[TILES][2];
-    if constexpr (PARTS == 1) {
-        wait_copies<1>();
-        meet();
 #pragma unroll
-        for (int q = 0; q < TILES; q++)
-            take_queries<A, DEPTH>(queries + q * QUERY_TILE * tile::ROW, qa[q]);
-    } else {
-#pragma unroll
-        for (int q = 0; q < TILES; q++)
-            load_queries<A, DEPTH>(a, rows, query + q * QUERY_TILE, qa[q]);
-        wait_copies<1>();
-        __syncwarp();
-    }
+    for (int q = 0; q < TILES; q++)
+        load_queries<A, DEPTH>(a, rows, query + q * QUERY_TILE, qa[q]);
+    wait_copies<1>();
+    __syncwarp();
 #pragma unroll
     for (int j = 0; j < SPREAD_KEYS; j++) {
         float both[TILES][2][4];
@@ -650,7 +583,7 @@ __device__ __forceinline__ void spread_queries(const attention_args<A> &a, const
         for (int r = 0; r < 2 && t == 0; r++)
             tops[warp][q * QUERY_TILE + g + 8 * r] = top[q][r];
     }
-    meet();
+    __syncthreads();
 #pragma unroll
     for (int i = 0; i < 2 * TILES; i++)
 #pragma unroll
@@ -670,19 +603,9 @@ __device__ __forceinline__ void spread_queries(const attention_args<A> &a, const
     }
     __syncwarp(); /* keys and values were read: the results take their place */
     leave_sums<A, DEPTH>(sums, reinterpret_cast<float *>(keys));
-    meet();
-    join_sums<A, DEPTH>(a, at, reinterpret_cast<float *>(memory),
+    __syncthreads();
+    join_sums<A, DEPTH>(a, reinterpret_cast<float *>(shared),
                         tile::WARP_NUMBERS * (int)sizeof(T) / 4, query);
-}
-
-/* Grid: queries / 32, heads, hands. */
-template <class A, int DEPTH>
-__global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_args<A> a) {
-    WILOR_DYNAMIC_SHARED(shared);
-    __shared__ warp_tops tops;
-    wait_for_kernel_before();
-    spread_queries<A, DEPTH>(a, head_of_block(), (int)blockIdx.x * SPREAD_TILES * QUERY_TILE,
-                             (int)threadIdx.x, shared, tops, [] { __syncthreads(); });
 }
 
 static_assert(TENSOR_THREADS == TENSOR_WARPS * SPREAD_TILES * QUERY_TILE, "join_sums");

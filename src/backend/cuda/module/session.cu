@@ -48,7 +48,6 @@ static void free_size(size_plan *p) {
         cudaGraphExecDestroy(p->graph);
     gemm_plan_free(p->patch);
     free_product(&p->qkv);
-    blocks_plan_free(p->blocks);
     free_half(&p->whole);
     free_half(&p->lean);
 }

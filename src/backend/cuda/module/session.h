@@ -7,7 +7,7 @@
 
 namespace wilor_cuda {
 
-enum { MOST_SIZES = 32, ORDER_HEADER = 256, MOST_PARTS = 4, BLOCK_COUNTERS = 5 * 32 };
+enum { MOST_SIZES = 32, ORDER_HEADER = 256, MOST_PARTS = 4 };
 
 /* A product of a block. Of numbers in two float16 parts it is two: of the mixed parts, then of the large ones onto
  * that; what small ones give with each other is less than float32 has. */
@@ -29,15 +29,12 @@ struct half_plans {
     bool gelu_within; /* fc1's product does it */
 };
 
-struct blocks_plan; /* all blocks as one kernel */
-
 /* What is made once for each number of hands that a graph is for. */
 struct size_plan {
     int hands;
     gemm_plan *patch;
     block_product qkv;
     half_plans whole, lean; /* 210 and 22 rows a hand */
-    blocks_plan *blocks;    /* NULL: kernel by kernel */
     cudaGraphExec_t graph;
 };
 
@@ -59,8 +56,6 @@ struct session_memory {
     void *patches;           /* batch × 192 × 768 */
     float *x;                /* batch × 210 × d: residual stream */
     void *normed, *attended; /* batch × 210 × d */
-    void *normed2;           /* of blocks_plan's hands, two at most */
-    unsigned *counters;      /* its phases', depth × BLOCK_COUNTERS */
     void *qkv;               /* batch × 210 × 3d */
     void *hidden;            /* batch × 210 × mlp */
     float *sums;            /* hidden in float32; embedded patches and a product's parts, too */
@@ -137,13 +132,6 @@ void norm_whole(session *s, float *x, const missing &lacks, int gamma, int block
 bool norms_may_be_early();
 void tell_complete(session *s, const char *stage, int block, const float *x,
                    const missing &lacks, int rows);
-
-/* session_blocks.cu. NULL: not for this card, model or number of hands. */
-blocks_plan *blocks_plan_make(session *s, int hands);
-void blocks_plan_free(blocks_plan *p); /* NULL is fine */
-/* Blocks first …, whose x lacks what `lacks` says before and after. */
-wilor_cuda_result run_blocks(session *s, const blocks_plan *p, int first, int count,
-                             missing *lacks, wilor_cuda_error *err);
 
 /* session_hand.cu: from the last tokens of hands first … to their results, by rows × cols patches. */
 void run_hand(session *s, const result_view *r, int first, int hands, int rows, int cols);

@@ -22,8 +22,6 @@ void push_memory(session_memory *on, const model *m, int batch, device_arena *a)
     on->x = a->push<float>(rows * d);
     on->normed = a->push<char>(rows * d * bytes);
     on->attended = a->push<char>(rows * d * bytes);
-    on->normed2 = a->push<char>((n < 2 ? rows : 2 * TOKENS) * d * bytes);
-    on->counters = a->push<unsigned>((size_t)m->shape.depth * BLOCK_COUNTERS);
     on->qkv = a->push<char>(rows * 3 * d * bytes);
     on->hidden = a->push<char>(rows * mlp * bytes);
     on->sums = a->push<float>(rows * most(mlp, MOST_PARTS * d));

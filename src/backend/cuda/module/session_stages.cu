@@ -4,7 +4,6 @@
 #include "kernels_attention.h"
 #include "kernels_vit.h"
 
-#include <cstdlib>
 #include <vector>
 
 namespace wilor_cuda {
@@ -63,8 +62,6 @@ static void tell_activation(session *s, const char *stage, int block, const void
  * into parts, and attention's keys are shared out. */
 enum { MANY_HANDS = 4 };
 
-enum { TIMED_BLOCKS = 8 };
-
 static matrices of_blocks(const model *m, int t) {
     const char *first = tensor<char>(m, t);
     int depth = m->shape.depth;
@@ -108,8 +105,6 @@ done:
     return st;
 }
 
-static wilor_cuda_result choose_blocks(session *s, size_plan *p, wilor_cuda_error *err);
-
 wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const model *m = s->m;
@@ -125,7 +120,6 @@ wilor_cuda_result make_plans(session *s, size_plan *p, wilor_cuda_error *err) {
                   of_blocks(m, WILOR_NET_QKV_W), on->normed, on->qkv, err));
     CUDA_TRY(plan_half(s, &p->whole, rows, whole, err));
     CUDA_TRY(plan_half(s, &p->lean, p->hands * LEAN_ROWS, whole, err));
-    CUDA_TRY(choose_blocks(s, p, err));
 done:
     return st;
 }
@@ -137,13 +131,13 @@ wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
 /* ---------------------------------------------------------------- attention */
 
 template <class A, int DEPTH> static cudaError_t allow_shared() {
+    int bytes = (int)tensor_attention_shared<A, DEPTH>();
     cudaError_t e = cudaFuncSetAttribute(tensor_attention<A, DEPTH>,
-                                         cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                         (int)tensor_attention_shared<A, DEPTH>());
-    return e != cudaSuccess ? e
-                            : cudaFuncSetAttribute(spread_attention<A, DEPTH>,
-                                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
-                                                   attention_tile<A, DEPTH>::SPREAD_BYTES);
+                                         cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+    return e != cudaSuccess
+               ? e
+               : cudaFuncSetAttribute(spread_attention<A, DEPTH>,
+                                      cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
 }
 
 /* The least depth of those compiled that holds a head; 0: none. */
@@ -177,8 +171,7 @@ wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err) {
             by_depth(depth, [&](auto constant) {
                 enum { DEPTH = decltype(constant)::value };
 
-                if ((size_t)attention_tile<A, DEPTH>::SPREAD_BYTES >
-                    s->m->card.sharedMemPerBlockOptin)
+                if (tensor_attention_shared<A, DEPTH>() > s->m->card.sharedMemPerBlockOptin)
                     return;
                 e = allow_shared<A, DEPTH>();
                 s->attention_depth = depth;
@@ -195,12 +188,13 @@ static void launch_tensor(session *s, const attention_args<A> &a, int hands) {
     by_depth(s->attention_depth, [&](auto constant) {
         enum { DEPTH = decltype(constant)::value };
 
+        size_t shared = tensor_attention_shared<A, DEPTH>();
         if (few)
             wilor_launch_early(s->early, spread_attention<A, DEPTH>, grid, TENSOR_THREADS,
-                               (size_t)attention_tile<A, DEPTH>::SPREAD_BYTES, s->stream, a);
+                               shared, s->stream, a);
         else
             wilor_launch_early(s->early, tensor_attention<A, DEPTH>, grid, TENSOR_THREADS,
-                               tensor_attention_shared<A, DEPTH>(), s->stream, a);
+                               shared, s->stream, a);
     });
 }
 
@@ -299,107 +293,24 @@ done:
     return st;
 }
 
-/* To queries, keys and values, of x that lacks something. */
-static wilor_cuda_result begin_block(session *s, const size_plan *p, int block,
-                                     const missing &lacks, wilor_cuda_error *err) {
+wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     const model *m = s->m;
     const session_memory *on = &s->on;
     int rows = p->hands * TOKENS;
-    norm(s, on->x, lacks, WILOR_NET_NORM1_GAMMA, block, on->normed, rows);
-    tell_activation(s, "norm1", block, on->normed, rows, m->shape.width);
-    CUDA_TRY(run_product(&p->qkv, tensor<void>(m, WILOR_NET_QKV_W, block), on->normed,
-                         tensor<void>(m, WILOR_NET_QKV_B, block), on->qkv, err));
-    tell_number(s, "qkv", block, on->qkv, rows, 3 * m->shape.width);
-done:
-    return st;
-}
-
-/* Blocks 0 … kernel by kernel. */
-static wilor_cuda_result run_kernels(session *s, const size_plan *p, int count, missing *lacks,
-                                     wilor_cuda_error *err) {
-    wilor_cuda_result st = WILOR_CUDA_OK;
-    for (int i = 0; i < count; i++) {
-        CUDA_TRY(begin_block(s, p, i, *lacks, err));
-        attend(s, 0, p->hands, TOKENS, GRID_COLS);
-        CUDA_TRY(finish_block(s, &p->whole, i, s->on.x, p->hands * TOKENS, lacks, err));
-    }
-done:
-    return st;
-}
-
-/* What the kernel of all blocks left of one. */
-static void tell_block(session *s, const size_plan *p, int block, const missing &lacks) {
-    const session_memory *on = &s->on;
-    int rows = p->hands * TOKENS, d = s->m->shape.width;
-    tell_activation(s, "norm1", block, on->normed, rows, d);
-    tell_number(s, "qkv", block, on->qkv, rows, 3 * d);
-    tell_activation(s, "attn_out", block, on->attended, rows, d);
-    tell_activation(s, "norm2", block, on->normed2, rows, d);
-    tell_activation(s, "gelu", block, on->hidden, rows, s->m->shape.mlp);
-    tell_complete(s, "block", block, on->x, lacks, rows);
-}
-
-/* Blocks 0 … as one kernel, or as one each where someone listens. */
-static wilor_cuda_result run_one_kernel(session *s, const size_plan *p, int count,
-                                        missing *lacks, wilor_cuda_error *err) {
-    wilor_cuda_result st = WILOR_CUDA_OK;
-    int step = s->trace ? 1 : count;
-    for (int i = 0; i < count; i += step) {
-        CUDA_TRY(run_blocks(s, p->blocks, i, step, lacks, err));
-        if (s->trace)
-            tell_block(s, p, i, *lacks);
-    }
-done:
-    return st;
-}
-
-/* Milliseconds of some blocks and the norm behind them. */
-template <class F>
-static wilor_cuda_result time_blocks(session *s, const size_plan *p, F run, float *ms,
-                                     wilor_cuda_error *err) {
-    return gemm_time(
-        s->engine,
-        [&] {
-            missing lacks = {};
-            int count =
-                s->m->shape.depth - 1 < TIMED_BLOCKS ? s->m->shape.depth - 1 : TIMED_BLOCKS;
-            wilor_cuda_result st = run(s, p, count, &lacks, err);
-            norm(s, s->on.x, lacks, WILOR_NET_NORM1_GAMMA, count, s->on.normed,
-                 p->hands * TOKENS);
-            return st;
-        },
-        ms, err);
-}
-
-/* All blocks as one kernel, where that can be and is quicker; WILOR_CUDA_BLOCKS=0: never, 1: quicker or not. */
-static wilor_cuda_result choose_blocks(session *s, size_plan *p, wilor_cuda_error *err) {
-    wilor_cuda_result st = WILOR_CUDA_OK;
-    const char *wish = getenv("WILOR_CUDA_BLOCKS");
-    float several = 0, one = 0;
-    wilor_cuda_error ignored;
-    p->blocks = wish && !strcmp(wish, "0") ? nullptr : blocks_plan_make(s, p->hands);
-    if (!p->blocks || (wish && !strcmp(wish, "1")))
-        goto done;
-    CUDA_TRY(time_blocks(s, p, run_kernels, &several, err));
-    if (time_blocks(s, p, run_one_kernel, &one, &ignored) != WILOR_CUDA_OK || one >= several) {
-        cudaGetLastError();
-        blocks_plan_free(p->blocks);
-        p->blocks = nullptr;
-    }
-done:
-    return st;
-}
-
-wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *err) {
-    wilor_cuda_result st = WILOR_CUDA_OK;
-    int last = s->m->shape.depth - 1;
     missing lacks = {};
     CUDA_TRY(embed(s, p, err));
-    CUDA_TRY(p->blocks ? run_one_kernel(s, p, last, &lacks, err)
-                       : run_kernels(s, p, last, &lacks, err));
-    /* The rest of the last block, of chosen rows, is another function's. */
-    CUDA_TRY(begin_block(s, p, last, lacks, err));
+    for (int i = 0; i < m->shape.depth; i++) {
+        norm(s, on->x, lacks, WILOR_NET_NORM1_GAMMA, i, on->normed, rows);
+        tell_activation(s, "norm1", i, on->normed, rows, m->shape.width);
+        CUDA_TRY(run_product(&p->qkv, tensor<void>(m, WILOR_NET_QKV_W, i), on->normed,
+                             tensor<void>(m, WILOR_NET_QKV_B, i), on->qkv, err));
+        tell_number(s, "qkv", i, on->qkv, rows, 3 * m->shape.width);
+        if (i + 1 == m->shape.depth)
+            break; /* its chosen rows are another function's */
+        attend(s, 0, p->hands, TOKENS, GRID_COLS);
+        CUDA_TRY(finish_block(s, &p->whole, i, on->x, rows, &lacks, err));
+    }
     CUDA_CALL(cudaGetLastError(), "the network", err);
 done:
     return st;

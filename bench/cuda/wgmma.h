@@ -47,15 +47,6 @@ __device__ __forceinline__ uint32_t in_block(uint32_t address, uint32_t rank) {
     return there;
 }
 
-/* A warpgroup's registers a thread from now on, a multiple of 8: more, when others have given theirs, or fewer. */
-template <int count> __device__ __forceinline__ void take_registers() {
-    asm volatile("setmaxnreg.inc.sync.aligned.u32 %0;\n" ::"n"(count));
-}
-
-template <int count> __device__ __forceinline__ void give_registers() {
-    asm volatile("setmaxnreg.dec.sync.aligned.u32 %0;\n" ::"n"(count));
-}
-
 /* ---------------------------------------------------------------- barriers */
 
 __device__ __forceinline__ void barrier_init(uint32_t barrier, uint32_t arrivals) {
@@ -84,14 +75,6 @@ __device__ __forceinline__ void barrier_arrive(uint32_t barrier, bool really) {
                  : "memory");
 }
 
-/* The same for a barrier of one's own block. */
-__device__ __forceinline__ void barrier_arrive_here(uint32_t barrier, bool really) {
-    asm volatile("{\n.reg .pred p;\nsetp.ne.u32 p, %1, 0;\n"
-                 "@p mbarrier.arrive.shared::cta.b64 _, [%0];\n}\n" ::"r"(barrier),
-                 "r"(static_cast<uint32_t>(really))
-                 : "memory");
-}
-
 /* Until the barrier's phase of this parity has ended. One piece of PTX: where the compiler sees a branch
  * between matrix instructions, it makes them wait for each other. */
 __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity) {
@@ -111,37 +94,6 @@ __device__ __forceinline__ void barrier_wait(uint32_t barrier, uint32_t parity) 
 }
 
 /* ---------------------------------------------------------------- copies */
-
-enum {
-    DEPTH_STEP = 64, /* inputs of a stage: 128 bytes, the swizzle's width */
-    ROW_BYTES = DEPTH_STEP * 2,
-    OUTPUT_TILE = 64 /* of a warpgroup */
-};
-
-/* A row-major operand as a tensor, fastest dimension first; steps in bytes, from the second on. */
-struct operand_tensor {
-    uint32_t dims, box[5];
-    uint64_t size[5], step[4];
-};
-
-WILOR_BOTH operand_tensor describe_rows(int rows, int inputs, int tile) {
-    uint64_t row = (uint64_t)inputs * 2;
-    return {2,
-            {DEPTH_STEP, (uint32_t)tile, 1, 1, 1},
-            {(uint64_t)inputs, (uint64_t)rows, 1, 1, 1},
-            {row, 0, 0, 0}};
-}
-
-/* Inputs, eight outputs two apart, even or odd, sixteens, and matrices `apart` bytes from one to the next: the box's
- * rows are 0 2 4 … 14, 1 3 5 … 15, 16 … */
-WILOR_BOTH operand_tensor describe_weights(int outputs, int inputs, int tile, int count = 1,
-                                           size_t apart = 0) {
-    uint64_t row = (uint64_t)inputs * 2;
-    return {count > 1 ? 5u : 4u,
-            {DEPTH_STEP, 8, 2, (uint32_t)(tile / 16), 1},
-            {(uint64_t)inputs, 8, 2, (uint64_t)(outputs / 16), (uint64_t)count},
-            {2 * row, row, 16 * row, (uint64_t)apart}};
-}
 
 /* A box of a tensor to the same place in all blocks of `mask`, each of whose barriers at `barrier`'s place
  * counts the bytes. One block: its own. The first coordinate is along a row. */
@@ -167,23 +119,7 @@ __device__ __forceinline__ void tensor_copy(uint32_t to, const CUtensorMap *map,
                                             int z, int last, uint32_t barrier, uint32_t mask){
     WILOR_TENSOR_COPY("4d", "%4, %5, %6, %7", "r"(x), "r"(y), "r"(z), "r"(last))}
 
-__device__ __forceinline__
-    void tensor_copy(uint32_t to, const CUtensorMap *map, int x, int y, int z, int u, int last,
-                     uint32_t barrier, uint32_t mask) {
-    WILOR_TENSOR_COPY("5d", "%4, %5, %6, %7, %8", "r"(x), "r"(y), "r"(z), "r"(u), "r"(last))
-}
-
 #undef WILOR_TENSOR_COPY
-
-/* What others wrote and this thread knows of is there for copies, and what it wrote for the copies of others. */
-__device__ __forceinline__ void fence_copies() {
-    asm volatile("fence.proxy.async.global;\n" ::: "memory");
-}
-
-/* What this thread wrote in shared memory, or read there, comes before the copies to it. */
-__device__ __forceinline__ void fence_shared_copies() {
-    asm volatile("fence.proxy.async.shared::cta;\n" ::: "memory");
-}
 
 __device__ __forceinline__ void prefetch_map(const CUtensorMap *map) {
     asm volatile("prefetch.tensormap [%0];\n" ::"l"(map) : "memory");
@@ -275,16 +211,6 @@ WILOR_WGMMA(240, WILOR_80 WILOR_20("8", "9") WILOR_10("10") WILOR_8("11") ",%118
 WILOR_WGMMA(256, WILOR_80 WILOR_20("8", "9") WILOR_20("10", "11") WILOR_8("12"), 128, 129,
             WILOR_TWENTY(0), WILOR_TWENTY(20), WILOR_TWENTY(40), WILOR_TWENTY(60),
             WILOR_TWENTY(80), WILOR_TWENTY(100), WILOR_FOUR(120), WILOR_FOUR(124))
-
-/* The sums of a stage. */
-template <class T, int ROWS>
-__device__ __forceinline__ void add_stage(float (&d)[ROWS / 2], uint64_t w, uint64_t x) {
-    wgmma_begin();
-#pragma unroll
-    for (int k = 0; k < DEPTH_STEP / 16; k++)
-        wgmma<T, ROWS>::add(d, w + 2 * k, x + 2 * k);
-    wgmma_end();
-}
 
 #undef WILOR_WGMMA
 #undef WILOR_WGMMA_OF
