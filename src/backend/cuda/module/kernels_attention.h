@@ -9,8 +9,8 @@
  * weights' sum is that product with ones.
  *
  * spread_attention: the same for few hands, where time is what one warp takes: 32 queries a block, whose seven
- * warps share the keys. A warp waits for its own keys and values only; the block meets twice, for the largest
- * score and for the sums.
+ * warps share the keys. A warp waits for its own keys and values only; the block meets when its queries are there, for
+ * the largest score and for the sums. Of float32 numbers each warp reads the queries itself: in parts they do not fit.
  *
  * Operands are the 16-bit numbers themselves, or float32 ones in two float16 parts (split_number), whose products
  * are three.
@@ -129,7 +129,10 @@ template <class A, int DEPTH> struct attention_tile {
         EIGHTS = DIM / 8,
         WARP_KEYS = 16 * SPREAD_KEYS,
         WARP_NUMBERS =
-            2 * PARTS * WARP_KEYS * ROW /* keys and values of a warp of spread_attention */
+            2 * PARTS * WARP_KEYS * ROW, /* keys and values of a warp of spread_attention */
+        QUERY_NUMBERS =
+            PARTS == 1 ? SPREAD_TILES * QUERY_TILE * ROW : 0, /* those of all warps */
+        SPREAD_BYTES = (TENSOR_WARPS * WARP_NUMBERS + QUERY_NUMBERS) * (int)sizeof(type)
     };
 
     static_assert(WARP_NUMBERS * sizeof(type) >=
@@ -252,6 +255,45 @@ load_queries(const attention_args<A> &a, const typename activation<A>::number *r
         bool there = query + g + i % 2 * 8 < a.each && column < a.dim;
         pack_neighbours(there, two[i / 4][i % 4], qa[i / 4], i % 4);
     }
+}
+
+/* The queries of spread_attention's block, by all its threads, to shared memory: rows that are not there are zeros. */
+template <class A, int DEPTH>
+__device__ __forceinline__ void fetch_queries(const attention_args<A> &a, const A *rows,
+                                              int query, int thread, A *to) {
+    typedef attention_tile<A, DEPTH> tile;
+
+    enum { EIGHTS = SPREAD_TILES * QUERY_TILE * tile::EIGHTS };
+
+#pragma unroll
+    for (int k = 0; k < (EIGHTS + TENSOR_THREADS - 1) / TENSOR_THREADS; k++) {
+        int i = thread + k * TENSOR_THREADS, row = i / tile::EIGHTS,
+            column = i % tile::EIGHTS * 8;
+        bool there = query + row < a.each && column < a.dim;
+        if (i >= EIGHTS)
+            break;
+        const A *from =
+            rows + (size_t)chosen_token(there ? query + row : 0, a.cols) * 3 * (size_t)a.d;
+        if (a.sixteen) {
+            copy_16(to + row * tile::ROW + column, from + (there ? column : 0), there);
+            continue;
+        }
+        for (int j = 0; j < 8; j++)
+            fetch_one(to + row * tile::ROW + column + j, 0, from + column + j,
+                      there && column + j < a.dim);
+    }
+}
+
+/* Sixteen of them as operands. */
+template <class A, int DEPTH>
+__device__ __forceinline__ void take_queries(const A *from, uint32_t qa[DEPTH][1][4]) {
+    typedef attention_tile<A, DEPTH> tile;
+    int lane = (int)threadIdx.x % 32;
+    /* Lanes 0 … 15 point at the rows, columns 16d …; 16 … 31 at columns + 8. */
+    from += lane % 16 * tile::ROW + lane / 16 * 8;
+#pragma unroll
+    for (int d = 0; d < DEPTH; d++)
+        load_four_matrices(qa[d][0], from + 16 * d);
 }
 
 /* sum += a b; of numbers in parts the mixed products have a sum of their own. b: where a register pair begins. */
@@ -505,31 +547,31 @@ __device__ __forceinline__ void leave_sums(const attention_sums<A, DEPTH, SPREAD
         }
 }
 
-/* The warps' results put together, always in the same order. Seven threads share a row. */
+/* The warps' results put together, always in the same order. Neighbours in a row are neighbouring threads'. */
 template <class A, int DEPTH>
 __device__ __forceinline__ void join_sums(const attention_args<A> &a, const float *all,
                                           int apart, int query) {
     typedef attention_tile<A, DEPTH> tile;
-    int row = (int)threadIdx.x / TENSOR_WARPS;
-    const float *from = all + row * tile::ROW;
-    float total = 0;
+
+    enum { FOURS = tile::DIM / 4, ALL = SPREAD_TILES * QUERY_TILE * FOURS };
+
 #pragma unroll
-    for (int w = 0; w < TENSOR_WARPS; w++)
-        total += from[w * apart + tile::DIM];
-    float by = inverse_of<A>(total);
-#pragma unroll
-    for (int i = 0; i < (tile::DIM / 2 + TENSOR_WARPS - 1) / TENSOR_WARPS; i++) {
-        int column = 2 * ((int)threadIdx.x % TENSOR_WARPS + i * TENSOR_WARPS);
-        float sum[2] = {0, 0};
-        if (column >= tile::DIM)
+    for (int k = 0; k < (ALL + TENSOR_THREADS - 1) / TENSOR_THREADS; k++) {
+        int i = (int)threadIdx.x + k * TENSOR_THREADS, row = i / FOURS, column = i % FOURS * 4;
+        if (i >= ALL)
             break;
+        const float *from = all + row * tile::ROW;
+        float total = 0, sum[4] = {0, 0, 0, 0};
 #pragma unroll
         for (int w = 0; w < TENSOR_WARPS; w++) {
-            numbers<float, 2> two = load<2>(from + w * apart + column);
-            sum[0] += two.at[0];
-            sum[1] += two.at[1];
+            numbers<float, 4> four = load<4>(from + w * apart + column);
+            total += from[w * apart + tile::DIM];
+            for (int j = 0; j < 4; j++)
+                sum[j] += four.at[j];
         }
+        float by = inverse_of<A>(total);
         write_result(a, query + row, column, by * sum[0], by * sum[1]);
+        write_result(a, query + row, column + 2, by * sum[2], by * sum[3]);
     }
 }
 
@@ -554,17 +596,28 @@ __global__ void __launch_bounds__(TENSOR_THREADS) spread_attention(attention_arg
       *values = keys + PARTS * PART;
     auto rows = head_rows(a);
     wait_for_kernel_before();
+    T *queries = reinterpret_cast<T *>(shared) + TENSOR_WARPS * tile::WARP_NUMBERS;
     fetch_rows<A, DEPTH, KEYS>(a, rows + a.d, warp * KEYS, lane, keys);
+    if constexpr (PARTS == 1)
+        fetch_queries<A, DEPTH>(a, rows, query, (int)threadIdx.x, queries);
     end_copies();
     fetch_rows<A, DEPTH, KEYS>(a, rows + 2 * (size_t)a.d, warp * KEYS, lane, values);
     end_copies();
     uint32_t qa[TILES][DEPTH][PARTS][4];
     float s[TILES][SPREAD_KEYS][2][4], top[TILES][2];
+    if constexpr (PARTS == 1) {
+        wait_copies<1>();
+        __syncthreads();
 #pragma unroll
-    for (int q = 0; q < TILES; q++)
-        load_queries<A, DEPTH>(a, rows, query + q * QUERY_TILE, qa[q]);
-    wait_copies<1>();
-    __syncwarp();
+        for (int q = 0; q < TILES; q++)
+            take_queries<A, DEPTH>(queries + q * QUERY_TILE * tile::ROW, qa[q]);
+    } else {
+#pragma unroll
+        for (int q = 0; q < TILES; q++)
+            load_queries<A, DEPTH>(a, rows, query + q * QUERY_TILE, qa[q]);
+        wait_copies<1>();
+        __syncwarp();
+    }
 #pragma unroll
     for (int j = 0; j < SPREAD_KEYS; j++) {
         float both[TILES][2][4];

@@ -131,13 +131,13 @@ wilor_cuda_result make_wide_plans(session *s, wilor_cuda_error *err) {
 /* ---------------------------------------------------------------- attention */
 
 template <class A, int DEPTH> static cudaError_t allow_shared() {
-    int bytes = (int)tensor_attention_shared<A, DEPTH>();
     cudaError_t e = cudaFuncSetAttribute(tensor_attention<A, DEPTH>,
-                                         cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
-    return e != cudaSuccess
-               ? e
-               : cudaFuncSetAttribute(spread_attention<A, DEPTH>,
-                                      cudaFuncAttributeMaxDynamicSharedMemorySize, bytes);
+                                         cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                         (int)tensor_attention_shared<A, DEPTH>());
+    return e != cudaSuccess ? e
+                            : cudaFuncSetAttribute(spread_attention<A, DEPTH>,
+                                                   cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                                   attention_tile<A, DEPTH>::SPREAD_BYTES);
 }
 
 /* The least depth of those compiled that holds a head; 0: none. */
@@ -171,7 +171,8 @@ wilor_cuda_result prepare_attention(session *s, wilor_cuda_error *err) {
             by_depth(depth, [&](auto constant) {
                 enum { DEPTH = decltype(constant)::value };
 
-                if (tensor_attention_shared<A, DEPTH>() > s->m->card.sharedMemPerBlockOptin)
+                if ((size_t)attention_tile<A, DEPTH>::SPREAD_BYTES >
+                    s->m->card.sharedMemPerBlockOptin)
                     return;
                 e = allow_shared<A, DEPTH>();
                 s->attention_depth = depth;
@@ -188,13 +189,12 @@ static void launch_tensor(session *s, const attention_args<A> &a, int hands) {
     by_depth(s->attention_depth, [&](auto constant) {
         enum { DEPTH = decltype(constant)::value };
 
-        size_t shared = tensor_attention_shared<A, DEPTH>();
         if (few)
             wilor_launch_early(s->early, spread_attention<A, DEPTH>, grid, TENSOR_THREADS,
-                               shared, s->stream, a);
+                               (size_t)attention_tile<A, DEPTH>::SPREAD_BYTES, s->stream, a);
         else
             wilor_launch_early(s->early, tensor_attention<A, DEPTH>, grid, TENSOR_THREADS,
-                               shared, s->stream, a);
+                               tensor_attention_shared<A, DEPTH>(), s->stream, a);
     });
 }
 
