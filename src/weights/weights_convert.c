@@ -1,9 +1,10 @@
 /* Converting: a plan of all tensors (so that the header can come first), then their numbers.
  *
  * What becomes narrow: with f16 and bf16 every matrix and convolution, with int8 and int4 the four
- * matrices of each block; all else stays float32. This is what wilor-mlx's own quantised files
- * do. Order in the file: integers, float32, then what is narrow, so that every tensor lies on a
- * multiple of its element's size although safetensors allows no gaps.
+ * matrices of each block; all else stays float32, as in wilor-mlx's own quantised files, or, in the
+ * checkpoint's layout, what 16-bit numbers it is. Order in the file: integers, float32, quantised,
+ * 16 bits, so that every tensor lies on a multiple of its element's size although safetensors allows
+ * no gaps.
  *
  * Easy to get wrong: a convolution's numbers are gathered once before its layout changes (a row
  * of the permuted view would read the whole source again); a finite number may not become an
@@ -34,6 +35,7 @@ enum {
 typedef struct step {
     enum { STEP_INTEGERS, STEP_FLOATS, STEP_NARROW, STEP_GROUPS, STEP_ROWS, STEP_CONSTANT } how;
 
+    wilor_tensor_dtype half; /* of STEP_NARROW */
     wilor_schema_entry entry;
     wilor_matrix_view matrix;   /* of rank 2 weights */
     const wilor_tensor *tensor; /* of others */
@@ -88,6 +90,16 @@ static int how_of(const converter *c, wilor_role role) {
     return narrow ? STEP_NARROW : STEP_FLOATS;
 }
 
+/* What would be widened from 16 bits and is not quantised stays as it is: exact, in half the bytes. */
+static void keep_halves(const converter *c, step *s) {
+    const wilor_tensor *t = wilor_index_find(c->job->source, s->entry.name);
+    bool halves = t && (t->dtype == WILOR_F16 || t->dtype == WILOR_BF16);
+    if (!is_quantised(c->job->dtype) || c->job->mlx || s->how != STEP_FLOATS || !halves)
+        return;
+    s->how = STEP_NARROW;
+    s->half = t->dtype;
+}
+
 static bool is_matrix(const wilor_schema_entry *e) {
     return e->role == WILOR_ROLE_BLOCK_MATRIX || e->role == WILOR_ROLE_MATRIX;
 }
@@ -135,6 +147,8 @@ static wilor_status plan_network(converter *c) {
         step *s = &c->steps[c->count];
         wilor_schema_at(&c->schema, i, &s->entry);
         s->how = how_of(c, s->entry.role);
+        s->half = c->job->dtype == WILOR_WEIGHTS_F16 ? WILOR_F16 : WILOR_BF16;
+        keep_halves(c, s);
         if (s->entry.role == WILOR_ROLE_INIT && !c->job->mlx &&
             !wilor_index_find(c->job->source, s->entry.name))
             continue;
@@ -165,6 +179,7 @@ static wilor_status plan_mano(converter *c) {
                                    c->path.text, s->entry.name, s->tensor->rank);
         s->entry.rank = s->tensor->rank;
         memcpy(s->entry.shape, s->tensor->shape, sizeof s->entry.shape);
+        keep_halves(c, s);
     }
     return WILOR_OK;
 }
@@ -183,6 +198,7 @@ static void plan_constants(converter *c) {
 static int order_of(const step *s) {
     return s->how == STEP_INTEGERS                            ? 0
            : s->how == STEP_FLOATS || s->how == STEP_CONSTANT ? 1
+           : s->how == STEP_NARROW                            ? 3
                                                               : 2;
 }
 
@@ -210,7 +226,6 @@ static wilor_planned_tensor *plan_one(converter *c, const wilor_schema_entry *e,
 }
 
 static void plan_targets(converter *c, const step *s) {
-    wilor_tensor_dtype half = c->job->dtype == WILOR_WEIGHTS_F16 ? WILOR_F16 : WILOR_BF16;
     wilor_tensor_dtype scales = c->job->mlx ? WILOR_F32 : WILOR_F16;
     wilor_planned_tensor *p;
     switch (s->how) {
@@ -231,7 +246,7 @@ static void plan_targets(converter *c, const step *s) {
         plan_one(c, &s->entry, NULL, WILOR_I64);
         return;
     default:
-        plan_one(c, &s->entry, NULL, s->how == STEP_NARROW ? half : WILOR_F32);
+        plan_one(c, &s->entry, NULL, s->how == STEP_NARROW ? s->half : WILOR_F32);
     }
 }
 
@@ -241,7 +256,7 @@ static wilor_status sort_steps(converter *c) {
     size_t n = 0;
     if (!sorted)
         return no_memory(c);
-    for (int order = 0; order < 3; order++)
+    for (int order = 0; order < 4; order++)
         for (size_t i = 0; i < c->count; i++)
             if (order_of(&c->steps[i]) == order)
                 sorted[n++] = c->steps[i];
@@ -290,7 +305,7 @@ static wilor_status make_room(converter *c, size_t n) {
 
 /* n numbers of `from`, which are overwritten, as 16-bit floats to the file. */
 static wilor_status add_narrow(converter *c, const step *s, float *from, size_t n) {
-    bool half = c->job->dtype == WILOR_WEIGHTS_F16;
+    bool half = s->half == WILOR_F16;
     uint8_t *to = (uint8_t *)from;
     for (size_t i = 0; i < n; i++) {
         float x = from[i]; /* read before its place is written: element i ends at 2i + 2 */
@@ -556,6 +571,7 @@ static wilor_status write_header(converter *c) {
         {"origin_sha256", origin},
         {"wilor.model", named},
         {"wilor.rescale", wilor_index_metadata(job->source, "wilor.rescale")},
+        {"wilor.run", wilor_index_metadata(job->source, "wilor.run")},
         {"license", terms ? terms : licence},
     };
     return wilor_safetensors_begin(c->writer, pairs, sizeof pairs / sizeof pairs[0], c->plan,

@@ -35,12 +35,12 @@ static int take(void *user, uint64_t offset, const void *data, size_t size) {
     return 0;
 }
 
-static void convert(const char *source, file_bytes *out) {
+static void convert(const char *source, wilor_weights_dtype dtype, file_bytes *out) {
     wilor_error err;
     wilor_convert_options o;
     wilor_convert_options_init(&o, sizeof o);
     o.source = source;
-    o.dtype = WILOR_WEIGHTS_F16;
+    o.dtype = dtype;
     o.write = take;
     o.write_user = out;
     *out = (file_bytes){NULL, 0};
@@ -62,7 +62,7 @@ static void write_with(const char *pairs) {
     static file_bytes plain;
     static const char start[] = "{\"__metadata__\":{";
     if (!plain.at)
-        convert("random:tiny", &plain);
+        convert("random:tiny", WILOR_WEIGHTS_F16, &plain);
     size_t length = 0, more = strlen(pairs);
     for (int i = 0; i < 8; i++)
         length |= (size_t)plain.at[i] << (8 * i);
@@ -126,15 +126,75 @@ static void conversion_keeps_them(void **state) {
     (void)state;
     wilor_model_info info;
     file_bytes made;
-    write_with(NOTES "\"license\":\"CC0-1.0\",");
-    convert(PATH, &made);
+    write_with(NOTES "\"license\":\"CC0-1.0\",\"wilor.run\":\"third\",");
+    convert(PATH, WILOR_WEIGHTS_F16, &made);
     put_file(AGAIN, made.at, made.size, NULL, 0);
     free(made.at);
+    wilor_error err;
+    wilor_file *file;
+    assert_int_equal(wilor_file_open(&file, AGAIN, &err), WILOR_OK);
+    assert_string_equal(wilor_file_metadata(file, "wilor.run"), "third");
+    wilor_file_close(&file);
     wilor_model *model = must_open(AGAIN, &info);
     assert_string_equal(info.name, "nano");
     assert_true(info.rescale == 1.75);
     assert_string_equal(info.licence, "CC0-1.0");
     wilor_model_free(&model);
+}
+
+/* The tensor of that name; its number in the file. */
+static wilor_tensor_info find_tensor(const wilor_file *file, const char *name, size_t *at) {
+    wilor_tensor_info t = {.name = NULL};
+    for (*at = 0; *at < wilor_file_count(file); (*at)++) {
+        assert_int_equal(wilor_file_tensor(file, *at, &t), WILOR_OK);
+        if (!strcmp(t.name, name))
+            return t;
+    }
+    fail_msg("no tensor %s", name);
+    return t;
+}
+
+static float *read_tensor(const wilor_file *file, size_t at, size_t count) {
+    wilor_error err;
+    float *out = calloc(count, sizeof *out);
+    assert_non_null(out);
+    if (wilor_file_read(file, at, out, count, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    return out;
+}
+
+/* What is not quantised and has 16 bits keeps them, and its values. */
+static void quantising_keeps_halves(void **state) {
+    (void)state;
+    static const char *const halves[] = {"backbone.patch_embed.proj.weight",
+                                         "refine_net.deconv.first_conv.0.weight",
+                                         "refine_net.dec_pose.weight"};
+    wilor_error err;
+    wilor_file *before, *after;
+    file_bytes made;
+    size_t at;
+    write_with("");
+    convert(PATH, WILOR_WEIGHTS_INT8, &made);
+    put_file(AGAIN, made.at, made.size, NULL, 0);
+    free(made.at);
+    assert_int_equal(wilor_file_open(&before, PATH, &err), WILOR_OK);
+    assert_int_equal(wilor_file_open(&after, AGAIN, &err), WILOR_OK);
+    for (size_t i = 0; i < sizeof halves / sizeof halves[0]; i++) {
+        wilor_tensor_info t = find_tensor(before, halves[i], &at);
+        size_t count = t.bytes / 2;
+        assert_string_equal(t.dtype, "F16");
+        float *was = read_tensor(before, at, count);
+        assert_string_equal(find_tensor(after, halves[i], &at).dtype, "F16");
+        float *is = read_tensor(after, at, count);
+        assert_memory_equal(was, is, count * sizeof *was);
+        free(was);
+        free(is);
+    }
+    wilor_tensor_info t = find_tensor(after, "backbone.blocks.0.attn.qkv.weight", &at);
+    assert_string_equal(t.dtype, "I8");
+    assert_string_equal(find_tensor(after, "backbone.blocks.0.norm1.weight", &at).dtype, "F32");
+    wilor_file_close(&before);
+    wilor_file_close(&after);
 }
 
 static void bad_notes(void **state) {
@@ -277,6 +337,7 @@ int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(notes_are_read),
         cmocka_unit_test(conversion_keeps_them),
+        cmocka_unit_test(quantising_keeps_halves),
         cmocka_unit_test(bad_notes),
         cmocka_unit_test(crop_follows_the_model),
         cmocka_unit_test(others_have_no_crop_of_boxes),
