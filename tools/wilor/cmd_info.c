@@ -55,9 +55,9 @@ typedef struct facts {
     int64_t words, scales;    /* of the first block's qkv: columns of weights and of scales */
     const char *source, *sum; /* hashes: of the file it was made from, of its data; or NULL */
     int64_t width, depth, vertices, faces;
-    int64_t stated_heads;                 /* what the file says itself, 0: nothing */
-    const char *label;                    /* what it says of itself, or NULL */
-    const char *name, *rescale, *licence; /* the same */
+    int64_t stated_heads;                       /* what the file says itself, 0: nothing */
+    const char *label;                          /* what it says of itself, or NULL */
+    const char *name, *rescale, *licence, *run; /* the same */
     type_count types[TYPES_MOST];
     size_t type_count;
     detector_facts detector;
@@ -206,6 +206,7 @@ static void gather(facts *f, const wilor_file *file) {
     f->name = wilor_file_metadata(file, "wilor.model");
     f->rescale = wilor_file_metadata(file, "wilor.rescale");
     f->licence = wilor_file_metadata(file, "license");
+    f->run = wilor_file_metadata(file, "wilor.run");
     f->source = wilor_file_metadata(file, "source_sha256");
     f->sum = wilor_file_metadata(file, "data_sha256");
     f->count = wilor_file_count(file);
@@ -318,6 +319,8 @@ static void print_text(const info_options *o, const wilor_file *file, const fact
         printf("name        %s\n", wilor_cli_quote(&q, f->name));
     if (f->licence)
         printf("licence     %s\n", wilor_cli_quote(&q, f->licence));
+    if (f->run)
+        printf("run         %s\n", wilor_cli_quote(&q, f->run));
     if (f->source)
         printf("made from   a file of SHA-256 %s\n", wilor_cli_quote(&q, f->source));
     if (f->sum)
@@ -434,6 +437,8 @@ static int print_json(const info_options *o, const wilor_file *file, const facts
         put(object, "rescale", clean_string(f->rescale), &ok);
     if (f->licence)
         put(object, "licence", clean_string(f->licence), &ok);
+    if (f->run)
+        put(object, "run", clean_string(f->run), &ok);
     if (f->label)
         put(object, "label", clean_string(f->label), &ok);
     if (f->source)
