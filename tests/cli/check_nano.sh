@@ -71,6 +71,10 @@ run predict "$picture" "${box[@]}" --rescale 2.5 --npz "$scratch/wide.npz"
 result $? "another crop gives something else"
 run predict "$picture" --conf 0.9
 is "its detector runs" 0
+run predict "$picture" "${box[@]}"
+check "whole numbers unless told" grep -q '"dtype":"int8"' "$scratch/out"
+run predict "$picture" "${box[@]}" --dtype f32
+check "float32 when told" grep -q '"dtype":"f32"' "$scratch/out"
 run predict "$picture" --conf 0.9 --weights "$scratch/tiny.safetensors" --detector nano
 is "beside another model when asked for" 0
 fails "not unasked" 4 "no hand detector" predict "$picture" --weights "$scratch/tiny.safetensors"

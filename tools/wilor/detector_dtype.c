@@ -1,11 +1,9 @@
 /* detector_dtype.h. */
 #include "detector_dtype.h"
 
-#include <stdbool.h>
 #include <string.h>
 
-/* A card, or MLX. */
-static bool is_own_device(const char *device) {
+bool wilor_cli_is_own_device(const char *device) {
     return device &&
            (!strncmp(device, "cuda", 4) || !strcmp(device, "mlx") || !strcmp(device, "gpu"));
 }
@@ -13,7 +11,7 @@ static bool is_own_device(const char *device) {
 wilor_status wilor_cli_open_detector(wilor_detector **out, wilor_detector_options *o,
                                      wilor_dtype model, wilor_error *err) {
     bool exact = model == WILOR_DTYPE_F32 || model == WILOR_DTYPE_F32X;
-    if (is_own_device(o->device)) {
+    if (wilor_cli_is_own_device(o->device)) {
         /* What a device keeps weights in is the hand model's matter. */
         bool quantised = model == WILOR_DTYPE_INT8 || model == WILOR_DTYPE_INT4;
         o->dtype = quantised ? WILOR_DTYPE_AUTO : exact ? WILOR_DTYPE_F32 : model;

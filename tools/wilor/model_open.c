@@ -55,8 +55,8 @@ wilor_status wilor_cli_model_files_find(wilor_cli_opened *m, wilor_cli_predict_o
     o->detector = m->files.detector;
     o->mano = m->files.mano;
     o->mean = m->files.mean;
-    /* It is small enough to be packed in no time, and made for whole numbers. */
-    if (m->files.nano && o->unasked_dtype)
+    /* It is small enough to be packed in no time, and whole numbers cost it nothing; a card has none. */
+    if (m->files.nano && o->unasked_dtype && !wilor_cli_is_own_device(o->device))
         o->dtype = WILOR_DTYPE_INT8;
     if (m->files.nano && o->unasked_cache)
         o->cache_packed = false;

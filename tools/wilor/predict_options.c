@@ -140,7 +140,7 @@ static const wilor_cli_option g_options[] = {
      ID_RESUME, WILOR_CLI_PICTURES, NULL},
     {"--device", "auto|cpu|gpu|mlx|cuda[:N][,...]",
      "where to compute; auto: mlx on a Mac, else cpu", ID_DEVICE, 0, NULL},
-    {"--dtype", WILOR_CLI_DTYPES, "the arithmetic; f32", ID_DTYPE, 0, NULL},
+    {"--dtype", WILOR_CLI_DTYPES, "the arithmetic; f32, of nano int8", ID_DTYPE, 0, NULL},
     {"--threads", "N", "0: the physical cores that this process may use", ID_THREADS, 0, NULL},
     {"--lanes", "N", "pictures at work at once; as many as threads", ID_LANES,
      WILOR_CLI_PICTURES, NULL},
@@ -641,6 +641,7 @@ wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int a
     if (st == WILOR_OK && !o->help)
         st = wilor_cli_in_command(check_pictures(o, parser.seen, err), parser.command, err);
     fill_in(o, parser.seen);
+    o->unasked_dtype = !(parser.seen >> ID_DTYPE & 1);
     return st;
 }
 

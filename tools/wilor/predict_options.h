@@ -27,7 +27,7 @@ typedef struct wilor_cli_predict_options {
     int lanes;          /* 0: as many as threads */
     wilor_compat compat;
     bool full_path, offline, cache_packed;
-    bool unasked_dtype, unasked_cache; /* a stream's defaults: another model may have others */
+    bool unasked_dtype, unasked_cache; /* defaults: another model may have others */
     const char *packed;                /* a file of convert --to packed */
 
     wilor_box *boxes;
