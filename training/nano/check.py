@@ -21,6 +21,7 @@ from .fake_scene import DetectScenes, PoseScenes
 from .hand import Hand, axis_angle_to_matrix, default_npz, matrix_to_rot6d, rot6d_to_matrix
 from .pose_model import COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, spread_pose
 from .state import load_state, save_state
+from .widen import widen
 
 failures = []
 
@@ -189,6 +190,27 @@ def check_detector_learns():
     check("detector: last loss against the first", loss.item() / begin, 0.3)
     check("detector: average precision by heart, missing part", 1 - found["ap50"], 0.2)
     check("detector: keypoint error by heart, of the hand's side", found["kpt_err"], 0.08)
+
+
+def check_widen():
+    """A widened network gives the narrow one's numbers, and its copies are not the same."""
+    torch.manual_seed(4)
+    old = NanoDetector(width=0.1)
+    with torch.no_grad():
+        for m in old.modules():
+            if isinstance(m, torch.nn.BatchNorm2d):
+                for t in (m.weight, m.running_var):
+                    t.uniform_(0.5, 1.5)
+                for t in (m.bias, m.running_mean):
+                    t.uniform_(-0.3, 0.3)
+    new = widen(old.eval(), 0.17)
+    picture = torch.randint(0, 256, (2, 96, 64, 3), dtype=torch.uint8)
+    with torch.no_grad():
+        for name, a, b in zip(("boxes", "scores", "points"), old(picture), new(picture)):
+            check(f"widened detector, {name}", (a - b).abs().max() / a.abs().max(), 1e-4)
+    w = new.model["3"].conv.weight.flatten(1)
+    alike = (w[:, None] == w[None]).all(2).sum() - len(w)
+    check("widened detector, outputs that are the same", alike, 0)
 
 
 def check_assignment():
@@ -385,7 +407,7 @@ def main():
     npz = args.hand or default_npz()
     torch.set_num_threads(1)
     tests = dict(
-        hand=lambda: check_hand(npz), pose=lambda: check_pose_model(npz), assignment=check_assignment, state=lambda: check_state(npz), scenes=lambda: check_scenes(npz),
+        hand=lambda: check_hand(npz), pose=lambda: check_pose_model(npz), assignment=check_assignment, widen=check_widen, state=lambda: check_state(npz), scenes=lambda: check_scenes(npz),
         pose_begins=lambda: check_pose_begins(npz), pose_learns=lambda: check_pose_learns(npz), detector_learns=check_detector_learns,
     )  # fmt: skip
     if args.wilor:

@@ -116,7 +116,7 @@ class Head(nn.Module):
 
 
 class NanoDetector(nn.Module):
-    def __init__(self, width=0.1875, depth=0.33, max_channels=1024):
+    def __init__(self, width=0.24, depth=0.33, max_channels=1024):
         super().__init__()
         self.config = dict(width=width, depth=depth, max_channels=max_channels)
         c = lambda x: channels(x, width, max_channels)

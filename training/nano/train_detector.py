@@ -13,7 +13,7 @@ HELD_OUT_SEED = 987_654_321
 def arguments():
     p = trainer.common_arguments("train_detector", lr=2e-3, batch=128, weight_decay=0.01)
     p.add_argument("--size", type=int, default=320, help="side of the training pictures")
-    p.add_argument("--width", type=float, default=0.1875)
+    p.add_argument("--width", type=float, default=0.24)
     p.add_argument("--depth", type=float, default=0.33)
     p.add_argument("--max-channels", type=int, default=1024, help="limit of the channels before --width is applied")
     p.add_argument("--dark", type=float, default=0.0, help="share of skins that are drawn from the darker half of tones in any case")
@@ -72,7 +72,9 @@ class DetectorTask:
             from .scene import DetectScenes
         scenes = DetectScenes(self.args.batch, self.args.size, self.device, seed, pool=pool)
         if seed != HELD_OUT_SEED:
-            scenes.dark, scenes.kinds = self.args.dark, self.args.kinds or scenes.kinds
+            scenes.dark = self.args.dark
+            if self.args.kinds:
+                scenes.kinds = self.args.kinds
         return scenes
 
     def loss(self, batch):
