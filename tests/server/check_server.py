@@ -512,7 +512,7 @@ def run(*options):
 def topic_usage():
     short = scratch("short", "abc")
     for options, word in ((("--port", "70000"), "--port"), (("--max-body", "3"), "--max-body"), (("--host", "0.0.0.0"), "--token-file"),
-                          (("--host", "192.0.2.1"), "--token-file"), (("--tls-cert", "x"), "--tls-key"),
+                          (("--host", "192.0.2.1"), "--token-file"), (("--tls-cert", "x"), "--tls-key"), (("cam", "--no-track", "--smooth", "1"), "--no-track"),
                           (("--cors", "*"), "--cors"), (("--cors", "https://a.example/path"), "--cors"),
                           (("--share-frames",), "source"), (("--fps", "3"), "source"), (("a", "b"), "second"),
                           (("--bbox", "1,2,3,4,left"), "--bbox"), (("--json",), "--json"), (("--smooth", "2"), "--smooth")):

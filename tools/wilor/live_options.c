@@ -146,6 +146,12 @@ static bool given(uint64_t seen, int id) { return seen >> id & 1; }
 wilor_status wilor_cli_shared_check(uint64_t seen, wilor_error *err) {
     if (given(seen, WILOR_CLI_ID_TRACK) && given(seen, WILOR_CLI_ID_NO_TRACK))
         return wilor_cli_fail(err, WILOR_ERR_ARG, "--track and --no-track exclude each other");
+    if (given(seen, WILOR_CLI_ID_NO_TRACK) &&
+        (given(seen, WILOR_CLI_ID_SMOOTH) || given(seen, WILOR_CLI_ID_HOLD) ||
+         given(seen, WILOR_CLI_ID_DETECT_EVERY)))
+        return wilor_cli_fail(err, WILOR_ERR_ARG,
+                              "--smooth, --hold and --detect-every have no meaning with "
+                              "--no-track");
     return WILOR_OK;
 }
 
@@ -192,12 +198,6 @@ static wilor_status check(const wilor_cli_live_options *l, uint64_t seen, wilor_
         return wilor_cli_fail(err, WILOR_ERR_ARG, "no source given; see wilor live --help");
     if (given(seen, ID_BIN) && given(seen, ID_NDJSON))
         return wilor_cli_fail(err, WILOR_ERR_ARG, "--bin and --ndjson exclude each other");
-    if (!l->tracking.track &&
-        (given(seen, WILOR_CLI_ID_SMOOTH) || given(seen, WILOR_CLI_ID_HOLD) ||
-         given(seen, WILOR_CLI_ID_DETECT_EVERY)))
-        return wilor_cli_fail(err, WILOR_ERR_ARG,
-                              "--smooth, --hold and --detect-every have no meaning with "
-                              "--no-track");
     const char *at_once = l->osc       ? "--osc"
                           : l->shm     ? "--shm"
                           : l->overlay ? "--overlay"

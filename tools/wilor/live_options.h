@@ -105,7 +105,7 @@ enum {
 /* The operand that names the source: there is one at most. */
 wilor_status wilor_cli_shared_source(wilor_cli_source_options *s, const char *text,
                                      wilor_error *err);
-/* Shared options that exclude each other; seen: of the table that has them. */
+/* Shared options that do not go together; seen: of the table that has them. */
 wilor_status wilor_cli_shared_check(uint64_t seen, wilor_error *err);
 
 void wilor_cli_shared_defaults(wilor_cli_tracking_options *t, wilor_cli_source_options *s);
