@@ -519,10 +519,11 @@ static void note_gaps(const converter *c, bool heads) {
             "neither the source nor its width tells the number of attention heads; say it "
             "now, or whenever the file is used");
     if (call->log && !c->job->with_mano && wilor_index_find(c->job->source, "mano.v_template"))
-        call->log(
-            call->user, WILOR_LOG_INFO,
-            "the source's hand model (MANO) is not copied: its licence forbids to pass it "
-            "on");
+        call->log(call->user, WILOR_LOG_INFO,
+                  c->job->mlx
+                      ? "the source's hand model is not copied: wilor-mlx's files have none"
+                      : "the source's hand model (MANO) is not copied: its licence "
+                        "forbids to pass it on");
 }
 
 static const char *number(char buffer[16], int n) {
