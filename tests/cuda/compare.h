@@ -29,6 +29,13 @@ void compare_fill_picture(uint8_t *rgb, int width, int height);
 /* Prints and exits when st is an error. */
 void compare_need(wilor_status st, const wilor_error *err, const char *what);
 void *compare_alloc(size_t bytes);
+void compare_sort(float *x, size_t count); /* ascending */
+
+/* The options' files on a device. */
+wilor_model *compare_open_model(const compare_options *o, const char *device,
+                                wilor_dtype dtype);
+wilor_detector *compare_open_detector(const compare_options *o, const char *device,
+                                      wilor_dtype dtype);
 
 void compare_network(const compare_options *o);
 void compare_cards(const compare_options *o);

@@ -1,43 +1,35 @@
 /* The detector's network: every anchor's undecoded numbers, then the decoded ones. */
-#include "compare.h"
-#include "model_impl.h"
+#include "compare_yolo.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-typedef struct side {
-    wilor_detector *detector;
-    wilor_threads *pool;
-    wilor_yolo_run *run;
-} side;
-
-static void open_side(side *s, const compare_options *o, const char *device, wilor_dtype dtype,
-                      const uint8_t *rgb, int width, int height) {
+void compare_yolo_open(compare_yolo *y, const compare_options *o, const char *device,
+                       wilor_dtype dtype) {
     wilor_error err;
-    wilor_detector_options d;
-    wilor_detector_options_init(&d, sizeof d);
-    d.detector = o->detector;
-    d.device = device;
-    d.dtype = dtype;
-    compare_need(wilor_detector_open(&s->detector, &d, &err), &err, "opening the detector");
-    compare_need(wilor_threads_create(&s->pool, wilor_threads_default(), &err), &err,
+    y->detector = compare_open_detector(o, device, dtype);
+    compare_need(wilor_threads_create(&y->pool, wilor_threads_default(), &err), &err,
                  "threads");
-    compare_need(wilor_yolo_open(&s->run, s->detector->yolo, s->pool, false, &err), &err,
+    compare_need(wilor_yolo_open(&y->run, y->detector->yolo, y->pool, false, &err), &err,
                  "a run");
-    compare_need(wilor_yolo_begin(s->run, width, height, &err), &err, "an input's size");
-    for (int y = 0; y < height; y++)
-        wilor_yolo_put_row(s->run, y, rgb + (size_t)y * (size_t)width * 3);
-    compare_need(wilor_yolo_forward(s->run, &err), &err, "the detector");
 }
 
-static void close_side(side *s) {
-    wilor_yolo_close(&s->run);
-    wilor_threads_free(&s->pool);
-    wilor_detector_free(&s->detector);
+void compare_yolo_close(compare_yolo *y) {
+    wilor_yolo_close(&y->run);
+    wilor_threads_free(&y->pool);
+    wilor_detector_free(&y->detector);
+}
+
+void compare_yolo_forward(compare_yolo *y, const uint8_t *rgb, int width, int height) {
+    wilor_error err;
+    compare_need(wilor_yolo_begin(y->run, width, height, &err), &err, "an input's size");
+    for (int row = 0; row < height; row++)
+        wilor_yolo_put_row(y->run, row, rgb + (size_t)row * (size_t)width * 3);
+    compare_need(wilor_yolo_forward(y->run, &err), &err, "the detector");
 }
 
 /* 129 numbers an anchor, then 69. */
-static float *read_all(const side *s, int decoded) {
+static float *read_all(const compare_yolo *s, int decoded) {
     enum { RAW = 129 };
 
     int anchors = wilor_yolo_anchors(s->run), each = decoded ? WILOR_YOLO_ROWS : RAW;
@@ -53,7 +45,7 @@ static float *read_all(const side *s, int decoded) {
 }
 
 /* The same again is the same to the last bit. */
-static void compare_again(const side *card) {
+static void compare_again(const compare_yolo *card) {
     wilor_error err;
     size_t count = (size_t)wilor_yolo_anchors(card->run) * 129;
     float *once = read_all(card, 0), *again;
@@ -66,14 +58,16 @@ static void compare_again(const side *card) {
 
 void compare_detector(const compare_options *o) {
     int width = (o->width + 31) / 32 * 32, height = (o->height + 31) / 32 * 32;
-    side cpu, card;
+    compare_yolo cpu, card;
     double tolerance = o->dtype == WILOR_DTYPE_F32   ? 2e-5
                        : o->dtype == WILOR_DTYPE_F16 ? 2e-3
                                                      : 1.6e-2;
     uint8_t *rgb = compare_alloc((size_t)width * (size_t)height * 3);
     compare_fill_picture(rgb, width, height);
-    open_side(&cpu, o, "cpu", WILOR_DTYPE_F32, rgb, width, height);
-    open_side(&card, o, o->device, o->dtype, rgb, width, height);
+    compare_yolo_open(&cpu, o, "cpu", WILOR_DTYPE_F32);
+    compare_yolo_open(&card, o, o->device, o->dtype);
+    compare_yolo_forward(&cpu, rgb, width, height);
+    compare_yolo_forward(&card, rgb, width, height);
     size_t anchors = (size_t)wilor_yolo_anchors(cpu.run);
     compare_again(&card);
     for (int decoded = 0; decoded < 2; decoded++) {
@@ -84,7 +78,7 @@ void compare_detector(const compare_options *o) {
         free(want);
         free(got);
     }
-    close_side(&cpu);
-    close_side(&card);
+    compare_yolo_close(&cpu);
+    compare_yolo_close(&card);
     free(rgb);
 }

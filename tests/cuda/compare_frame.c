@@ -1,8 +1,7 @@
 /* What the card makes of frames for the detector: the input's bytes, the choice of anchors, and that the crops' are
  * the same frame. All of it to the last bit. */
 #include "backend_cuda.h"
-#include "compare.h"
-#include "model_impl.h"
+#include "compare_yolo.h"
 #include "yolo_impl.h"
 
 #include <math.h>
@@ -28,42 +27,27 @@ static void tell(bool ok, const char *what, int which, int of) {
 /* ---------------------------------------------------------------- a detector on the card */
 
 typedef struct side {
-    wilor_detector *detector;
-    wilor_threads *pool;
-    wilor_yolo_run *run;
+    compare_yolo y;
     const wilor_cuda_table *table;
     void *inside;
 } side;
 
 static void open_side(side *s, const compare_options *o) {
     wilor_error err;
-    wilor_detector_options d;
-    wilor_detector_options_init(&d, sizeof d);
-    d.detector = o->detector;
-    d.device = o->device;
-    d.dtype = o->dtype;
-    compare_need(wilor_detector_open(&s->detector, &d, &err), &err, "opening the detector");
-    compare_need(wilor_threads_create(&s->pool, 1, &err), &err, "threads");
-    compare_need(wilor_yolo_open(&s->run, s->detector->yolo, s->pool, false, &err), &err,
-                 "a run");
+    compare_yolo_open(&s->y, o, o->device, o->dtype);
     compare_need(wilor_cuda_module_open(&s->table, &err), &err, "the module");
-    wilor_cuda_detector_inside(s->run, &s->inside);
-}
-
-static void close_side(side *s) {
-    wilor_yolo_close(&s->run);
-    wilor_threads_free(&s->pool);
-    wilor_detector_free(&s->detector);
+    wilor_cuda_detector_inside(s->y.run, &s->inside);
 }
 
 static void put_frame(side *s, const wilor_letterbox *l, const wilor_picture *picture) {
     wilor_error err;
     wilor_yolo_frame f = {.letterbox = l};
     wilor_letterbox_pixel(picture, &f.pixel, f.channel);
-    compare_need(wilor_yolo_begin(s->run, l->width, l->height, &err), &err, "an input's size");
-    compare_need(wilor_yolo_frame_begin(s->run, &f, &err), &err, "a frame");
+    compare_need(wilor_yolo_begin(s->y.run, l->width, l->height, &err), &err,
+                 "an input's size");
+    compare_need(wilor_yolo_frame_begin(s->y.run, &f, &err), &err, "a frame");
     for (int y = 0; y < picture->height; y++)
-        memcpy(wilor_yolo_frame_row(s->run, y), picture->data + y * picture->stride,
+        memcpy(wilor_yolo_frame_row(s->y.run, y), picture->data + y * picture->stride,
                (size_t)(picture->width * f.pixel));
 }
 
@@ -146,12 +130,12 @@ typedef struct found {
 } found;
 
 static found find_all(const side *s, float conf) {
-    int anchors = wilor_yolo_anchors(s->run);
+    int anchors = wilor_yolo_anchors(s->y.run);
     found f = {.at = compare_alloc((size_t)anchors * sizeof *f.at),
                .points = compare_alloc((size_t)anchors * POINTS * sizeof *f.points)};
-    f.n = wilor_yolo_candidates(s->run, conf, f.at, anchors);
+    f.n = wilor_yolo_candidates(s->y.run, conf, f.at, anchors);
     for (int i = 0; i < f.n; i++)
-        wilor_yolo_keypoints(s->run, f.at[i].anchor, f.points + (size_t)i * POINTS);
+        wilor_yolo_keypoints(s->y.run, f.at[i].anchor, f.points + (size_t)i * POINTS);
     return f;
 }
 
@@ -186,7 +170,7 @@ static void fill_numbers(float *numbers, int anchors, int high) {
 /* The heads in host memory become these numbers; NULL: none. */
 static void put_heads(const side *s, const float *numbers) {
     for (int l = 0; l < 3; l++) {
-        const wilor_yolo_area *m = &s->run->layout.maps[s->detector->yolo->program.head[l]];
+        const wilor_yolo_area *m = &s->y.run->layout.maps[s->y.detector->yolo->program.head[l]];
         size_t count = (size_t)m->width * (size_t)m->height * NUMBERS;
         if (numbers)
             memcpy(m->data, numbers, count * sizeof *numbers);
@@ -214,28 +198,28 @@ static void choose(side *s, const float *numbers, float conf) {
         printf("FAIL the card's choice: %s\n", e.text);
         exit(2);
     }
-    s->run->chosen = (wilor_yolo_chosen){c.count, c.anchor, c.numbers};
+    s->y.run->chosen = (wilor_yolo_chosen){c.count, c.anchor, c.numbers};
 }
 
 static void match_choice(side *s, float *numbers, int high, bool spoiled, const char *what) {
-    int anchors = wilor_yolo_anchors(s->run);
+    int anchors = wilor_yolo_anchors(s->y.run);
     const float conf = 0.3f;
     fill_numbers(numbers, anchors, high);
     if (spoiled)
         spoil(numbers, anchors);
     put_heads(s, numbers);
-    s->run->chosen.count = -1;
+    s->y.run->chosen.count = -1;
     found want = find_all(s, conf);
     put_heads(s, NULL);
     choose(s, numbers, conf);
     found got = find_all(s, conf);
-    match(what, &got, &want, s->run->chosen.count, high <= WILOR_CUDA_MOST_CHOSEN);
+    match(what, &got, &want, s->y.run->chosen.count, high <= WILOR_CUDA_MOST_CHOSEN);
 }
 
 static void compare_choices(side *s) {
     wilor_error err;
-    compare_need(wilor_yolo_begin(s->run, 160, 128, &err), &err, "an input's size");
-    int anchors = wilor_yolo_anchors(s->run);
+    compare_need(wilor_yolo_begin(s->y.run, 160, 128, &err), &err, "an input's size");
+    int anchors = wilor_yolo_anchors(s->y.run);
     float *numbers = compare_alloc((size_t)anchors * NUMBERS * sizeof *numbers);
     match_choice(s, numbers, 0, false, "no anchor");
     match_choice(s, numbers, 1, false, "one anchor");
@@ -249,20 +233,15 @@ static void compare_choices(side *s) {
 
 /* ---------------------------------------------------------------- both, and the network */
 
-static int ascending(const void *a, const void *b) {
-    float x = *(const float *)a, y = *(const float *)b;
-    return (x > y) - (x < y);
-}
-
 /* The score that `above` anchors of the last forward are above. */
 static float score_below(const side *s, int above) {
-    int anchors = wilor_yolo_anchors(s->run);
+    int anchors = wilor_yolo_anchors(s->y.run);
     float column[WILOR_YOLO_ROWS], *best = compare_alloc((size_t)anchors * sizeof *best);
     for (int i = 0; i < anchors; i++) {
-        wilor_yolo_column(s->run, i, column);
+        wilor_yolo_column(s->y.run, i, column);
         best[i] = column[4] > column[5] ? column[4] : column[5];
     }
-    qsort(best, (size_t)anchors, sizeof *best, ascending);
+    compare_sort(best, (size_t)anchors);
     float conf = best[anchors - 1 - above];
     free(best);
     return conf;
@@ -278,17 +257,13 @@ static void compare_network_too(side *s, const wilor_picture *picture) {
                  &err, "an input's size");
     uint8_t *rgb = host_input(&l, picture);
     for (int i = 0; i < 3; i++) {
-        compare_need(wilor_yolo_begin(s->run, l.width, l.height, &err), &err,
-                     "an input's size");
-        for (int y = 0; y < l.height; y++)
-            wilor_yolo_put_row(s->run, y, rgb + (size_t)y * (size_t)l.width * 3);
-        compare_need(wilor_yolo_forward(s->run, &err), &err, "the detector");
+        compare_yolo_forward(&s->y, rgb, l.width, l.height);
         float conf = score_below(s, above[i]);
         found want = find_all(s, conf);
         put_frame(s, &l, picture);
-        compare_need(wilor_yolo_forward_above(s->run, conf, &err), &err, "the detector");
+        compare_need(wilor_yolo_forward_above(s->y.run, conf, &err), &err, "the detector");
         found got = find_all(s, conf);
-        match("frame, boxes", &got, &want, s->run->chosen.count,
+        match("frame, boxes", &got, &want, s->y.run->chosen.count,
               above[i] < WILOR_CUDA_MOST_CHOSEN);
     }
     free(rgb);
@@ -326,20 +301,14 @@ static float *run_hands(wilor_pipeline *p, const wilor_picture *picture,
 static void compare_upload(const side *s, const compare_options *o,
                            const wilor_picture *picture, const wilor_picture *other) {
     wilor_error err;
-    wilor_model *model;
+    wilor_model *model = compare_open_model(o, o->device, o->dtype);
     wilor_pipeline *p;
-    wilor_model_options mo;
     wilor_pipeline_options po;
     size_t count, again;
-    wilor_model_options_init(&mo, sizeof mo);
-    mo.weights = o->weights;
-    mo.mano = o->mano;
-    mo.device = o->device;
-    mo.dtype = o->dtype;
-    compare_need(wilor_model_open(&model, &mo, &err), &err, "opening the model");
     wilor_pipeline_options_init(&po, sizeof po);
     po.max_hands = po.batch = 2;
-    compare_need(wilor_pipeline_create(&p, s->detector, model, &po, &err), &err, "a pipeline");
+    compare_need(wilor_pipeline_create(&p, s->y.detector, model, &po, &err), &err,
+                 "a pipeline");
     free(run_hands(p, other, other, &count)); /* what a session would find in its own memory */
     float *got = run_hands(p, picture, NULL, &again);
     float *want = run_hands(p, picture, other, &count);
@@ -374,7 +343,7 @@ void compare_frames(const compare_options *o) {
     compare_choices(&s);
     compare_network_too(&s, &picture);
     compare_upload(&s, o, &picture, &other);
-    close_side(&s);
+    compare_yolo_close(&s.y);
     free(pixels);
     free(others);
 }

@@ -40,6 +40,35 @@ static int ascending(const void *a, const void *b) {
     return (x > y) - (x < y);
 }
 
+void compare_sort(float *x, size_t count) { qsort(x, count, sizeof *x, ascending); }
+
+wilor_model *compare_open_model(const compare_options *o, const char *device,
+                                wilor_dtype dtype) {
+    wilor_error err;
+    wilor_model *model;
+    wilor_model_options mo;
+    wilor_model_options_init(&mo, sizeof mo);
+    mo.weights = o->weights;
+    mo.mano = o->mano;
+    mo.device = device;
+    mo.dtype = dtype;
+    compare_need(wilor_model_open(&model, &mo, &err), &err, "opening the model");
+    return model;
+}
+
+wilor_detector *compare_open_detector(const compare_options *o, const char *device,
+                                      wilor_dtype dtype) {
+    wilor_error err;
+    wilor_detector *detector;
+    wilor_detector_options d;
+    wilor_detector_options_init(&d, sizeof d);
+    d.detector = o->detector;
+    d.device = device;
+    d.dtype = dtype;
+    compare_need(wilor_detector_open(&detector, &d, &err), &err, "opening the detector");
+    return detector;
+}
+
 static float difference(float got, float want) {
     if (isnan(want) || isinf(want))
         return (isnan(want) && isnan(got)) || got == want ? 0.0f : INFINITY;
@@ -56,7 +85,7 @@ void compare_numbers(const char *what, const float *got, const float *want, size
         if (isfinite(want[i]) && fabsf(want[i]) > largest)
             largest = fabsf(want[i]);
     }
-    qsort(d, count, sizeof *d, ascending);
+    compare_sort(d, count);
     double limit = tolerance * (largest > 1 ? largest : 1);
     int ok = count > 0 && d[count - 1] <= limit;
     printf("%s %-24s max %.3g median %.3g of %.3g, allowed %.3g\n", ok ? "ok  " : "FAIL", what,

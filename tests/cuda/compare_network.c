@@ -43,17 +43,11 @@ typedef struct side {
 static void open_side(side *s, const compare_options *o, const char *device,
                       wilor_dtype dtype) {
     wilor_error err;
-    wilor_model_options mo;
     wilor_session_options so;
-    wilor_model_options_init(&mo, sizeof mo);
     wilor_session_options_init(&so, sizeof so);
-    mo.weights = o->weights;
-    mo.mano = o->mano;
-    mo.device = device;
-    mo.dtype = dtype;
     so.batch = o->hands;
     so.full_path = o->full_path;
-    compare_need(wilor_model_open(&s->model, &mo, &err), &err, "opening the model");
+    s->model = compare_open_model(o, device, dtype);
     compare_need(wilor_session_create(&s->session, s->model, &so, &err), &err, "a session");
 }
 

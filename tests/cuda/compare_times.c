@@ -2,6 +2,7 @@
 #include "clock.h"
 #include "compare.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,19 +74,6 @@ static void time_boxes(const wilor_model *model, const wilor_picture *picture, i
     wilor_session_free(&session);
 }
 
-static wilor_detector *open_detector(const compare_options *o) {
-    wilor_error err;
-    wilor_detector *detector;
-    wilor_detector_options d;
-    wilor_detector_options_init(&d, sizeof d);
-    d.detector = o->detector;
-    d.device = o->device;
-    d.dtype = o->dtype == WILOR_DTYPE_F32 || o->dtype == WILOR_DTYPE_F32X ? WILOR_DTYPE_F16
-                                                                          : o->dtype;
-    compare_need(wilor_detector_open(&detector, &d, &err), &err, "opening the detector");
-    return detector;
-}
-
 static void time_detector(const wilor_detector *detector, const wilor_picture *picture) {
     wilor_error err;
     const wilor_detections *out;
@@ -143,9 +131,7 @@ static void time_route(const wilor_detector *detector, const wilor_model *model,
 
 void compare_times(const compare_options *o) {
     static const int counts[] = {1, 2, 8, 32};
-    wilor_error err;
-    wilor_model *model;
-    wilor_model_options mo;
+    bool wide = o->dtype == WILOR_DTYPE_F32 || o->dtype == WILOR_DTYPE_F32X;
     uint8_t *pixels = compare_alloc((size_t)o->width * (size_t)o->height * 3);
     compare_fill_picture(pixels, o->width, o->height);
     wilor_picture picture = {.data = pixels,
@@ -153,17 +139,13 @@ void compare_times(const compare_options *o) {
                              .height = o->height,
                              .stride = o->width * 3,
                              .format = WILOR_RGB8};
-    wilor_model_options_init(&mo, sizeof mo);
-    mo.weights = o->weights;
-    mo.mano = o->mano;
-    mo.device = o->device;
-    mo.dtype = o->dtype;
-    compare_need(wilor_model_open(&model, &mo, &err), &err, "opening the model");
+    wilor_model *model = compare_open_model(o, o->device, o->dtype);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] <= o->hands; i++)
         time_hands(model, counts[i]);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] <= o->hands; i++)
         time_boxes(model, &picture, counts[i]);
-    wilor_detector *detector = open_detector(o);
+    wilor_detector *detector =
+        compare_open_detector(o, o->device, wide ? WILOR_DTYPE_F16 : o->dtype);
     time_detector(detector, &picture);
     time_route(detector, model, &picture);
     wilor_detector_free(&detector);
