@@ -608,6 +608,7 @@ static void fill_in(wilor_cli_predict_options *p, uint64_t seen) {
         p->include = WILOR_CLI_DET;
     p->use_detector = !p->crops && (p->box_count == 0 || p->detect_too);
     p->detect.force_side = p->side + 1;
+    p->unasked_dtype = !(seen >> ID_DTYPE & 1);
 }
 
 static wilor_status begin(wilor_cli_predict_options *o, int argc, const char *command,
@@ -641,7 +642,6 @@ wilor_status wilor_cli_predict_options_parse(wilor_cli_predict_options *o, int a
     if (st == WILOR_OK && !o->help)
         st = wilor_cli_in_command(check_pictures(o, parser.seen, err), parser.command, err);
     fill_in(o, parser.seen);
-    o->unasked_dtype = !(parser.seen >> ID_DTYPE & 1);
     return st;
 }
 
@@ -662,7 +662,6 @@ wilor_status wilor_cli_stream_options_parse(wilor_cli_predict_options *o, wilor_
     if (st == WILOR_OK && !o->help)
         st = wilor_cli_in_command(check(o, parser.seen, err), parser.command, err);
     fill_in(o, parser.seen);
-    o->unasked_dtype = !(parser.seen >> ID_DTYPE & 1);
     o->unasked_cache = !(parser.seen >> ID_CACHE_PACKED & 1);
     if (o->unasked_dtype)
         o->dtype = WILOR_DTYPE_AUTO;
