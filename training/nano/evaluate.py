@@ -12,7 +12,7 @@ import torch
 
 from . import detector_loss, pose_loss
 from .detector_model import NanoDetector
-from .export import exported_detector, sha256
+from .export import load_exported, sha256
 from .hand import Hand
 from .pose_model import NanoWiLoR
 from .scene import TONES, DetectScenes, PoseScenes
@@ -87,8 +87,7 @@ def detector_of(args, device):
     """The network of --detector or of the state, what it says of itself, and its configuration."""
     if args.detector:
         model = NanoDetector()
-        parameters, statistics = exported_detector(args.detector, model)
-        model.load_state_dict(model.state_dict() | parameters | statistics)
+        load_exported(args.detector, model)
         return model.to(device).eval(), dict(file=sha256(args.detector)), model.config
     _, meta = load_state(args.state, "detector")
     config = json.loads(meta["config"]) if "config" in meta else {}

@@ -95,6 +95,13 @@ def exported_detector(path, model):
     return {k: v for k, v in found.items() if k in parameters}, {k: v for k, v in found.items() if k not in parameters}
 
 
+def load_exported(path, model):
+    """The file's numbers become the model's; what the file says of itself."""
+    parameters, statistics = exported_detector(path, model)
+    model.load_state_dict(model.state_dict() | parameters | statistics)
+    return read_safetensors(path)[1]
+
+
 def export_detector(model, path, metadata, imgsz, weights=None):
     tensors = {}
     for name, t in detector_tensors(model, weights).items():

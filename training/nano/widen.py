@@ -1,5 +1,5 @@
 """An exported detector -> one with more channels that gives the same numbers, to train on from: `python -m nano.widen IN OUT
---width 0.24` in training/.
+--from-width 0.1875 --width 0.24` in training/.
 
 New channels are copies of old ones; what reads a channel and its copies shares its weight out among them by drawn parts, so
 that copies learn different things (Net2Net, Chen et al. 2016, arXiv 1511.05641).
@@ -11,8 +11,7 @@ import os
 import torch
 
 from .detector_model import C2f, Conv, Head, NanoDetector, SPPF
-from .export import export_detector, exported_detector
-from .state import read_safetensors
+from .export import export_detector, load_exported
 
 
 class Widener:
@@ -69,8 +68,9 @@ class Widener:
 
     def network(self, old, new):
         """As NanoDetector.forward goes."""
-        y, wide = {}, {k: m for k, m in old.model.items()}
-        size = lambda i: (wide[i].conv if isinstance(wide[i], Conv) else wide[i].cv2.conv).weight.shape[0]
+        y = {}
+        last = lambda m: m if isinstance(m, Conv) else m.cv2
+        size = lambda i: last(old.model[i]).conv.weight.shape[0]
         at = lambda i, x: self.layer(old.model[i], new.model[i], x)
         both = lambda a, b, i: torch.cat([a, size(i) + b])  # i: the layer that a is of
         x = torch.arange(3)
@@ -99,9 +99,7 @@ def main():
     p.add_argument("--seed", type=int, default=0)
     args = p.parse_args()
     old = NanoDetector(width=args.from_width).eval()
-    parameters, statistics = exported_detector(args.narrow, old)
-    old.load_state_dict(old.state_dict() | parameters | statistics)
-    _, meta = read_safetensors(args.narrow)
+    meta = load_exported(args.narrow, old)
     new = widen(old, args.width, args.seed)
     size = export_detector(new, args.wide, {"wilor.run": f"{meta['wilor.run']}, widened"}, meta["imgsz"])
     picture = torch.randint(0, 256, (1, 160, 192, 3), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
