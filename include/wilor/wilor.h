@@ -500,6 +500,8 @@ typedef struct wilor_detector_info {
     const char *detector;  /* the path it came from; lives as long as the detector */
     wilor_dtype dtype;     /* what computes: F32, BF16, or F16 on a device */
     const char *device;    /* as in wilor_model_info; lives as long as the detector */
+    double iou;            /* the default of detection without WILOR_COMPAT_MLX: 0.7 of boxes of
+                            * one side; 0.5 where the file asks for one box a hand, either side */
 } wilor_detector_info;
 
 /* Fills *info; never fails on a live detector. size is sizeof(wilor_detector_info) as the caller
@@ -516,7 +518,7 @@ typedef enum wilor_detector_profile {
 typedef struct wilor_detect_options {
     size_t struct_size;
     double conf; /* keep what scores above; 0: 0.3 */
-    double iou;  /* drop what overlaps a better one by more; 0: the preset's, 0.7 (MLX: 0.5) */
+    double iou;  /* drop what overlaps a better one by more; 0: the detector's (MLX: 0.5) */
     int imgsz; /* side of the network's input, rounded up to 32s; 0: the detector's (MLX: 512) */
     int max_hands;                  /* keep the best so many; 0: 300 */
     wilor_detector_profile profile; /* not used with WILOR_COMPAT_MLX */

@@ -104,6 +104,7 @@ class DetectorInfo(c.Structure):
         ("detector", c.c_char_p),
         ("dtype", c.c_int),
         ("device", c.c_char_p),
+        ("iou", c.c_double),
     ]
 
 

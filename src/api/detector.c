@@ -69,7 +69,8 @@ wilor_status wilor_detector_open(wilor_detector **out, const wilor_detector_opti
                                     .isa = wilor_yolo_isa(d->yolo),
                                     .detector = d->path,
                                     .dtype = wilor_yolo_dtype(d->yolo),
-                                    .device = d->device};
+                                    .device = d->device,
+                                    .iou = plan->across_sides ? 0.5 : 0.7};
     *out = d;
     d = NULL;
 done:

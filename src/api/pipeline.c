@@ -146,7 +146,7 @@ static wilor_status read_detect(const wilor_pipeline *p, wilor_detect_options *o
         WILOR_FAIL(err, WILOR_ERR_LIMIT, "wilor_detect_options: imgsz %d; the limit is %d",
                    own->imgsz, WILOR_YOLO_MOST_SIDE);
     own->conf = own->conf > 0 ? own->conf : 0.3;
-    own->iou = own->iou > 0 ? own->iou : mlx ? 0.5 : 0.7;
+    own->iou = own->iou > 0 ? own->iou : mlx ? 0.5 : p->detector->info.iou;
     if (own->imgsz == 0)
         own->imgsz = mlx ? MLX_SIDE : p->detector->info.imgsz;
     if (own->max_hands == 0 || own->max_hands > MOST_KEPT)

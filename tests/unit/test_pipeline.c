@@ -42,16 +42,18 @@ static wilor_model *open_tiny(void) {
     return model;
 }
 
-static wilor_detector *open_micro(void) {
+static wilor_detector *open_detector(const char *path) {
     wilor_error err;
     wilor_detector *detector = NULL;
     wilor_detector_options o;
     wilor_detector_options_init(&o, sizeof o);
-    o.detector = "random:micro";
+    o.detector = path;
     if (wilor_detector_open(&detector, &o, &err) != WILOR_OK)
         fail_msg("%s", err.text);
     return detector;
 }
+
+static wilor_detector *open_micro(void) { return open_detector("random:micro"); }
 
 static wilor_pipeline *make(const wilor_detector *d, const wilor_model *m, int threads,
                             int most, wilor_find_fn find, void *user) {
@@ -516,6 +518,35 @@ static void test_info(void **state) {
     assert_true(info.imgsz >= 32 && info.parameters > 1000 && info.packed_bytes > 4000);
     assert_string_equal(info.detector, "random:micro");
     assert_int_equal(info.isa, wilor_isa_best());
+    assert_true(info.iou == 0.7);
+    wilor_detector_free(&d);
+}
+
+/* Detections of one picture at that overlap, however little they score. */
+static int count_at(wilor_pipeline *p, double iou) {
+    wilor_error err;
+    wilor_detections *found;
+    wilor_detect_options o;
+    wilor_detect_options_init(&o, sizeof o);
+    o.conf = 1e-4;
+    o.iou = iou;
+    if (wilor_detect(p, &g_picture, 1, &o, &found, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    return found->n;
+}
+
+/* Nano's file asks for one box a hand: 0.5 where nothing is said. */
+static void test_default_iou(void **state) {
+    wilor_detector_info info;
+    (void)state;
+    wilor_detector *d =
+        open_detector(WILOR_TEST_DATA "/../../../models/nano/hand-detector-nano.safetensors");
+    wilor_pipeline *p = make(d, NULL, 1, 0, NULL, NULL);
+    wilor_detector_get_info(d, &info, sizeof info);
+    assert_true(info.iou == 0.5);
+    assert_int_equal(count_at(p, 0), count_at(p, 0.5));
+    assert_true(count_at(p, 0) < count_at(p, 0.7) && count_at(p, 0.7) < 300);
+    wilor_pipeline_free(&p);
     wilor_detector_free(&d);
 }
 
@@ -532,6 +563,7 @@ int main(void) {
                                        cmocka_unit_test(test_allocations_fail),
                                        cmocka_unit_test(test_side_by_side),
                                        cmocka_unit_test(test_raw),
-                                       cmocka_unit_test(test_info)};
+                                       cmocka_unit_test(test_info),
+                                       cmocka_unit_test(test_default_iou)};
     return cmocka_run_group_tests_name("pipeline", tests, NULL, NULL);
 }

@@ -118,18 +118,24 @@ static double default_rescale(const wilor_cli_predict_options *p,
                                              : 2.5;
 }
 
+static double default_iou(const wilor_cli_predict_options *p, const wilor_detector *detector) {
+    wilor_detector_info info = {.iou = 0.7};
+    if (detector)
+        wilor_detector_get_info(detector, &info, sizeof info);
+    return p->detect.iou > 0 ? p->detect.iou : p->compat == WILOR_COMPAT_MLX ? 0.5 : info.iou;
+}
+
 static json_t *defaults_object(const wilor_cli_predict_options *p,
-                               const wilor_model_info *info) {
+                               const wilor_detector *detector, const wilor_model_info *info) {
     static const char *const parts[] = {"mano", "xr26", "vertices", "det", "gesture", "angles"};
     json_t *include = json_array();
     for (int i = 0; i < 6; i++)
         if (p->include >> i & 1)
             json_array_append_new(include, json_string(parts[i]));
-    double iou = p->detect.iou > 0 ? p->detect.iou : p->compat == WILOR_COMPAT_MLX ? 0.5 : 0.7;
     return json_pack("{s:f, s:f, s:i, s:f, s:b, s:o}", "conf",
-                     p->detect.conf > 0 ? p->detect.conf : 0.3, "iou", iou, "max_hands",
-                     p->detect.max_hands, "rescale", default_rescale(p, info), "mirrored",
-                     p->predict.mirrored, "include", include);
+                     p->detect.conf > 0 ? p->detect.conf : 0.3, "iou", default_iou(p, detector),
+                     "max_hands", p->detect.max_hands, "rescale", default_rescale(p, info),
+                     "mirrored", p->predict.mirrored, "include", include);
 }
 
 /* A model with a name of its own brings its hand along, under one licence. */
@@ -151,7 +157,7 @@ json_t *wilor_cli_live_info(const wilor_cli_predict_options *p, const wilor_cli_
                      "wilor", "version", wilor_version(), "build", wilor_build_info(), "model",
                      model_object(p->weights, opened->model), "detector",
                      detector_object(opened->detector), "compat", compats[p->compat],
-                     "defaults", defaults_object(p, &info), "joints", names(g_joints, 21),
-                     "xr26", names(g_xr26, 26), "licences", licences_object(&info), "pictures",
-                     wilor_io_formats(), "stream", stream);
+                     "defaults", defaults_object(p, opened->detector, &info), "joints",
+                     names(g_joints, 21), "xr26", names(g_xr26, 26), "licences",
+                     licences_object(&info), "pictures", wilor_io_formats(), "stream", stream);
 }

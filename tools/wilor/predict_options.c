@@ -77,7 +77,7 @@ static const wilor_cli_option g_options[] = {
     {"--detector", "nano|FILE",
      "the hand detector: nano's, detector.pt, wilor-mlx's hand-detector", ID_DETECTOR, 0, NULL},
     {"--conf", "X", "keep hands that score above; 0.3", ID_CONF, 0, NULL},
-    {"--iou", "X", "of two that overlap more keep the better; 0.7, with --compat mlx 0.5",
+    {"--iou", "X", "of two that overlap more keep the better; 0.7, of nano and with --compat mlx 0.5",
      ID_IOU, 0, NULL},
     {"--imgsz", "N", "side of the detector's input; its own, with --compat mlx 512", ID_IMGSZ,
      0, NULL},
