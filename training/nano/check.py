@@ -16,10 +16,10 @@ import torch.nn.functional as F
 
 from . import detector_loss, pose_loss, trainer
 from .detector_model import NanoDetector, decode
-from .export import export_detector, export_pose, exported_detector
+from .export import export_detector, export_pose, exported_detector, exported_pose
 from .fake_scene import DetectScenes, PoseScenes
 from .hand import Hand, axis_angle_to_matrix, default_npz, matrix_to_rot6d, rot6d_to_matrix
-from .pose_model import COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, spread_pose
+from .pose_model import TRAINING_ONLY, COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, spread_pose
 from .state import load_state, save_state
 from .widen import widen
 
@@ -262,6 +262,7 @@ def check_state(npz):
     check("state: moments", (other.first - flat.first).abs().max() / flat.first.abs().max(), 5e-3)
     check("state: second moments", (other.second - flat.second).abs().max() / flat.second.abs().max(), 1e-2)
     check("state: generation", abs(int(meta["generation"]) - 7), 0)
+    check_pose_from_file(npz)
     first, second = NanoDetector(0.1875), trainer.Flat(NanoDetector(0.1875), lambda n: False, True)
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "detector.safetensors")
@@ -269,6 +270,34 @@ def check_state(npz):
         second.begin(*exported_detector(path, second.model))
     known = dict(first.named_parameters())
     check("an exported detector to train on from", max((second.view(second.values, n) - known[n]).abs().max() for n in second.spans), 1e-3)
+    check_raised(first)
+
+
+@torch.no_grad()
+def check_pose_from_file(npz):
+    """What an exported pose network gives to train on from, but for what only training has."""
+    first, second = small_pose(npz), trainer.Flat(small_pose(npz, seed=5), lambda n: False)
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "pose.safetensors")
+        export_pose(first, path, npz, {})
+        second.begin(*exported_pose(path, second.model))
+    known = {k: v for k, v in first.named_parameters() if not k.startswith(TRAINING_ONLY)}
+    off = lambda n: ((second.view(second.values, n) - known[n]).abs().max() / known[n].abs().max()).item()
+    check("an exported pose network to train on from", max(off(n) for n in known), 1e-3)
+    check("the same: the rest stays", max((second.view(second.values, n) - p).abs().max() for n, p in small_pose(npz, seed=5).named_parameters() if n not in known), 0)
+
+
+def check_raised(model):
+    """What scores 0.25 scores 0.3 in a file that says so; nothing else differs, the model least of all."""
+    with tempfile.TemporaryDirectory() as folder:
+        plain, raised = (os.path.join(folder, n) for n in ("plain.safetensors", "raised.safetensors"))
+        for path, sure in ((raised, 0.25), (plain, 0.3)):
+            export_detector(model, path, {}, "320", sure=sure)
+        plain, raised = (exported_detector(path, model)[0] for path in (plain, raised))
+    moved = {n for n in plain if not torch.equal(plain[n], raised[n])}
+    check("raised scores: other tensors", len(moved ^ {f"model.22.cv3.{level}.2.bias" for level in range(3)}), 0)
+    quarter = torch.tensor(0.25).logit()
+    check("raised scores: 0.25", max((torch.sigmoid(quarter + raised[n] - plain[n]) - 0.3).abs().max() for n in moved), 1e-5)
 
 
 def check_scenes(npz):

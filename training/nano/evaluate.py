@@ -1,5 +1,5 @@
 """Held-out rendered hands, by difficulty and by skin tone: `python -m nano.evaluate --state DIR --out FILE.json`, of the networks
-whose state is there.
+whose state is there, or of exported ones.
 
 Pose: PA-MPJPE, PA-MPVPE (millimetres, after the best similarity), F@5 and F@15 (vertices within so many millimetres of the
 truth's after alignment, harmonic mean of precision and recall), PCK of the 2D keypoints against the hand's box. Detector: AP at
@@ -12,7 +12,7 @@ import torch
 
 from . import detector_loss, pose_loss
 from .detector_model import NanoDetector
-from .export import load_exported, sha256
+from .export import exported_pose, load_exported, sha256
 from .hand import Hand
 from .pose_model import NanoWiLoR
 from .scene import TONES, DetectScenes, PoseScenes
@@ -43,12 +43,22 @@ def f_score(a, b, limit):
     return 2 * p * r / (p + r).clamp_min(1e-6)
 
 
+def pose_of(args, hand, device):
+    """The network of --pose or of the state, what it says of itself, and its configuration."""
+    config = dict(dim=192, depth=6, heads=3, mlp_ratio=4)
+    if args.pose:
+        model = NanoWiLoR(hand, **config)
+        load_exported(args.pose, model, exported_pose)
+        return model.to(device).eval(), dict(file=sha256(args.pose)), config
+    _, meta = load_state(args.state, "pose")
+    config = json.loads(meta["config"]) if "config" in meta else config
+    return *averaged(NanoWiLoR(hand, **config).to(device), args.state, "pose"), config
+
+
 @torch.no_grad()
 def pose_rows(args, device):
     hand = Hand(args.hand, device)
-    _, meta = load_state(args.state, "pose")
-    config = json.loads(meta["config"]) if "config" in meta else dict(dim=192, depth=6, heads=3, mlp_ratio=4)
-    model, meta = averaged(NanoWiLoR(hand, **config).to(device), args.state, "pose")
+    model, meta, config = pose_of(args, hand, device)
     scenes = PoseScenes(args.batch, device, POSE_SEED, hand=hand)
     columns = {}
     for _ in range(max(1, args.samples // args.batch)):
@@ -128,6 +138,7 @@ def main():
     p = argparse.ArgumentParser(prog="evaluate")
     p.add_argument("--state", help="a run's state, or")
     p.add_argument("--detector", help="an exported detector of the shipped size")
+    p.add_argument("--pose", help="an exported pose network of the shipped size")
     p.add_argument("--out", required=True)
     p.add_argument("--hand")
     p.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -138,9 +149,10 @@ def main():
     args = p.parse_args()
     torch.manual_seed(1)
     parts = dict(pose=pose_rows, detector=detector_rows)
-    if not (args.state or args.detector):
-        p.error("--state or --detector is needed")
-    there = ["detector"] if args.detector else [name for name in parts if load_state(args.state, name)[0] is not None]
+    if not (args.state or args.detector or args.pose):
+        p.error("--state, --detector or --pose is needed")
+    given = [name for name in parts if getattr(args, name)]
+    there = given or [name for name in parts if load_state(args.state, name)[0] is not None]
     if not there:
         raise SystemExit(f"{args.state} holds no state")
     result = dict({name: parts[name](args, args.device) for name in there}, tones=len(TONES))

@@ -6,6 +6,7 @@ Matrices and convolutions are float16, everything small float32. What is written
 import argparse
 import hashlib
 import json
+import math
 import os
 
 import numpy as np
@@ -13,7 +14,7 @@ import torch
 
 from .detector_model import Conv, NanoDetector
 from .hand import Hand, default_npz
-from .pose_model import NanoWiLoR, folded_state
+from .pose_model import TRAINING_ONLY, NanoWiLoR, Scaled, folded_state
 from .state import load_state, read_safetensors, write_safetensors
 
 LICENCE = "CC0-1.0"
@@ -56,6 +57,30 @@ def export_pose(model, path, npz, metadata, weights=None):
     return write_safetensors(path, tensors, meta | metadata)
 
 
+def exported_pose(path, model):
+    """(parameters, running statistics) by the model's names from a file of export_pose, or of `wilor convert --dtype int8`, to train on
+    from. What only training has (the patches' tasks) stays as the model has it."""
+    tensors, _ = read_safetensors(path)
+    scales = {f"{name}.{part}": m.scale.cpu() for name, m in model.named_modules() if isinstance(m, Scaled) for part in ("weight", "bias")}
+    found = {}
+    for name, own in model.state_dict().items():
+        if name.endswith("num_batches_tracked"):
+            continue
+        t = tensors.get(name)
+        if t is None and not name.startswith(TRAINING_ONLY):
+            raise ValueError(f"{path}: no {name}")
+        t = own.detach().cpu().clone() if t is None else t.float()
+        if t.shape != own.shape:
+            raise ValueError(f"{path}: {name} is {tuple(t.shape)}, not {tuple(own.shape)}")
+        if name.endswith(".weight") and name[:-6] + "scales" in tensors:
+            t = t * tensors[name[:-6] + "scales"][:, None]
+        if name in scales and name in tensors:
+            t = t / scales[name].reshape(-1, *[1] * (t.dim() - 1))
+        found[name] = t
+    parameters = {n for n, _ in model.named_parameters()}
+    return {k: v for k, v in found.items() if k in parameters}, {k: v for k, v in found.items() if ".running_" in k}
+
+
 def detector_name(name):
     """model.4.m.0.cv1.conv.weight -> b4.m.0.cv1.conv.weight; h for the layers after the backbone, pose for the head."""
     _, layer, tail = name.split(".", 2)
@@ -95,19 +120,32 @@ def exported_detector(path, model):
     return {k: v for k, v in found.items() if k in parameters}, {k: v for k, v in found.items() if k not in parameters}
 
 
-def load_exported(path, model):
-    """The file's numbers become the model's; what the file says of itself."""
-    parameters, statistics = exported_detector(path, model)
+def load_exported(path, model, read=exported_detector):
+    """The file's numbers become the model's; what the file says of itself. read: exported_detector, or exported_pose."""
+    parameters, statistics = read(path, model)
     model.load_state_dict(model.state_dict() | parameters | statistics)
     return read_safetensors(path)[1]
 
 
-def export_detector(model, path, metadata, imgsz, weights=None):
+def raise_scores(tensors, sure):
+    """What the network scores `sure` scores 0.3 from now on, the threshold of every program and library that nobody tells
+    another: the logits of both sides move, their order stays."""
+    by = math.log(0.3 / 0.7) - math.log(sure / (1 - sure))
+    for level in range(3):
+        name = f"model.22.cv3.{level}.2.bias"
+        tensors[name] = tensors[name] + by
+
+
+def export_detector(model, path, metadata, imgsz, weights=None, sure=0.3):
     tensors = {}
-    for name, t in detector_tensors(model, weights).items():
+    state = detector_tensors(model, weights)
+    raise_scores(state, sure)
+    for name, t in state.items():
         t = t.permute(0, 2, 3, 1).contiguous() if t.dim() == 4 else t
         tensors[detector_name(name)] = half(name, t)
     meta = {"imgsz": imgsz, "agnostic_nms": "true", "names": json.dumps({"0": "left", "1": "right"}), "wilor.model": "nano", "license": LICENCE}
+    if sure != 0.3:
+        meta["wilor.sure"] = f"{sure:g}"
     return write_safetensors(path, tensors, meta | metadata)
 
 
@@ -143,6 +181,7 @@ def main():
     p.add_argument("--out", required=True)
     p.add_argument("--hand", default=None)
     p.add_argument("--imgsz", default="320", help="the detector's recommended input size")
+    p.add_argument("--sure", type=float, default=0.3, help="the detector's score above which hands are kept; it scores 0.3 in the file")
     p.add_argument("--beside", help="an exported detector whose mean with the state's is written")
     p.add_argument("--raw", action="store_true", help="the last weights instead of their moving average")
     args = p.parse_args()
@@ -158,7 +197,7 @@ def main():
         if args.beside:
             run = mean_with(model, run, args.beside)
         made.append(os.path.join(args.out, "hand-detector-nano.safetensors"))
-        export_detector(model, made[-1], run, args.imgsz)
+        export_detector(model, made[-1], run, args.imgsz, sure=args.sure)
     if not made:
         raise SystemExit(f"{args.state} holds no state")
     total = 0

@@ -350,13 +350,16 @@ class NanoWiLoR(nn.Module):
         return first, final
 
 
+TRAINING_ONLY = ("backbone.where", "backbone.vote", "backbone.crowd")  # what patches are asked for
+
+
 def folded_state(model, weights=None):
     """The state under the checkpoint's names, float32 on the CPU, output scales multiplied in. weights: other values (an EMA's)
     by name for the parameters."""
     out = {k: v.detach().float().cpu().clone() for k, v in model.state_dict().items() if not k.endswith("num_batches_tracked")}
     for k, v in (weights or {}).items():
         out[k] = v.detach().float().cpu().clone()
-    out = {k: v for k, v in out.items() if not k.startswith(("backbone.where", "backbone.vote", "backbone.crowd"))}
+    out = {k: v for k, v in out.items() if not k.startswith(TRAINING_ONLY)}
     for name, m in model.named_modules():
         if isinstance(m, Scaled) and name + ".weight" in out:
             s = m.scale.cpu()

@@ -266,6 +266,7 @@ def through_camera(d, render, colour, seen, blur, shrink):
     share = torch.where(seen > 0, 0.25 + d.u(b, 1, 1) * 6, 0.25 + torch.zeros(b, 1, 1, device=d.device))[..., None]
     mean = (colour.clamp(0, 4) * share).mean((1, 2, 3), keepdim=True) / share.mean((1, 2, 3), keepdim=True)
     target = 0.19 * torch.exp(d.n(b, 1, 1, 1, sigma=0.42))
+    target = target * torch.where(d.chance(0.4, b, 1, 1, 1), d.log(b, 1, 1, 1, lo=1.0, hi=3.5), torch.ones_like(target))  # bright skin in the dark
     colour = colour * (target / mean.clamp_min(1e-3)).clamp(0.05, 8)
     s = torch.zeros(b, 16, device=d.device)
     angle = d.u(b, hi=math.pi)
@@ -285,9 +286,10 @@ def through_camera(d, render, colour, seen, blur, shrink):
     scale = torch.tensor([0.012, 0.012, 1.0], device=d.device)
     knobs = torch.stack([d.u(b) ** 3, d.u(b) ** 3, d.u(b)], 1) * scale
     shot, read = knobs[:, 0], knobs[:, 1]
-    curve, gamma = d.u(b, lo=-0.25, hi=0.4), torch.exp(d.n(b, sigma=0.12))
+    curve, gamma = d.u(b, lo=-0.25, hi=0.7), torch.exp(d.n(b, sigma=0.12))
     colourful = torch.where(d.chance(0.03, b), torch.zeros(b, device=d.device), d.u(b, lo=0.55, hi=1.45))
     low, balance = d.u(b) ** 3 * 0.12, 1 + d.n(b, 3, sigma=0.05)
+    low = torch.where(d.chance(0.5, b), -0.3 * d.u(b) ** 1.5, low)  # haze, or black that many cameras make of the darkest tones
     x = fused(develop, d.device)(colour, d.n(b, h, w, 3), shot, read, balance, curve, gamma, colourful, low)
     packed = d.chance(0.65, b)
     x = torch.where(packed[:, None, None, None], fused(jpeg, d.device)(x, d.u(b, lo=22, hi=96), d.chance(0.6, b)), x)

@@ -8,7 +8,7 @@ import struct
 import numpy as np
 import torch
 
-KINDS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8"}
+KINDS = {torch.float32: "F32", torch.float16: "F16", torch.bfloat16: "BF16", torch.int64: "I64", torch.int32: "I32", torch.uint8: "U8", torch.int8: "I8"}
 BACK = {v: k for k, v in KINDS.items()}
 
 

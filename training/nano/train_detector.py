@@ -55,9 +55,10 @@ class DetectorTask:
         flip, width = u(0, 1) < 0.5, image.shape[2]
         x = torch.where(flip[:, None, None, None], image.flip(2), image)
         light = (1 + u(-0.12, 0.12, 1, 1, 3)) * (1 + u(-0.15, 0.15, 1, 1, 1))
+        contrast = torch.exp(u(-0.35, 0.45, 1, 1, 1))
         grey = (image == 114).all(-1, keepdim=True)
         grey = torch.where(flip[:, None, None, None], grey.flip(2), grey)  # letterbox bars keep their grey
-        x = torch.where(grey, x, (x * light).clamp(0, 255).round().to(torch.uint8))
+        x = torch.where(grey, x, (((x - 110.0) * contrast + 110.0) * light).clamp(0, 255).round().to(torch.uint8))
         boxes, points, w = batch["boxes"], batch["kpts"], flip[:, None, None]
         mirrored = torch.cat([width - boxes[..., 2:3], boxes[..., 1:2], width - boxes[..., 0:1], boxes[..., 3:4]], -1)
         turned = torch.cat([width - points[..., :1], points[..., 1:]], -1)

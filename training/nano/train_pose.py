@@ -4,9 +4,10 @@ import torch
 import torch.nn.functional as F
 
 from . import pose_loss, trainer
+from .export import exported_pose
 from .hand import Hand
 from .pose_model import NanoWiLoR
-from .state import load_weights
+from .state import load_weights, read_safetensors
 
 HELD_OUT_SEED = 987_654_321
 
@@ -68,7 +69,9 @@ class PoseTask:
         theta = torch.cat([grid, shift[..., None]], 2)
         where = F.affine_grid(theta, (n, 3, 256, 192), align_corners=False)
         x = F.grid_sample(image.permute(0, 3, 1, 2).float(), where, padding_mode="reflection", align_corners=False)
-        x = x * (1 + u(-0.15, 0.15, 3, 1, 1)) * (1 + u(-0.2, 0.2, 1, 1, 1))
+        light = (1 + u(-0.15, 0.15, 3, 1, 1)) * (1 + u(-0.2, 0.3, 1, 1, 1))
+        contrast = torch.exp(u(-0.35, 0.45, 1, 1, 1))
+        x = torch.where((x == 0).all(1, keepdim=True), x, ((x - 110.0) * contrast + 110.0) * light)  # black beyond a picture stays
         points = scale[:, None, None] * (batch["keypoints2d"] @ turn.transpose(1, 2)) + move[:, None]
         inside = (points[..., 0].abs() < 96 / 256) & (points[..., 1].abs() < 0.5)
         space = torch.eye(3, device=image.device).repeat(n, 1, 1)
@@ -78,7 +81,8 @@ class PoseTask:
                     keypoints3d=batch["keypoints3d"] @ space.transpose(1, 2), visible=batch["visible"] * inside)
 
     def load(self, path):
-        return load_weights(path, self.name, self.config)
+        _, meta = read_safetensors(path)
+        return exported_pose(path, self.model) if "wilor.model" in meta else load_weights(path, self.name, self.config)
 
     def progress(self, done):
         """Told the part of the time that is over."""

@@ -38,7 +38,7 @@ def common_arguments(name, lr, batch, weight_decay):
     p.add_argument("--final", action="store_true", help="the last piece: the schedule ends with it, however much was trained before")
     p.add_argument("--state", required=True, help="folder of the resumable state; read when it has one, written every minute")
     p.add_argument("--out", required=True, help="folder of log.ndjson")
-    p.add_argument("--from-weights", help="what to begin with where --state holds no state: averaged weights (state.save_weights), or the exported detector")
+    p.add_argument("--from-weights", help="what to begin with where --state holds no state: averaged weights (state.save_weights), or an exported network")
     p.add_argument("--batch", type=int, default=batch, help="samples a step and GPU")
     p.add_argument("--muon", type=int, default=0, help="blocks' matrices by orthogonalised momentum (Muon) instead of AdamW")
     p.add_argument("--reuse", type=int, default=1, help="steps a made batch: each trains on pictures drawn from the last --memory ones")
