@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-enum { WILOR_CUDA_ABI = 4, WILOR_CUDA_TEXT = 256 };
+enum { WILOR_CUDA_ABI = 5, WILOR_CUDA_TEXT = 256 };
 
 /* What went wrong; the core has a status of its own for each. */
 typedef enum wilor_cuda_result {
@@ -68,18 +68,16 @@ typedef struct wilor_cuda_session_options {
 
 /* Where a crop comes from. */
 typedef struct wilor_cuda_crop {
-    int on_card;       /* 0: from the caller's floats */
+    int on_card;       /* 0: from where session_crop says */
     int mirrored;      /* column x is column width − 1 − x of the frame */
     int cv4;           /* OpenCV 4's grid */
     double inverse[6]; /* 2 × 3, crop pixels to frame pixels */
 } wilor_cuda_crop;
 
-/* A frame for the crops of the runs that follow: 8-bit pixels of any layout. */
+/* A frame of 8-bit pixels, rows without gaps. */
 typedef struct wilor_cuda_frame {
-    const uint8_t *data;
-    int width, height, pixel;
-    int channel[3]; /* byte of red, green, blue in a pixel */
-    ptrdiff_t stride;
+    int width, height, pixel; /* pixel: bytes of one */
+    int channel[3];           /* byte of red, green, blue in a pixel */
 } wilor_cuda_frame;
 
 typedef struct wilor_cuda_output {
@@ -140,19 +138,21 @@ typedef struct wilor_cuda_table {
                                       wilor_cuda_error *err);
     size_t (*session_bytes)(const void *model, const wilor_cuda_session_options *o);
     void (*session_close)(void *session); /* NULL is fine */
-    /* The frame of the crops to come; its memory on the card grows with it, never in a run. */
+    /* A frame for the crops to come; its memory grows with it, never in a run. *rows: where its rows go before the
+     * next start, which sends them up. */
     wilor_cuda_result (*session_frame)(void *session, const wilor_cuda_frame *frame,
-                                       wilor_cuda_error *err);
+                                       uint8_t **rows, wilor_cuda_error *err);
     /* Instead: the frame of the last forward of a detector's run on the same card, which stays there until that
      * run's next begin. */
     void (*session_share)(void *session, const void *run);
+    /* Where crop i of the next run goes that the card does not make: 256 × 256 × 3, 0 … 255. */
+    float *(*session_crop)(void *session, int i);
     /* Sets a run going and returns, so that one thread can do so on several cards; session_finish
      * waits for it and gives its hands. A run that was started, whatever start said, is finished
      * before the session's next call. No allocation in either.
-     * rgb: n × 256 × 256 × 3, 0 … 255; read where crops is NULL or crops[i].on_card is 0, until start returns.
+     * crops: NULL: the card makes none.
      * fixed_betas: NULL, or 10 numbers that replace the shape in the result. */
-    wilor_cuda_result (*session_start)(void *session, const float *rgb,
-                                       const wilor_cuda_crop *crops, int n,
+    wilor_cuda_result (*session_start)(void *session, const wilor_cuda_crop *crops, int n,
                                        const float *fixed_betas, wilor_cuda_error *err);
     wilor_cuda_result (*session_finish)(void *session, wilor_cuda_output *out,
                                         wilor_cuda_error *err);
@@ -169,8 +169,8 @@ typedef struct wilor_cuda_table {
     void (*net_run_close)(void *run); /* NULL is fine */
     /* Ready for inputs of this size; allocates and captures when it changes. */
     wilor_cuda_result (*net_run_begin)(void *run, int width, int height, wilor_cuda_error *err);
-    /* After begin: what is put is not the input, but a frame (data is not read) that the card makes it from; its
-     * memory grows with it. */
+    /* After begin: what is put is not the input, but a frame that the card makes it from; its memory grows
+     * with it. */
     wilor_cuda_result (*net_run_frame)(void *run, const wilor_cuda_frame *frame,
                                        const wilor_cuda_letterbox *letterbox,
                                        wilor_cuda_error *err);

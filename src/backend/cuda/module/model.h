@@ -87,11 +87,12 @@ wilor_cuda_result session_open(void **out, const void *model,
                                const wilor_cuda_session_options *o, wilor_cuda_error *err);
 size_t session_bytes(const void *model, const wilor_cuda_session_options *o);
 void session_close(void *session);
-wilor_cuda_result session_frame(void *session, const wilor_cuda_frame *frame,
+wilor_cuda_result session_frame(void *session, const wilor_cuda_frame *frame, uint8_t **rows,
                                 wilor_cuda_error *err);
 void session_share(void *session, const void *run);
-wilor_cuda_result session_start(void *session, const float *rgb, const wilor_cuda_crop *crops,
-                                int n, const float *fixed_betas, wilor_cuda_error *err);
+float *session_crop(void *session, int i);
+wilor_cuda_result session_start(void *session, const wilor_cuda_crop *crops, int n,
+                                const float *fixed_betas, wilor_cuda_error *err);
 wilor_cuda_result session_finish(void *session, wilor_cuda_output *out, wilor_cuda_error *err);
 void session_trace(void *session, wilor_cuda_trace trace, void *context);
 wilor_cuda_result session_crops(void *session, int n, float *out, wilor_cuda_error *err);

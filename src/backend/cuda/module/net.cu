@@ -355,7 +355,7 @@ done:
 wilor_cuda_result net_run_begin(void *p, int width, int height, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     net_run *r = static_cast<net_run *>(p);
-    wilor_cuda_frame input = {nullptr, width, height, 3, {0, 1, 2}, 0};
+    wilor_cuda_frame input = {width, height, 3, {0, 1, 2}};
     wilor_cuda_letterbox as_it_is = {width, height, 0, 0};
     CUDA_CALL(cudaSetDevice(r->n->device), "choosing the card", err);
     if (width != r->width || height != r->height)

@@ -168,25 +168,29 @@ done:
 
 /* ---------------------------------------------------------------- frames and crops */
 
-wilor_cuda_result session_frame(void *p, const wilor_cuda_frame *f, wilor_cuda_error *err) {
+wilor_cuda_result session_frame(void *p, const wilor_cuda_frame *f, uint8_t **rows,
+                                wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     session *s = static_cast<session *>(p);
-    size_t line = (size_t)f->width * (size_t)f->pixel, bytes = line * (size_t)f->height;
+    size_t bytes = (size_t)f->width * (size_t)f->pixel * (size_t)f->height;
+    s->frame_bytes = 0;
     CUDA_CALL(cudaSetDevice(s->m->device), "choosing the card", err);
     CUDA_TRY(grow_frame(&s->own_frame, bytes, err));
-    for (int y = 0; y < f->height; y++)
-        memcpy(s->own_frame.pinned + (size_t)y * line, f->data + (ptrdiff_t)y * f->stride,
-               line);
-    CUDA_CALL(cudaMemcpyAsync(s->own_frame.card, s->own_frame.pinned, bytes,
-                              cudaMemcpyHostToDevice, s->stream),
-              "a frame", err);
     s->frame = frame_on_card(s->own_frame.card, f);
+    s->frame_bytes = bytes;
+    *rows = s->own_frame.pinned;
 done:
     return st;
 }
 
 void session_share(void *p, const void *run) {
-    static_cast<session *>(p)->frame = net_run_view(run);
+    session *s = static_cast<session *>(p);
+    s->frame = net_run_view(run);
+    s->frame_bytes = 0;
+}
+
+float *session_crop(void *p, int i) {
+    return static_cast<session *>(p)->pinned_crops + (size_t)i * CROP_FLOATS;
 }
 
 static void give_orders(session *s, const wilor_cuda_crop *crops, int n, const float *fixed) {
@@ -205,19 +209,30 @@ static void give_orders(session *s, const wilor_cuda_crop *crops, int n, const f
     }
 }
 
-/* The crops that the card does not make. */
-static wilor_cuda_result upload(session *s, const float *rgb, const wilor_cuda_crop *crops,
-                                int n, wilor_cuda_error *err) {
+/* A frame that was put since the last run. */
+static wilor_cuda_result upload_frame(session *s, wilor_cuda_error *err) {
+    size_t bytes = s->frame_bytes;
+    s->frame_bytes = 0;
+    if (bytes == 0)
+        return WILOR_CUDA_OK;
+    return check(cudaMemcpyAsync(s->own_frame.card, s->own_frame.pinned, bytes,
+                                 cudaMemcpyHostToDevice, s->stream),
+                 "a frame", err);
+}
+
+/* The crops that the card does not make: those side by side at once. */
+static wilor_cuda_result upload_crops(session *s, const wilor_cuda_crop *crops, int n,
+                                      wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
-    const size_t bytes = CROP_FLOATS * sizeof(float);
-    for (int i = 0; i < n; i++) {
-        if (crops && crops[i].on_card)
-            continue;
-        float *from = s->pinned_crops + (size_t)i * CROP_FLOATS;
-        memcpy(from, rgb + (size_t)i * CROP_FLOATS, bytes);
-        CUDA_CALL(cudaMemcpyAsync(s->on.crops + (size_t)i * CROP_FLOATS, from, bytes,
-                                  cudaMemcpyHostToDevice, s->stream),
-                  "a crop", err);
+    for (int first = 0, end; first < n; first = end + 1) {
+        for (end = first; end < n && !(crops && crops[end].on_card); end++)
+            ;
+        size_t at = (size_t)first * CROP_FLOATS;
+        if (end > first)
+            CUDA_CALL(cudaMemcpyAsync(s->on.crops + at, s->pinned_crops + at,
+                                      (size_t)(end - first) * CROP_FLOATS * sizeof(float),
+                                      cudaMemcpyHostToDevice, s->stream),
+                      "crops", err);
     }
 done:
     return st;
@@ -258,16 +273,17 @@ static void give_result(const session *s, const size_plan *p, int n, wilor_cuda_
     memcpy(out->verts, r.verts, h * v * sizeof(float));
 }
 
-wilor_cuda_result session_start(void *session_, const float *rgb, const wilor_cuda_crop *crops,
-                                int n, const float *fixed_betas, wilor_cuda_error *err) {
+wilor_cuda_result session_start(void *session_, const wilor_cuda_crop *crops, int n,
+                                const float *fixed_betas, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     session *s = static_cast<session *>(session_);
     size_plan *p = size_for(s, n);
     s->running = 0;
     CUDA_CALL(cudaSetDevice(s->m->device), "choosing the card", err);
     give_orders(s, crops, n, fixed_betas);
+    CUDA_TRY(upload_frame(s, err));
     CUDA_CALL(cudaEventRecord(s->begin, s->stream), "an event", err);
-    CUDA_TRY(upload(s, rgb, crops, n, err));
+    CUDA_TRY(upload_crops(s, crops, n, err));
     if (s->trace)
         CUDA_TRY(enqueue(s, p, err));
     else

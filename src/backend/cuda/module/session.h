@@ -85,6 +85,7 @@ struct session {
     int attention_depth; /* of tensor_attention; 0: the plain one */
     frame_view frame;
     frame_memory own_frame; /* a frame that came with session_frame */
+    size_t frame_bytes;     /* of it, that go up with the next run */
     int running;            /* hands of the run that was started and not finished; 0: none */
     wilor_cuda_trace trace;
     void *trace_context;

@@ -18,6 +18,7 @@ static const wilor_cuda_table table = {
     wilor_cuda::session_close,
     wilor_cuda::session_frame,
     wilor_cuda::session_share,
+    wilor_cuda::session_crop,
     wilor_cuda::session_start,
     wilor_cuda::session_finish,
     wilor_cuda::session_trace,
