@@ -237,6 +237,32 @@ static void test_newest_wins(void **state) {
     assert_int_equal(c.frames, 2);
 }
 
+static void *unblock_later(void *user) {
+    usleep(100000); /* enough for an end that would not wait */
+    block(user, false);
+    return NULL;
+}
+
+/* The source ends while the worker is busy with its first frame: the newest one is still looked at. */
+static void test_settles(void **state) {
+    heard h;
+    pthread_t thread;
+    (void)state;
+    listen_start(&h);
+    wilor_cli_engine *e = open_engine(&h, false, true);
+    occupy(e, &h, 0);
+    for (uint64_t i = 1; i <= 6; i++) {
+        wilor_cli_frame f = frame_at(i, WIDTH);
+        give(e, &f);
+    }
+    assert_int_equal(pthread_create(&thread, NULL, unblock_later, &h), 0);
+    wilor_cli_engine_settle(e);
+    wilor_cli_engine_free(&e);
+    pthread_join(thread, NULL);
+    assert_int_equal(h.count, 2);
+    assert_int_equal(h.event[1].frame, 6);
+}
+
 typedef struct other_client {
     wilor_cli_engine *engine;
     atomic_bool given;
@@ -460,15 +486,12 @@ static int open_parts(const char *weights) {
 }
 
 int main(void) {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_keeps_all),
-                                       cmocka_unit_test(test_newest_wins),
-                                       cmocka_unit_test(test_clients_have_turns),
-                                       cmocka_unit_test(test_source_overtakes),
-                                       cmocka_unit_test(test_begins_anew),
-                                       cmocka_unit_test(test_without_tracking),
-                                       cmocka_unit_test(test_asks),
-                                       cmocka_unit_test(test_refuses),
-                                       cmocka_unit_test(test_allocates_nothing)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_keeps_all),        cmocka_unit_test(test_newest_wins),
+        cmocka_unit_test(test_settles),          cmocka_unit_test(test_clients_have_turns),
+        cmocka_unit_test(test_source_overtakes), cmocka_unit_test(test_begins_anew),
+        cmocka_unit_test(test_without_tracking), cmocka_unit_test(test_asks),
+        cmocka_unit_test(test_refuses),          cmocka_unit_test(test_allocates_nothing)};
     if (open_parts("random:demo") != 0)
         return 1;
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -450,6 +450,13 @@ wilor_status wilor_cli_engine_create(wilor_cli_engine **out, const wilor_cli_eng
     return st;
 }
 
+void wilor_cli_engine_settle(wilor_cli_engine *e) {
+    pthread_mutex_lock(&e->lock);
+    while (e->waiting.full)
+        pthread_cond_wait(&e->space, &e->lock);
+    pthread_mutex_unlock(&e->lock);
+}
+
 void wilor_cli_engine_free(wilor_cli_engine **engine) {
     wilor_cli_engine *e = *engine;
     *engine = NULL;

@@ -66,6 +66,8 @@ typedef struct wilor_cli_engine_options {
 /* Takes everything and starts the worker. The detector and the model stay the caller's. */
 wilor_status wilor_cli_engine_create(wilor_cli_engine **out, const wilor_cli_engine_options *o,
                                      wilor_error *err);
+/* At the end of a source, behind the last give: waits until the frame that waits, the newest, is in work. */
+void wilor_cli_engine_settle(wilor_cli_engine *engine);
 /* Finishes the frame in work, and with keep_all the one that waits, and stops. */
 void wilor_cli_engine_free(wilor_cli_engine **engine);
 
