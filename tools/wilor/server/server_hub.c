@@ -234,11 +234,17 @@ static void write_early(wilor_server *s, wilor_server_client *c) {
         wilor_server_client_kill(c);
 }
 
+/* Events before its hello are nothing to a client, unless it has pushed frames already. */
+static void count_dropped(wilor_server_client *c, unsigned frames) {
+    if (c->greeted || c->frames > 0)
+        c->dropped += frames;
+}
+
 static void give_note(wilor_server *s, wilor_server_client *c, wilor_server_note *note) {
     if (c->note)
         write_early(s, c);
     if (c->note) {
-        c->dropped += 1 + c->note->dropped;
+        count_dropped(c, 1 + c->note->dropped);
         wilor_server_note_drop(s, c->note);
     }
     c->note = note;
@@ -248,9 +254,9 @@ static void give_note(wilor_server *s, wilor_server_client *c, wilor_server_note
 
 /* Events that this thread never saw are newer than one that still waits, which goes with them. */
 static void count_lost(wilor_server *s, wilor_server_client *c, unsigned lost) {
-    c->dropped += lost;
+    count_dropped(c, lost);
     if (c->note) {
-        c->dropped += 1 + c->note->dropped;
+        count_dropped(c, 1 + c->note->dropped);
         wilor_server_note_drop(s, c->note);
         c->note = NULL;
     }
