@@ -164,23 +164,26 @@ def topic_predict():
         r = s.raw(b"GET /info HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5\r\n\r\nhello")
         check("a GET with a body: 400", status_of(r) == 400, r)
         two = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n" * 2
-        check("requests one behind the other", s.raw(two, 2).count(b"200 OK") >= 1)
+        check("requests one behind the other", s.raw(two).count(b"200 OK") >= 1)
     busy()
 
 
 def busy():
     """More requests than may wait."""
-    with Server(env={"WILOR_DOUBLE_ASK_MS": "300"}) as s:
+    hold = Hold()
+    with Server(env=hold.env) as s:
         picture, seen = demo(), []
         threads = [threading.Thread(target=lambda: seen.append(s.post("/predict", picture))) for _ in range(24)]
-        for t in threads:
-            t.start()
+        with hold:
+            for t in threads:
+                t.start()
+            wait_until(lambda: len(seen) >= 16)
+            late = list(seen)
         for t in threads:
             t.join()
-        late = [r for r in seen if r.status_code == 429]
-        check("too many at once: 429", late and all(is_problem(r, 429) and int(r.headers["Retry-After"]) > 0 for r in late))
-        check("and the others are answered", sum(r.status_code == 200 for r in seen) >= 8
-              and len(seen) == 24 and len(late) + sum(r.status_code == 200 for r in seen) == 24)
+        check("too many at once: 429", len(late) == 16
+              and all(is_problem(r, 429) and int(r.headers["Retry-After"]) > 0 for r in late), [r.status_code for r in late])
+        check("and the others are answered", [r.status_code for r in seen[16:]] == [200] * 8, [r.status_code for r in seen])
 
 
 # ---------------------------------------------------------------- streams
@@ -200,6 +203,12 @@ async def stream_json(s):
         check("without a word of formats: JSON", json.loads(await ws.recv())["type"] == "hello")
 
 
+async def large_events(s):
+    """The numbers of 30. Of these a socket holds two or three: whoever is held up is a slow reader, but not each time."""
+    async with connect(s) as ws:
+        return [e["seq"] for e in await events(ws, 30)]
+
+
 async def stream_record(s):
     async with connect(s, ("wilor.v1.bin",)) as ws:
         hello, records = await ws.recv(), []
@@ -213,27 +222,30 @@ async def stream_record(s):
 
 
 def slow_reader(s):
-    """One that takes little: newest events, the others counted, and none is old."""
+    """One that takes nothing while 180 frames are looked at: newest events, the others counted, and none is old."""
     with socket.socket() as c:
         c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         c.connect(("127.0.0.1", int(s.port)))
         c.sendall((f"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n").encode())
-        time.sleep(6 * SLOW)
-        before, data = time.monotonic(), b""
-        c.settimeout(5)
-        while time.monotonic() - before < 3 * SLOW:
-            data += c.recv(1 << 20)
-    got = [json.loads(line[6:]) for line in data.split(b"\n") if line.startswith(b"data: {") and line.endswith(b"}")]
-    got = [e for e in got if e["type"] == "hands"]
+        wait_clients(s, 1)
+        last = s.count("wilor_frames_total") + 180
+        wait_until(lambda: s.count("wilor_frames_total") >= last)
+        c.settimeout(20 * SLOW)
+        lines, got = c.makefile("rb"), []
+        while len(got) < 12 or got[-1]["seq"] < last:
+            line = next(lines)
+            if line.startswith(b'data: {"v":1,"type":"hands"'):
+                got.append(json.loads(line[6:]))
     gaps = [(b["frame"] - a["frame"] - 1, b["dropped"]) for a, b in zip(got, got[1:])]
     check("a slow reader loses events", max(g for g, _ in gaps) > 20, gaps[:40])
     check("and is told how many", all(g == d for g, d in gaps), gaps[:40])
 
 
-async def while_loading(s):
+async def while_loading(s, hold):
     """Clients of a server whose source opens as soon as its model is there."""
     sockets = [await connect(s) for _ in range(8)]
     first = [json.loads(await asyncio.wait_for(ws.recv(), 10 * SLOW)) for ws in sockets]
+    hold.off()
     check("while the model is loaded hello has no info", all(e["type"] == "hello" and not e.get("info") for e in first), first[0])
     told = []
     for ws in sockets:
@@ -248,13 +260,15 @@ async def while_loading(s):
 
 
 def topic_stream():
-    cpus = os.sched_getaffinity(0)
+    cpus, hold = os.sched_getaffinity(0), Hold()
     os.sched_setaffinity(0, {min(cpus)})  # on one, the thread that serves sees both states at once
-    slow = Server("cam", ready=False, env={"WILOR_DOUBLE_LOAD_MS": str(int(1500 * SLOW))})
+    hold.on()
+    slow = Server("cam", ready=False, env=hold.env)
     os.sched_setaffinity(0, cpus)
     with slow as s:
-        asyncio.run(while_loading(s))
-    with Server("cam", "--include", "det,vertices") as s:
+        asyncio.run(while_loading(s, hold))
+    # Of events without vertices sockets hold what comes in two seconds, so that a test that was held up is no slow reader.
+    with Server("cam", env={"WILOR_DOUBLE_RATE": "15"}) as s:
         asyncio.run(stream_json(s))
         asyncio.run(stream_record(s))
         with s.get("/events", stream=True) as r:
@@ -267,18 +281,24 @@ def topic_stream():
                     got.append(json.loads(line[6:]))
         check("SSE: hello, then events", got[0]["type"] == "hello" and all(e["type"] == "hands" for e in got[1:]))
         if shutil.which("curl"):
-            out = subprocess.run(["curl", "-sN", "-m", "3", s.url + "/events"], capture_output=True).stdout
-            check("curl reads /events", out.count(b"data: ") > 10)
-        slow_reader(s)
+            with subprocess.Popen(["curl", "-sN", "-m", "60", s.url + "/events"], stdout=subprocess.PIPE) as curl:
+                read = [line for line, _ in zip((x for x in curl.stdout if x.startswith(b"data: ")), range(11))]
+                curl.kill()
+            check("curl reads /events", len(read) == 11, read)
         check("the counter of clients goes down again", wait_clients(s, 0), s.get("/metrics").text[:600])
+    with Server("cam", "--include", "det,vertices") as s:
+        told = []
+        for _ in range(10):
+            told = asyncio.run(large_events(s))
+            if told == list(range(told[0], told[0] + 30)):
+                break
+        check("of large events a quick reader misses none", told == list(range(told[0], told[0] + 30)), told)
+        slow_reader(s)
+        check("also behind a slow one", wait_clients(s, 0), s.get("/metrics").text[:600])
 
 
 def wait_clients(s, n):
-    for _ in range(int(100 * SLOW)):
-        if f"\nwilor_clients {n}\n" in s.get("/metrics").text:
-            return True
-        time.sleep(0.1)
-    return False
+    return wait_until(lambda: s.count("wilor_clients") == n)
 
 
 # ---------------------------------------------------------------- frames from clients
@@ -327,14 +347,22 @@ async def push_from_two(s, picture):
         return told, time.monotonic() - start
 
 
-async def push_at_once(s):
+async def taken(ws):
+    """The server has taken what was sent before: it answers a ping behind it."""
+    await asyncio.wait_for(await ws.ping(), 20 * SLOW)
+
+
+async def push_at_once(s, hold):
     """One frame from each of several clients while the engine is busy: none overtakes another's, and who has
     waited for more than the two seconds of a pusher still gets its own answer only."""
     picture = demo()
     async with contextlib.AsyncExitStack() as stack:
         sockets = [await stack.enter_async_context(connect(s)) for _ in range(6)]
-        for i, ws in enumerate(sockets):
-            await ws.send(frame((i + 1) * 1000, picture))
+        with hold:
+            for i, ws in enumerate(sockets):
+                await ws.send(frame((i + 1) * 1000, picture))
+                await taken(ws)
+            await asyncio.sleep(2.2)
         got = [(await events(ws, 1))[0] for ws in sockets]
         check("frames of several clients at once: each has its answer",
               [e["t_capture"] for e in got] == [1, 2, 3, 4, 5, 6] and not any(e["dropped"] for e in got),
@@ -363,27 +391,30 @@ async def push_badly(s):
         check("larger than --max-body: closed with 1009", ws.close_code == 1009, ws.close_code)
 
 
-async def push_too_fast(s):
-    """Frames faster than they can be looked at: the newest is, the others count."""
+async def push_too_fast(s, hold):
+    """Frames faster than they can be looked at: the newest is, the others count. At most four are there at a time: one
+    is looked at, one waits for that, one is decoded, one waits for that."""
     picture = demo()
     async with connect(s) as ws:
-        for i in range(60):
-            await ws.send(frame(i * 1_000_000, picture))
+        with hold:
+            for i in range(60):
+                await ws.send(frame(i * 1_000_000, picture))
+            await taken(ws)
         last, total, n = None, 0, 0
         while last != 59:
             e = (await events(ws, 1))[0]
             last, total, n = e["frame"], total + e["dropped"], n + 1
-        check("frames that come too fast are dropped, and counted", n < 60 and total + n == 60, (n, total))
+        check("frames that come too fast are dropped, and counted", n <= 4 and total + n == 60, (n, total))
 
 
 def topic_push():
+    hold = Hold()
     with Server("--max-body", "1M") as s:
         asyncio.run(push(s))
         asyncio.run(push_badly(s))
-    with Server(pace="40") as s:
-        asyncio.run(push_too_fast(s))
-    with Server(pace="600") as s:
-        asyncio.run(push_at_once(s))
+    with Server(env=hold.env) as s:
+        asyncio.run(push_too_fast(s, hold))
+        asyncio.run(push_at_once(s, hold))
 
 
 # ---------------------------------------------------------------- who may ask
@@ -558,11 +589,14 @@ def topic_usage():
 
 
 async def goodbye(s, sign):
+    said, sse = scratch(f"sse-{sign.name}"), None
+    idle = socket.create_connection(("127.0.0.1", int(s.port)))
+    if shutil.which("curl"):
+        with open(said, "wb") as f:
+            sse = subprocess.Popen(["curl", "-sN", s.url + "/events"], stdout=f)
+        wait_clients(s, 1)
     async with connect(s) as ws, connect(s, ("wilor.v1.bin",)) as bin_ws:
         await events(ws, 3)
-        sse = subprocess.Popen(["curl", "-sN", s.url + "/events"], stdout=subprocess.PIPE) if shutil.which("curl") else None
-        idle = socket.create_connection(("127.0.0.1", int(s.port)))
-        await asyncio.sleep(0.5)
         began = time.monotonic()
         s.process.send_signal(sign)
         bye = (await events(ws, 1, "bye"))[0]
@@ -577,7 +611,9 @@ async def goodbye(s, sign):
         check(f"{sign.name}: closed as going away", ws.close_code == 1001 and bin_ws.close_code == 1001, ws.close_code)
         check(f"{sign.name}: bye to readers of records", isinstance(last, str) and json.loads(last)["type"] == "bye")
         if sse:
-            text = sse.communicate(timeout=20)[0].strip().split(b"\n")[-1]
+            sse.wait(20 * SLOW)
+            with open(said) as f:
+                text = f.read().strip().split("\n")[-1]
             check(f"{sign.name}: bye to readers of SSE", json.loads(text[6:])["type"] == "bye", text[:200])
         rc = s.process.wait(15 * SLOW)
         check(f"{sign.name}: exit 0 within 5 s", rc == 0 and time.monotonic() - began < 5 * SLOW, rc)
@@ -590,17 +626,21 @@ def topic_stop():
             asyncio.run(goodbye(s, sign))
             lines = [x for x in s.said().splitlines() if not x.startswith("wilor: ")]
             check(f"{sign.name}: nothing odd on stderr", not lines, lines)
-    with Server(env={"WILOR_DOUBLE_ASK_MS": "700"}) as s:
+    hold = Hold()
+    with Server(env=hold.env) as s:
         seen = []
-        threads = [threading.Thread(target=lambda: seen.append(s.post("/predict", demo()).status_code)) for _ in range(5)]
-        for t in threads:
-            t.start()
-        time.sleep(0.4)
-        rc = s.stop()
+        threads = [threading.Thread(target=lambda: seen.append(s.post("/predict", demo()).status_code)) for _ in range(9)]
+        with hold:
+            for t in threads:
+                t.start()
+            wait_until(lambda: seen)  # one is too many: eight are there
+            s.process.send_signal(signal.SIGTERM)
+            time.sleep(0.5)
+        rc = s.process.wait(15 * SLOW)
         for t in threads:
             t.join()
-        check("a request in work is answered, the others told", rc == 0 and seen.count(200) >= 1
-              and set(seen) <= {200, 503} and len(seen) == 5, (rc, seen))
+        check("a request in work is answered, the others told", rc == 0 and seen[0] == 429 and seen.count(200) >= 1
+              and set(seen[1:]) <= {200, 503} and len(seen) == 9, (rc, seen))
 
 
 # ---------------------------------------------------------------- with the engine itself
@@ -614,6 +654,21 @@ async def real_frames(s):
                 pass
             check(f"a pushed frame, {i}", e["t_capture"] == 10_000_000 + i * 33_000 and e["frame"] == i
                   and e["timing"]["total"] > 0, str(e)[:300])
+
+
+async def real_at_once(s):
+    """As push_at_once. This engine cannot be held up: a client whose frame comes late sees others' answers before its own."""
+    picture = demo()
+    async with contextlib.AsyncExitStack() as stack:
+        sockets = [await stack.enter_async_context(connect(s)) for _ in range(6)]
+        for i, ws in enumerate(sockets):
+            await ws.send(frame((i + 1) * 1000, picture))
+        told = [[] for _ in sockets]
+        for i, ws in enumerate(sockets):
+            while not told[i] or told[i][-1]["t_capture"] != i + 1:
+                told[i] += await events(ws, 1, seconds=60)
+        check("frames of several clients at once: each has its answer", not any(e["dropped"] for got in told for e in got),
+              [[(e["t_capture"], e["dropped"]) for e in got] for got in told])
 
 
 def topic_real():
@@ -646,7 +701,7 @@ def topic_real():
         check("SIGTERM: exit 0", rc == 0, s.said())
     with Server() as s:
         asyncio.run(real_frames(s))
-        asyncio.run(push_at_once(s))
+        asyncio.run(real_at_once(s))
     if os.environ.get("SERVER_VIDEO_MODULE"):
         real_without_video()
 

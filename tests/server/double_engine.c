@@ -2,7 +2,8 @@
  * of the server, which should not depend on how quick or how right the model is on this machine.
  *
  * Two hands, as the model gives them for a grey picture, swing before the camera. A frame takes
- * WILOR_DOUBLE_MS milliseconds (2), a request WILOR_DOUBLE_ASK_MS (0). */
+ * WILOR_DOUBLE_MS milliseconds (2). While there is a file of the name in WILOR_DOUBLE_HOLD nothing is
+ * done: the model is being loaded, the frame or the request that came first is in work. */
 #include "live_engine.h"
 
 #include <math.h>
@@ -43,13 +44,20 @@ struct wilor_cli_engine {
     void *sink_user[SINKS];
     int sinks;
     uint64_t seq;
-    useconds_t pace, ask_pace;
+    useconds_t pace;
 };
 
 static int64_t now(clockid_t clock) {
     struct timespec t;
     clock_gettime(clock, &t);
     return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+/* Until the test takes its file away. */
+static void hold(void) {
+    const char *path = getenv("WILOR_DOUBLE_HOLD");
+    while (path && access(path, F_OK) == 0)
+        usleep(5000);
 }
 
 /* out = p turned by `angle` about the upright axis, `count` points. */
@@ -130,6 +138,7 @@ static wilor_cli_live_event event_of(wilor_cli_engine *e, int width, int height,
 
 static void run_frame(wilor_cli_engine *e, wilor_cli_frame frame, unsigned dropped) {
     double seconds = (double)(frame.t_capture % 1000000000000) * 1e-9;
+    hold();
     if (e->pace)
         usleep(e->pace);
     for (int i = 0; i < HANDS; i++)
@@ -149,8 +158,7 @@ static void run_frame(wilor_cli_engine *e, wilor_cli_frame frame, unsigned dropp
 
 static void run_ask(wilor_cli_engine *e, const ask *a) {
     int64_t began = now(CLOCK_MONOTONIC);
-    if (e->ask_pace)
-        usleep(e->ask_pace);
+    hold();
     for (int i = 0; i < a->n; i++)
         fill_hand(e, i, a->side[i] == WILOR_RIGHT, 0, a->include);
     wilor_cli_live_event event = event_of(e, a->width, a->height, a->n, a->include);
@@ -256,14 +264,12 @@ wilor_status wilor_cli_engine_create(wilor_cli_engine **out, const wilor_cli_eng
     const wilor_box boxes[HANDS] = {{{17, 202, 307, 322}, 1, WILOR_LEFT},
                                     {{333, 178, 623, 298}, 1, WILOR_RIGHT}};
     const wilor_picture picture = {grey, 640, 480, 640, WILOR_GRAY8};
-    const char *pace = getenv("WILOR_DOUBLE_MS"), *ask_pace = getenv("WILOR_DOUBLE_ASK_MS");
-    const char *loading = getenv("WILOR_DOUBLE_LOAD_MS");
-    usleep((useconds_t)(1000 * (loading ? atoi(loading) : 0)));
+    const char *pace = getenv("WILOR_DOUBLE_MS");
+    hold();
     wilor_cli_engine *e = calloc(1, sizeof *e);
     *out = e;
     e->o = *o;
     e->pace = (useconds_t)(1000 * (pace ? atoi(pace) : 2));
-    e->ask_pace = (useconds_t)(1000 * (ask_pace ? atoi(ask_pace) : 0));
     pthread_mutex_init(&e->lock, NULL);
     pthread_cond_init(&e->wake, NULL);
     pthread_cond_init(&e->taken, NULL);

@@ -79,7 +79,7 @@ class Server:
         self.ws = f"ws{'s' if self.tls else ''}://127.0.0.1:{self.port}/ws"
 
     def wait_for(self, pattern):
-        for _ in range(int(400 * SLOW)):
+        for _ in range(int(1200 * SLOW)):
             found = re.search(pattern, self.said())
             if found:
                 return found[1]
@@ -99,6 +99,10 @@ class Server:
 
     def files(self):
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
+
+    def count(self, name):
+        """A number of /metrics."""
+        return int(self.get("/metrics").text.split(f"\n{name} ")[1].split()[0])
 
     def get(self, path, **more):
         return requests.get(self.url + path, timeout=20 * SLOW, **more)
@@ -138,6 +142,37 @@ class Server:
 
     def __exit__(self, *_):
         self.stop()
+
+
+class Hold:
+    """Holds the stand-in of the engine up (its environment: env), from on() to off() or inside of a `with`: a test need not
+    be quick then."""
+
+    def __init__(self):
+        self.path = scratch(f"hold-{time.monotonic_ns()}")
+        self.env = {"WILOR_DOUBLE_HOLD": self.path}
+
+    def on(self):
+        open(self.path, "w").close()
+
+    def off(self):
+        os.remove(self.path)
+
+    def __enter__(self):
+        self.on()
+
+    def __exit__(self, *_):
+        self.off()
+
+
+def wait_until(condition, seconds=60):
+    """Whether it comes true. The limit is for what never does."""
+    end = time.monotonic() + seconds * SLOW
+    while not condition():
+        if time.monotonic() > end:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def enough(answer):
