@@ -34,13 +34,17 @@ class Browser:
 
     async def start(self):
         place = os.path.join(self.folder, "DevToolsActivePort")
-        for _ in range(300):
+        for _ in range(1200):
             if os.path.exists(place) and open(place).read().count("\n") >= 1:
                 break
             await asyncio.sleep(0.1)
         port = open(place).readline().strip()
-        pages = requests.get(f"http://127.0.0.1:{port}/json", timeout=10).json()
-        page = next(p for p in pages if p["type"] == "page")
+        for _ in range(300):  # it answers before it has its page
+            pages = [p for p in requests.get(f"http://127.0.0.1:{port}/json", timeout=60).json() if p["type"] == "page"]
+            if pages:
+                break
+            await asyncio.sleep(0.1)
+        page = pages[0]
         self.socket = await websockets.connect(page["webSocketDebuggerUrl"], max_size=None)
         self.reader = asyncio.ensure_future(self.read())
         for domain in ("Page", "Runtime", "Log", "DOM"): # not Network: it repeats every message
@@ -58,13 +62,15 @@ class Browser:
         self.last += 1
         answer = self.waiting[self.last] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps({"id": self.last, "method": method, "params": params}))
-        message = await asyncio.wait_for(answer, 60)
+        message = await asyncio.wait_for(answer, 240)  # it hangs: a page that is behind answers late
         if "error" in message:
             raise RuntimeError(f"{method}: {message['error']}")
         return message["result"]
 
     async def open(self, url):
+        """Also waits until the page is there: a script would run in the one before."""
         await self.send("Page.navigate", url=url)
+        await self.until(f"location.href.startsWith({json.dumps(url)}) && document.readyState === 'complete'", 60)
 
     async def eval(self, script):
         r = await self.send("Runtime.evaluate", expression=script, awaitPromise=True, returnByValue=True)
@@ -73,9 +79,10 @@ class Browser:
         return r["result"].get("value")
 
     async def until(self, script, seconds=20):
-        """Whether the script is true within that time."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        """Whether the script is true within that time, or the first 20 times that it is asked for."""
+        end, tries = time.monotonic() + seconds, 0
+        while time.monotonic() < end or tries < 20:
+            tries += 1
             try:
                 if await self.eval(script):
                     return True
@@ -104,5 +111,5 @@ class Browser:
         self.reader.cancel()
         await self.socket.close()
         self.process.terminate()
-        self.process.wait(20)
+        self.process.wait(60)
         shutil.rmtree(self.folder, ignore_errors=True)

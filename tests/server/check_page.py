@@ -11,6 +11,7 @@ from server_case import *
 from browser import Browser, find
 
 TOKEN = "abcdefghijklmnop0123456789-._~XY"
+SLOWLY = {"WILOR_DOUBLE_RATE": "3"}  # a page draws without a graphics card here
 
 if not find():
     print("1..0 # SKIP no Chromium (Debian: chromium)")
@@ -47,32 +48,36 @@ def errors(b):
 
 
 async def live(b):
-    with Server("cam", "--share-frames", "--include", "det,vertices,gesture", env={"WILOR_DOUBLE_PICTURE": DEMO, "WILOR_DOUBLE_RATE": "6"}) as s:
+    hold = Hold()
+    with Server("cam", "--share-frames", "--include", "det,vertices,gesture",
+                env={"WILOR_DOUBLE_PICTURE": DEMO, **SLOWLY, **hold.env}) as s:
         await b.open(s.url)
         check("it connects", await b.until("document.getElementById('state').textContent.trim() === 'Connected'", 60))
         check("events arrive", await b.until("now.live && now.live.seq > 10 && now.live.hands.length === 2", 60))
-        check("a mesh is drawn", await b.eval(DRAWN) > 0.01, await b.eval(DRAWN))
         check("the camera's picture is there", await b.until("!document.getElementById('picture').hidden", 60))
         check("numbers are told", await b.until("parseFloat(document.getElementById('rate').textContent) > 1", 60))
-        check("and the hands", await b.until("document.querySelectorAll('#hands b').length === 2", 30))
-        check("for screen readers, too", await b.until("/2 hands: left, right/.test(document.getElementById('say').textContent)", 30))
-        await b.shot(scratch("live.png"))
-        await b.eval("document.getElementById('view').focus()")
-        before = await b.eval("view.turn")
-        await b.key("ArrowRight")
-        check("keys turn the view", await b.eval("view.turn") > before)
-        await b.key("m")
-        check("M shows the skeleton", await b.eval("now.mesh === false") and await b.eval(DRAWN) > 0.003)
-        await b.shot(scratch("skeleton.png"))
-        await b.key("f")
-        check("F fits", await b.eval("view.turn") == 0.45)
-        named = await b.eval("[...document.querySelectorAll('button, input')].every(e => (e.labels && e.labels.length) || e.textContent.trim())")
-        check("all controls have names", named)
-        wide = await b.eval("document.documentElement.scrollWidth <= innerWidth")
-        await b.size(360, 640, True)
-        check("phone width: nothing sticks out", wide and await b.eval("document.documentElement.scrollWidth <= innerWidth"))
-        await b.size(640, 480)
-        check("the browser has no complaints", not errors(b), errors(b))
+        with hold:  # a processor that is busy does not get round to anything between two events
+            check("a mesh is drawn", await b.until(DRAWN + " > 0.01", 60), await b.eval(DRAWN))
+            check("and the hands are told", await b.until("document.querySelectorAll('#hands b').length === 2", 30))
+            check("for screen readers, too", await b.until("/2 hands: left, right/.test(document.getElementById('say').textContent)", 30))
+            await b.shot(scratch("live.png"))
+            await b.eval("document.getElementById('view').focus()")
+            before = await b.eval("view.turn")
+            await b.key("ArrowRight")
+            check("keys turn the view", await b.eval("view.turn") > before)
+            await b.key("m")
+            check("M shows the skeleton", await b.eval("now.mesh === false") and await b.eval(DRAWN) > 0.003)
+            await b.shot(scratch("skeleton.png"))
+            await b.key("f")
+            check("F fits", await b.eval("view.turn") == 0.45)
+            named = await b.eval("[...document.querySelectorAll('button, input')].every(e => (e.labels && e.labels.length) || e.textContent.trim())")
+            check("all controls have names", named)
+            wide = await b.eval("document.documentElement.scrollWidth <= innerWidth")
+            await b.size(360, 640, True)
+            check("phone width: nothing sticks out", wide and await b.until("innerWidth === 360", 30)
+                  and await b.eval("document.documentElement.scrollWidth <= innerWidth"))
+            await b.size(640, 480)
+            check("the browser has no complaints", not errors(b), errors(b))
 
 
 async def photo(b):
@@ -84,7 +89,7 @@ async def photo(b):
         await b.eval(drop(picture))
         check("a dropped photo has its hands", await b.until("now.photo && now.photo.hands.length === 2", 60))
         check("with a mesh", await b.eval("now.photo.hands[0].vertices.length === 778"))
-        check("which is drawn", await b.eval(DRAWN) > 0.01, await b.eval(DRAWN))
+        check("which is drawn", await b.until(DRAWN + " > 0.01", 60), await b.eval(DRAWN))
         check("the photo is shown", await b.until("!document.getElementById('picture').hidden", 30))
         check("the chip names it", "hands.png: 2 hands" in await b.eval("document.getElementById('chip').textContent"))
         await b.shot(scratch("photo.png"))
@@ -102,19 +107,19 @@ async def photo(b):
 
 
 async def reconnect(b):
-    s = Server("cam")
+    s = Server("cam", env=SLOWLY)
     await b.open(s.url)
     check("it connects", await b.until("now.live && now.live.seq > 3", 60))
     s.stop()
     check("a server that stops is told", await b.until("/trying again/.test(document.getElementById('state').textContent)", 30))
     check("and its last hands are gone", await b.eval("now.live === null"))
     await b.shot(scratch("gone.png"))
-    again = Server("cam", port=s.port)
+    again = Server("cam", port=s.port, env=SLOWLY)
     check("it comes back by itself", await b.until("now.live && now.live.seq > 3 && /Connected/.test(document.getElementById('state').textContent)", 60))
     again.process.send_signal(signal.SIGKILL)
     again.process.wait()
     check("also after a crash", await b.until("/trying again/.test(document.getElementById('state').textContent)", 30))
-    again = Server("cam", port=s.port)
+    again = Server("cam", port=s.port, env=SLOWLY)
     check("it comes back again", await b.until("now.live && now.live.seq > 3", 60))
     again.stop()
 
@@ -123,23 +128,24 @@ async def camera(b):
     with Server() as s:
         await b.open(s.url)
         await b.until("now.info", 60)
+        await b.eval("let taken = 0; const toBlob = camera.canvas.toBlob; camera.canvas.toBlob = function (...a) { taken++; toBlob.apply(this, a); }")
         await b.eval("document.getElementById('camera').click()")
         check("the browser's camera gives frames that are answered", await b.until("now.live && now.live.clock === 'client' && now.live.frame > 5", 90))
         check("the way there and back is measured", await b.until("camera.trip > 0 && /there and back/.test(document.getElementById('delay-of').textContent)", 30))
         check("the picture is a mirror", await b.eval("document.getElementById('picture').className === 'selfie'"))
         await b.shot(scratch("camera.png"))
         await b.eval("document.getElementById('camera').click()")
+        check("the last frame has its answer", await b.until("now.live.frame === taken - 1", 60))
+        last = await b.eval("taken")
         await asyncio.sleep(1)
-        seq = await b.eval("now.live.frame")
-        await asyncio.sleep(1)
-        check("it stops", await b.eval("now.live.frame") == seq and await b.eval("!camera.on"))
+        check("it stops", await b.eval("taken === now.live.frame + 1 && !camera.on") and await b.eval("taken") == last)
         check("the browser has no complaints", not errors(b), errors(b))
 
 
 async def token(b):
     pair = certificate()
     options = ("--tls-cert", pair[0], "--tls-key", pair[1]) if pair else ()
-    with Server("cam", "--share-frames", "--token-file", scratch("token", TOKEN), *options) as s:
+    with Server("cam", "--share-frames", "--token-file", scratch("token", TOKEN), *options, env=SLOWLY) as s:
         await b.send("Security.setIgnoreCertificateErrors", ignore=True)
         await b.open(s.url)
         check("a token is asked for", await b.until("!document.getElementById('token').hidden", 60))
@@ -157,7 +163,6 @@ async def foreign(b):
     """A page of another origin, with a real browser's own rules and words."""
     with Server("cam", "--share-frames") as s, Server() as other:
         await b.open(other.url + "/health")
-        await asyncio.sleep(1)
         got = await b.eval(f"""new Promise(done => {{
           const w = new WebSocket('{s.ws}', 'wilor.v1.json');
           w.onmessage = () => done('message');
