@@ -18,6 +18,7 @@ int main(int argc, char **argv) {
         fd < 0 ? MAP_FAILED : mmap(NULL, 64 + 8 * 65536, PROT_READ, MAP_SHARED, fd, 0);
     if (ring == MAP_FAILED)
         return fprintf(stderr, "usage: shm_reader NAME, of a wilor that runs\n"), 1;
+    setvbuf(stdout, NULL, _IOLBF, BUFSIZ); /* each line at once, also into a pipe */
     while (atomic_load((const _Atomic uint32_t *)ring) != 0x31524C57) /* WLR1; not yet */
         nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
     for (;;) {

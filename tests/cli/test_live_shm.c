@@ -13,6 +13,7 @@
 #include "made_event.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -123,7 +124,7 @@ static void test_shortened(void **state) {
 typedef struct reading {
     const char *ring;
     _Atomic bool stop;
-    uint64_t whole, torn, mixed;
+    _Atomic uint64_t whole, torn, mixed;
 } reading;
 
 /* As examples/shm_reader.c, but of the oldest slot, which is the next to be written, so that both meet in it. Of a
@@ -178,7 +179,7 @@ static void test_torn(void **state) {
     assert_int_equal(pthread_create(&thread, NULL, read_on, &now), 0);
     clock_gettime(CLOCK_MONOTONIC, &t);
     time_t until = t.tv_sec + 2;
-    for (uint64_t seq = 0; t.tv_sec < until; seq++) {
+    for (uint64_t seq = 0; t.tv_sec < until || !now.whole || !now.torn; seq++) {
         m.event.seq = seq;
         for (size_t i = 0; i < 63; i++)
             m.hands[0].keypoints_3d[i / 3][i % 3] = (float)(seq & 0xFFFFF);
@@ -306,12 +307,17 @@ static void test_example(void **state) {
     assert_non_null(from);
     unsigned long long last = 0, seq;
     int lines = 0;
+    struct pollfd said = {.fd = fileno(from), .events = POLLIN};
+    m.event.seq = 0;
+    do { /* until it is there, and has something to say */
+        m.event.seq++;
+        wilor_cli_shm_send(shm, &m.event);
+    } while (poll(&said, 1, 20) == 0);
     for (int i = 0; i < EVENTS; i++) {
-        m.event.seq = (uint64_t)i + 1;
+        m.event.seq++;
         nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
         wilor_cli_shm_send(shm, &m.event);
     }
-    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
     wilor_cli_shm_close(&shm);
     while (fgets(line, sizeof line, from)) {
         float place[3];
@@ -328,7 +334,7 @@ static void test_example(void **state) {
     }
     assert_int_equal(pclose(from), 0);
     assert_true(lines >= 2);
-    assert_int_equal(last, EVENTS);
+    assert_int_equal(last, m.event.seq);
 }
 
 int main(int argc, char **argv) {
