@@ -9,23 +9,18 @@ mkdir many
 for i in $(seq 1000 3999); do ln -s ../a.png "many/$i.png"; done
 args=(predict "${weights[@]}" --threads 1 many --bbox 10,12,60,70,right)
 
-# until FILE: wait until it has a line, at most 60 s.
-until_line() {
-    for _ in $(seq 600); do
-        [ -s "$1" ] && return 0
-        sleep 0.1
-    done
-    return 1
-}
-
 for signal in INT TERM; do
-    : >out
-    # A background job of a shell without job control ignores SIGINT: the program sets its own handler.
-    "$WILOR" "${args[@]}" --npz "$signal.npz" >out 2>err &
+    # Into a pipe, of which one line is read: what it does not hold has to wait, so that the run cannot come to its end
+    # before the signal. A background job of a shell without job control ignores SIGINT: the program sets its own handler.
+    mkfifo "pipe-$signal"
+    "$WILOR" "${args[@]}" --npz "$signal.npz" >"pipe-$signal" 2>err &
     pid=$!
-    until_line out
+    exec 3<"pipe-$signal"
+    read -r line <&3
     result $? "$signal: the run has begun"
     kill "-$signal" "$pid"
+    { echo "$line" && cat <&3; } >out
+    exec 3<&-
     wait "$pid"
     rc=$?
     is "SIG$signal" 130
