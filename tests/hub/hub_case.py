@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 
 from hub_server import Hub
 
@@ -24,6 +25,13 @@ def check(good, what, detail=""):
     if not good and detail:
         print("#   " + str(detail).replace("\n", "\n#   "))
     sys.stdout.flush()
+
+
+def until(condition, seconds=60):
+    """Waits for it; the limit is for what never comes."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.01)
 
 
 def finish():
@@ -89,6 +97,11 @@ class Home:
 
     def partials(self):
         return [name for name in self.blobs() if name.endswith(".incomplete")]
+
+    def size(self, etag):
+        """Bytes of a file under way."""
+        part = os.path.join(self.repo, "blobs", etag + ".wilor.incomplete")
+        return os.path.getsize(part) if os.path.exists(part) else 0
 
 
 def same_file(path, data):

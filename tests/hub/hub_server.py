@@ -39,6 +39,7 @@ class Fault:
         self.more_bytes = False  # chunked, more than announced
         self.chunked = False
         self.rate = None  # bytes a second
+        self.hold = None  # an Event: the storage has nothing before it is set
         self.stall_after = None  # bytes, then nothing
         self.stalls = 10**9
         self.claim_size = None  # X-Linked-Size
@@ -274,6 +275,8 @@ class Hub:
 
     def send(self, h, data, chunked):
         f, at = self.fault, 0
+        if f.hold:
+            f.hold.wait()
         piece = 4096 if f.rate or f.cut_after or f.stall_after or f.expire_after else 1 << 16
         cut = f.cut_after if f.cut_after is not None and self.count("cuts") else None
         stall = f.stall_after if f.stall_after is not None and self.count("stalls") else None
