@@ -139,7 +139,7 @@ static int live_run(run *r) {
     r->report.started = wilor_cli_seconds();
     say_hello(r);
     wilor_status st = wilor_cli_live_source_run(&r->source, &r->video, &err);
-    if (st == WILOR_OK)
+    if (st == WILOR_OK && !wilor_cli_interrupted())
         wilor_cli_engine_settle(r->engine);
     wilor_cli_engine_free(&r->engine);
     wilor_cli_report_clear(&r->report);
