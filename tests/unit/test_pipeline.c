@@ -525,7 +525,7 @@ static void test_info(void **state) {
 /* Detections of one picture at that overlap, however little they score. */
 static int count_at(wilor_pipeline *p, double iou) {
     wilor_error err;
-    wilor_detections *found;
+    const wilor_detections *found;
     wilor_detect_options o;
     wilor_detect_options_init(&o, sizeof o);
     o.conf = 1e-4;
