@@ -203,7 +203,7 @@ class Route:
         return time.perf_counter()
 
     def run(self, detect):
-        """One frame: its hand, and the stages' milliseconds."""
+        """One frame: its hand, and the stages' milliseconds; the detector's are 0 where it does not run."""
         clock, box = [self.now()], square()
         if detect:
             self.found = len(self.detector(self.frame, *self.input))
@@ -214,7 +214,8 @@ class Route:
         clock.append(self.now())
         hand = self.finish(out, box, size)
         clock.append(self.now())
-        return hand, [1e3 * (b - a) for a, b in zip(clock, clock[1:])]
+        ms = [1e3 * (b - a) for a, b in zip(clock, clock[1:])]
+        return hand, ms if detect else [0.0, *ms[1:]]
 
     def measure(self, every, frames, seconds):
         """At least three frames of each kind to warm up; then so many, or as time allows, at most 30 a second."""
@@ -261,7 +262,7 @@ def describe(frames):
     whole = [sum(f) for f in frames]
     out = quantiles(whole)
     for key, ran in (('with_detect', True), ('without_detect', False)):
-        some = [w for w, f in zip(whole, frames) if (f[0] > 0.05) == ran]
+        some = [w for w, f in zip(whole, frames) if (f[0] > 0) == ran]
         out[key] = quantiles(some) if some else dict(n=0)
     out['stages'] = {name: quantiles([f[i] for f in frames]) for i, name in enumerate(STAGES)}
     return out
