@@ -4,6 +4,7 @@
 #include "clock.h"
 #include "crop.h"
 #include "letterbox.h"
+#include "row_copy.h"
 
 #include <math.h>
 #include <string.h>
@@ -11,7 +12,6 @@
 enum {
     MOST_KEPT = 300, /* ultralytics' max_det */
     LETTERBOX_ROWS = 8,
-    FRAME_ROWS = 64,
     MLX_SIDE = 512,
     RAW_ROWS = 69 /* a box, two scores, 21 keypoints */
 };
@@ -228,22 +228,6 @@ static void store(const wilor_pipeline *p, const wilor_letterbox *l,
 
 static double since(uint64_t start) { return (double)(wilor_clock_ns() - start) * 1e-6; }
 
-typedef struct frame_job {
-    const wilor_pipeline *p;
-    const wilor_picture *picture;
-    size_t line; /* bytes of a row */
-} frame_job;
-
-static void frame_unit(void *context, int unit, int thread) {
-    const frame_job *j = context;
-    int end = (unit + 1) * FRAME_ROWS;
-    (void)thread;
-    end = end < j->picture->height ? end : j->picture->height;
-    for (int y = unit * FRAME_ROWS; y < end; y++)
-        memcpy(wilor_yolo_frame_row(j->p->run, y), j->picture->data + y * j->picture->stride,
-               j->line);
-}
-
 /* Whether the picture goes to the card as it is: always where its crops are made from it, too, else unless that is
  * much more than the input. */
 static bool is_for_card(const wilor_pipeline *p, const wilor_letterbox *l, int pixel) {
@@ -265,10 +249,13 @@ static wilor_status put_picture(wilor_pipeline *p, const wilor_picture *picture,
     WILOR_TRY(wilor_yolo_begin(p->run, l->width, l->height, err));
     WILOR_TRY(get_workspace(p, l, w, err));
     if (is_for_card(p, l, f.pixel)) {
-        frame_job rows = {p, picture, (size_t)l->picture_width * (size_t)f.pixel};
         WILOR_TRY(wilor_yolo_frame_begin(p->run, &f, err));
-        wilor_threads_run(p->pool, frame_unit, &rows,
-                          (picture->height + FRAME_ROWS - 1) / FRAME_ROWS);
+        const wilor_row_copy rows = {.to = wilor_yolo_frame_row(p->run, 0),
+                                     .from = picture->data,
+                                     .stride = picture->stride,
+                                     .line = (size_t)l->picture_width * (size_t)f.pixel,
+                                     .rows = picture->height};
+        wilor_row_copy_run(&rows, p->pool);
         p->uploaded = true;
     } else {
         wilor_threads_run(p->pool, letterbox_unit, &job,

@@ -90,7 +90,7 @@ wilor_status wilor_yolo_begin(wilor_yolo_run *run, int width, int height, wilor_
 /* Row y of the picture, width × 3 bytes, RGB. Different rows may be put by different threads. */
 void wilor_yolo_put_row(wilor_yolo_run *run, int y, const uint8_t *rgb);
 /* A card's, where it makes the input from pictures: after begin, instead of put_row. Row y goes to frame_row(y), as
- * it is in the picture; different rows by different threads. */
+ * it is in the picture; they lie without gaps; different rows by different threads. */
 bool wilor_yolo_takes_frames(const wilor_yolo_run *run);
 wilor_status wilor_yolo_frame_begin(wilor_yolo_run *run, const wilor_yolo_frame *frame,
                                     wilor_error *err);

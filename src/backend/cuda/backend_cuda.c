@@ -5,6 +5,7 @@
 #include "clock.h"
 #include "device_module.h"
 #include "heap.h"
+#include "row_copy.h"
 #include "vit.h"
 
 #include <stdio.h>
@@ -220,31 +221,6 @@ void wilor_cuda_session_inside(void *session, const wilor_cuda_table **table, vo
 
 /* ---------------------------------------------------------------- run */
 
-/* Rows without gaps from rows that may have some. */
-typedef struct copy_job {
-    uint8_t *to;
-    const uint8_t *from;
-    ptrdiff_t stride; /* bytes from one row to the next of `from` */
-    size_t line;      /* bytes of a row */
-    int rows, each;   /* each: rows of a unit */
-} copy_job;
-
-static void copy_unit(void *context, int unit, int thread) {
-    const copy_job *j = context;
-    int first = unit * j->each, end = j->rows - first < j->each ? j->rows : first + j->each;
-    (void)thread;
-    for (int y = first; y < end; y++)
-        memcpy(j->to + (size_t)y * j->line, j->from + y * j->stride, j->line);
-}
-
-/* One thread copies some 10 GB a second: a frame of 640 × 480 is a tenth of a millisecond. */
-static void copy_rows(const cuda_session *s, copy_job *j) {
-    enum { UNIT_BYTES = 64 * 1024 };
-
-    j->each = j->line < UNIT_BYTES ? (int)(UNIT_BYTES / j->line) : 1;
-    wilor_threads_run(s->pool, copy_unit, j, (j->rows + j->each - 1) / j->each);
-}
-
 static wilor_status cuda_frame(void *session, const wilor_crop_source *source,
                                const wilor_yolo_run *detector, wilor_error *err) {
     cuda_session *s = session;
@@ -258,18 +234,20 @@ static wilor_status cuda_frame(void *session, const wilor_crop_source *source,
         .height = p->height,
         .pixel = source->pixel,
         .channel = {source->channel[0], source->channel[1], source->channel[2]}};
-    copy_job rows = {.from = p->data,
-                     .stride = p->stride,
-                     .line = (size_t)p->width * (size_t)source->pixel,
-                     .rows = p->height};
+    uint8_t *to;
+    wilor_row_copy rows = {.from = p->data,
+                           .stride = p->stride,
+                           .line = (size_t)p->width * (size_t)source->pixel,
+                           .rows = p->height};
     for (int i = 0; i < s->m->cards; i++) {
         if (s->m->card[i] == its_card) {
             s->m->table->session_share(s->session[i], its_run);
             continue;
         }
-        WILOR_TRY(wilor_cuda_status(s->m->table->session_frame(s->session[i], &f, &rows.to, &e),
+        WILOR_TRY(wilor_cuda_status(s->m->table->session_frame(s->session[i], &f, &to, &e),
                                     s->m->card[i], &e, err));
-        copy_rows(s, &rows);
+        rows.to = to;
+        wilor_row_copy_run(&rows, s->pool);
     }
 done:
     return st;
@@ -298,12 +276,12 @@ static void put_crops(const cuda_session *s, int card, const float *rgb,
             ;
         if (end == first)
             continue;
-        copy_job rows = {.to = (uint8_t *)s->m->table->session_crop(s->session[card], first),
-                         .from = (const uint8_t *)rgb + (size_t)first * SIDE * line,
-                         .stride = (ptrdiff_t)line,
-                         .line = line,
-                         .rows = (end - first) * SIDE};
-        copy_rows(s, &rows);
+        wilor_row_copy rows = {.to = s->m->table->session_crop(s->session[card], first),
+                               .from = rgb + (size_t)first * SIDE * SIDE * 3,
+                               .stride = (ptrdiff_t)line,
+                               .line = line,
+                               .rows = (end - first) * SIDE};
+        wilor_row_copy_run(&rows, s->pool);
     }
 }
 

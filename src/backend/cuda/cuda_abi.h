@@ -174,7 +174,7 @@ typedef struct wilor_cuda_table {
     wilor_cuda_result (*net_run_frame)(void *run, const wilor_cuda_frame *frame,
                                        const wilor_cuda_letterbox *letterbox,
                                        wilor_cuda_error *err);
-    /* Where row y goes: width × 3 bytes, RGB, of the input; width × pixel bytes of a frame. */
+    /* Where row y goes: width × 3 bytes, RGB, of the input; width × pixel bytes of a frame; without gaps. */
     uint8_t *(*net_run_row)(void *run, int y);
     /* lowest: only anchors with a class's logit above it come back, if they are not too many; NULL: all do. */
     wilor_cuda_result (*net_run_forward)(void *run, const float *lowest,
