@@ -220,20 +220,16 @@ static wilor_cuda_result upload_frame(session *s, wilor_cuda_error *err) {
                  "a frame", err);
 }
 
-/* The crops that the card does not make: those side by side at once. */
+/* The crops that the card does not make. */
 static wilor_cuda_result upload_crops(session *s, const wilor_cuda_crop *crops, int n,
                                       wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
-    for (int first = 0, end; first < n; first = end + 1) {
-        for (end = first; end < n && !(crops && crops[end].on_card); end++)
-            ;
-        size_t at = (size_t)first * CROP_FLOATS;
-        if (end > first)
-            CUDA_CALL(cudaMemcpyAsync(s->on.crops + at, s->pinned_crops + at,
-                                      (size_t)(end - first) * CROP_FLOATS * sizeof(float),
-                                      cudaMemcpyHostToDevice, s->stream),
-                      "crops", err);
-    }
+    for (int i = 0; i < n; i++)
+        if (!crops || !crops[i].on_card)
+            CUDA_CALL(cudaMemcpyAsync(s->on.crops + (size_t)i * CROP_FLOATS, session_crop(s, i),
+                                      CROP_FLOATS * sizeof(float), cudaMemcpyHostToDevice,
+                                      s->stream),
+                      "a crop", err);
 done:
     return st;
 }
