@@ -185,6 +185,19 @@ static void occupy(wilor_cli_engine *e, heard *h, uint64_t giver) {
     wait_for(h, &h->count, 1);
 }
 
+/* An engine that is held up by a frame, behind which 1 … newest were given, all by one giver. */
+static wilor_cli_engine *open_busy(heard *h, uint64_t giver, uint64_t newest) {
+    listen_start(h);
+    wilor_cli_engine *e = open_engine(h, false, true);
+    occupy(e, h, giver);
+    for (uint64_t i = 1; i <= newest; i++) {
+        wilor_cli_frame f = frame_at(i, WIDTH);
+        f.giver = giver;
+        give(e, &f);
+    }
+    return e;
+}
+
 /* Whether a hand of event a lives on in event b. */
 static bool lives_on(const heard *h, int a, int b) {
     for (int i = 0; i < h->event[a].n; i++)
@@ -218,13 +231,7 @@ static void test_newest_wins(void **state) {
     heard h;
     wilor_cli_engine_counts c;
     (void)state;
-    listen_start(&h);
-    wilor_cli_engine *e = open_engine(&h, false, true);
-    occupy(e, &h, 0);
-    for (uint64_t i = 1; i <= 6; i++) {
-        wilor_cli_frame f = frame_at(i, WIDTH);
-        give(e, &f);
-    }
+    wilor_cli_engine *e = open_busy(&h, 0, 6);
     block(&h, false);
     wait_for(&h, &h.count, 2);
     wilor_cli_engine_count(e, &c);
@@ -248,13 +255,7 @@ static void test_settles(void **state) {
     heard h;
     pthread_t thread;
     (void)state;
-    listen_start(&h);
-    wilor_cli_engine *e = open_engine(&h, false, true);
-    occupy(e, &h, 0);
-    for (uint64_t i = 1; i <= 6; i++) {
-        wilor_cli_frame f = frame_at(i, WIDTH);
-        give(e, &f);
-    }
+    wilor_cli_engine *e = open_busy(&h, 0, 6);
     assert_int_equal(pthread_create(&thread, NULL, unblock_later, &h), 0);
     wilor_cli_engine_settle(e);
     wilor_cli_engine_free(&e);
@@ -283,15 +284,8 @@ static void test_clients_have_turns(void **state) {
     heard h;
     pthread_t thread;
     (void)state;
-    listen_start(&h);
-    wilor_cli_engine *e = open_engine(&h, false, true);
+    wilor_cli_engine *e = open_busy(&h, 7, 2);
     other_client other = {.engine = e};
-    occupy(e, &h, 7);
-    for (uint64_t i = 1; i < 3; i++) {
-        wilor_cli_frame f = frame_at(i, WIDTH);
-        f.giver = 7;
-        give(e, &f);
-    }
     assert_int_equal(pthread_create(&thread, NULL, give_as_other, &other), 0);
     usleep(100000); /* enough for a frame that would not wait */
     bool waits = !atomic_load(&other.given);
