@@ -15,7 +15,7 @@ import torch
 from .detector_model import Conv, NanoDetector
 from .hand import Hand, default_npz
 from .pose_model import TRAINING_ONLY, NanoWiLoR, Scaled, folded_state
-from .state import load_state, read_safetensors, write_safetensors
+from .state import load_state, load_weights, read_safetensors, write_safetensors
 
 LICENCE = "CC0-1.0"
 HALF_MANO = ("posedirs",)  # pose correctives: at most 20 mm, so half precision is good for 10 micrometres
@@ -125,6 +125,12 @@ def load_exported(path, model, read=exported_detector):
     parameters, statistics = read(path, model)
     model.load_state_dict(model.state_dict() | parameters | statistics)
     return read_safetensors(path)[1]
+
+
+def weights_to_begin(path, task, read):
+    """(parameters, running statistics) for a task: of an exported network, by `read`, or of a file of save_weights."""
+    _, meta = read_safetensors(path)
+    return read(path, task.model) if "wilor.model" in meta else load_weights(path, task.name, task.config)
 
 
 def raise_scores(tensors, sure):

@@ -4,8 +4,7 @@ import torch
 
 from . import detector_loss, trainer
 from .detector_model import NanoDetector
-from .export import exported_detector
-from .state import load_weights, read_safetensors
+from .export import exported_detector, weights_to_begin
 
 HELD_OUT_SEED = 987_654_321
 
@@ -41,8 +40,7 @@ class DetectorTask:
         return False
 
     def load(self, path):
-        _, meta = read_safetensors(path)
-        return exported_detector(path, self.model) if "wilor.model" in meta else load_weights(path, self.name, self.config)
+        return weights_to_begin(path, self, exported_detector)
 
     def progress(self, done):
         pass

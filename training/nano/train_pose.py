@@ -4,10 +4,9 @@ import torch
 import torch.nn.functional as F
 
 from . import pose_loss, trainer
-from .export import exported_pose
+from .export import exported_pose, weights_to_begin
 from .hand import Hand
 from .pose_model import NanoWiLoR
-from .state import load_weights, read_safetensors
 
 HELD_OUT_SEED = 987_654_321
 
@@ -81,8 +80,7 @@ class PoseTask:
                     keypoints3d=batch["keypoints3d"] @ space.transpose(1, 2), visible=batch["visible"] * inside)
 
     def load(self, path):
-        _, meta = read_safetensors(path)
-        return exported_pose(path, self.model) if "wilor.model" in meta else load_weights(path, self.name, self.config)
+        return weights_to_begin(path, self, exported_pose)
 
     def progress(self, done):
         """Told the part of the time that is over."""
