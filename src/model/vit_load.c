@@ -51,10 +51,9 @@ wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s
             err, WILOR_ERR_MODEL,
             "%s: the tensor 'backbone.pos_embed' has a width outside 8 ... %d", path,
             MOST_WIDTH);
-    for (;; depth++) {
-        const wilor_tensor *t;
+    for (;; depth++) { /* of its own file: one that lends a hand may have more */
         snprintf(name, sizeof name, "backbone.blocks.%d.norm1.weight", depth);
-        if (depth > MOST_DEPTH || !wilor_source_find(s, name, &t))
+        if (depth > MOST_DEPTH || !wilor_index_find(s->weights, name))
             break;
     }
     if (depth < 1 || depth > MOST_DEPTH)
