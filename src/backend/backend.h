@@ -45,7 +45,7 @@ typedef struct wilor_backend_crop {
     double inverse[6]; /* crop_steps.h's */
 } wilor_backend_crop;
 
-/* What a run gives for n hands; every pointer is the caller's, none is NULL. */
+/* What a run gives for n hands; every pointer is the caller's, and none but side_logit is NULL. */
 typedef struct wilor_backend_result {
     float *rotation;     /* n × 16 × 9 */
     float *betas;        /* n × 10 */
@@ -53,6 +53,9 @@ typedef struct wilor_backend_result {
     float *verts;        /* n × V × 3 */
     float *keypoints;    /* n × 21 × 3 */
     uint64_t network_ns; /* time until the backbone was done */
+    float *
+        side_logit; /* n: that the crop, as it came, shows a right hand; NAN where the network has no
+                            side head. NULL: not wanted */
 } wilor_backend_result;
 
 /* Where the time of a run went, in the order of the route. */
@@ -74,6 +77,8 @@ typedef struct wilor_backend {
     void (*info)(const void *model, wilor_model_info *info);
     /* Its weights as they lie in memory, to be written out; NULL: they do not. */
     const void *(*packed)(const void *model, size_t *bytes);
+    /* Whether side_logit will be numbers; NULL: never. */
+    bool (*tells_side)(const void *model);
 
     /* Bytes of a session's working memory on so many threads. */
     size_t (*memory)(const void *model, const wilor_backend_session *o, int threads);

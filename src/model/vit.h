@@ -37,6 +37,7 @@ typedef struct wilor_vit {
     const float *last_gamma, *last_beta;
     wilor_linear decpose, decshape, deccam;
     const float *init_pose, *init_betas, *init_cam;
+    const float *side_weight, *side_bias; /* WILOR_LEAD × width, 1; NULL: no side head */
 } wilor_vit;
 
 /* Sizes of the network from its tensors' shapes. heads: the caller's, or 0 for the rule of
@@ -124,5 +125,10 @@ void wilor_vit_tail(const wilor_vit *v, wilor_vit_work *w, int first, int n, int
  * added. */
 void wilor_vit_read_out(const wilor_vit *v, wilor_vit_work *w, int n, int rows, float *pose6d,
                         float *betas, float *cam, wilor_threads *pool);
+
+/* The side head on the same tokens' leading rows: a logit a hand that its crop, as the network got it, shows
+ * a right hand. NAN without a head. */
+void wilor_vit_tell_side(const wilor_vit *v, const wilor_vit_work *w, int n, int rows,
+                         float *logit);
 
 #endif

@@ -200,6 +200,26 @@ done:
     return st;
 }
 
+/* Of the weights' own file, in which both of its tensors are or none is: one that lends a hand may have another. */
+static wilor_status load_side_head(wilor_vit *v, wilor_loader *l) {
+    wilor_status st = WILOR_OK;
+    const wilor_tensor_source own = {.weights = l->source->weights};
+    const int inputs = WILOR_LEAD * v->width;
+    const wilor_index *index;
+    const wilor_tensor *t;
+    if (!wilor_source_find(&own, "side_head.weight", &t) &&
+        !wilor_source_find(&own, "side_head.bias", &t))
+        return WILOR_OK;
+    WILOR_TRY(wilor_source_need(&own, "side_head.weight", 2, (const int64_t[]){1, inputs},
+                                &index, &t, l->err));
+    WILOR_TRY(
+        wilor_source_need(&own, "side_head.bias", 1, (const int64_t[]){1}, &index, &t, l->err));
+    WILOR_TRY(wilor_vector_load(&v->side_weight, l, "side_head.weight", inputs, inputs));
+    WILOR_TRY(wilor_vector_load(&v->side_bias, l, "side_head.bias", 1, 1));
+done:
+    return st;
+}
+
 static wilor_status load_heads(wilor_vit *v, wilor_loader *l) {
     wilor_status st = WILOR_OK;
     int d = v->width;
@@ -212,6 +232,7 @@ static wilor_status load_heads(wilor_vit *v, wilor_loader *l) {
     WILOR_TRY(
         wilor_vector_load(&v->init_betas, l, "backbone.init_betas", WILOR_BETAS, WILOR_BETAS));
     WILOR_TRY(wilor_vector_load(&v->init_cam, l, "backbone.init_cam", WILOR_CAM, WILOR_CAM));
+    WILOR_TRY(load_side_head(v, l));
 done:
     return st;
 }

@@ -581,3 +581,15 @@ void wilor_vit_read_out(const wilor_vit *v, wilor_vit_work *w, int n, int rows, 
     decode(v, w, &v->decshape, n, rows, shape, 1, v->init_betas, betas, pool);
     decode(v, w, &v->deccam, n, rows, camera, 1, v->init_cam, cam, pool);
 }
+
+void wilor_vit_tell_side(const wilor_vit *v, const wilor_vit_work *w, int n, int rows,
+                         float *logit) {
+    size_t d = (size_t)v->width;
+    for (int hand = 0; hand < n; hand++) {
+        const float *tokens = w->tokens + (size_t)(hand * rows) * d;
+        double sum = v->side_bias ? *v->side_bias : (double)NAN;
+        for (size_t i = 0; v->side_weight && i < WILOR_LEAD * d; i++)
+            sum += (double)v->side_weight[i] * tokens[i];
+        logit[hand] = (float)sum;
+    }
+}

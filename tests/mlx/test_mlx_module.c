@@ -103,7 +103,7 @@ static void test_runs(void **state) {
     memcpy(rgb + 2 * SIDE_PIXELS, two, SIDE_PIXELS * sizeof *rgb);
     for (int n = 3; n > 0; n--)
         side_compare("hands", side_run(&mlx, rgb, n), side_run(&cpu, rgb, n), &g_f32);
-    r = (wilor_backend_result){rotation, shape, cam, verts, keypoints, 0};
+    r = (wilor_backend_result){rotation, shape, cam, verts, keypoints, 0, NULL};
     assert_int_equal(mlx.model->backend->run(mlx.session->work, rgb, NULL, 3, betas, &r, &err),
                      WILOR_OK);
     for (size_t i = 0; i < 30; i++)

@@ -24,8 +24,8 @@ done:
 /* Learned numbers: not the batch norms' statistics, nor the mean hand, nor the scales of quantised
  * layers, whose own numbers count. */
 static bool is_learned(const wilor_tensor *t) {
-    return (strncmp(t->name, "backbone.", 9) == 0 ||
-            strncmp(t->name, "refine_net.", 11) == 0) &&
+    return (strncmp(t->name, "backbone.", 9) == 0 || strncmp(t->name, "refine_net.", 11) == 0 ||
+            strncmp(t->name, "side_head.", 10) == 0) &&
            strncmp(t->name, "backbone.init_", 14) != 0 && !strstr(t->name, ".running_") &&
            !strstr(t->name, ".scales") && !strstr(t->name, ".biases") &&
            t->dtype <= WILOR_BF16; /* num_batches_tracked is a whole number */
@@ -121,6 +121,10 @@ static const void *cpu_packed(const void *model, size_t *bytes) {
     wilor_arena_expose(&m->arena);
     *bytes = m->bytes;
     return m->arena.base;
+}
+
+static bool cpu_tells_side(const void *model) {
+    return ((const wilor_cpu_model *)model)->vit.side_weight != NULL;
 }
 
 static wilor_status cpu_load(void **out, const wilor_backend_load *o, wilor_error *err) {
@@ -300,6 +304,8 @@ static void read_out(wilor_cpu_session *s, int first, int n, int rows,
     wilor_span begin = start_part(s);
     wilor_vit_read_out(&s->model->vit, &s->vit, n, rows, s->pose6d + h * WILOR_POSE_NUMBERS,
                        out->betas + h * WILOR_BETAS, out->cam + h * WILOR_CAM, s->pool);
+    if (out->side_logit)
+        wilor_vit_tell_side(&s->model->vit, &s->vit, n, rows, out->side_logit + h);
     end_part(s, WILOR_CPU_HEADS, begin);
 }
 
@@ -451,6 +457,7 @@ const wilor_backend *wilor_backend_cpu(void) {
                                       .unload = cpu_unload,
                                       .info = cpu_info,
                                       .packed = cpu_packed,
+                                      .tells_side = cpu_tells_side,
                                       .memory = cpu_memory,
                                       .open = cpu_open,
                                       .close = cpu_close,
