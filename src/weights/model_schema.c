@@ -6,7 +6,14 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { MOST_WIDTH = 1 << 14, MOST_DEPTH = 256, MOST_MLP = 8 * MOST_WIDTH, INIT_COUNT = 3 };
+enum {
+    MOST_WIDTH = 1 << 14,
+    MOST_DEPTH = 256,
+    MOST_MLP = 8 * MOST_WIDTH,
+    INIT_COUNT = 3,
+    HEAD_COUNT = 2,
+    LEAD = 18 /* tokens that the side head sees */
+};
 
 static wilor_status no_tensor(const wilor_index *x, const char *name, wilor_error *err) {
     wilor_quoted q;
@@ -34,7 +41,9 @@ wilor_status wilor_schema_measure(wilor_schema *out, const wilor_index *x, wilor
                                wilor_quote(&q, wilor_index_path(x)), MOST_DEPTH);
     if (!fc1 || fc1->count < 1 || fc1->count > MOST_MLP)
         return no_tensor(x, "backbone.blocks.0.mlp.fc1.bias", err);
-    *out = (wilor_schema){(int)width, depth, (int)fc1->count};
+    bool head =
+        wilor_index_find(x, "side_head.weight") || wilor_index_find(x, "side_head.bias");
+    *out = (wilor_schema){(int)width, depth, (int)fc1->count, head};
     return WILOR_OK;
 }
 
@@ -44,7 +53,7 @@ static wilor_random_model model_of(const wilor_schema *s) {
 
 size_t wilor_schema_count(const wilor_schema *s) {
     wilor_random_model model = model_of(s);
-    return wilor_random_spec_count(&model) + INIT_COUNT;
+    return wilor_random_spec_count(&model) + (s->side_head ? HEAD_COUNT : 0) + INIT_COUNT;
 }
 
 static bool ends(const char *text, const char *with) {
@@ -62,6 +71,14 @@ static wilor_role role_of(const wilor_schema_entry *e) {
                                                          : WILOR_ROLE_MATRIX;
 }
 
+/* As PyTorch keeps an nn.Linear: (1, inputs) and (1). */
+static void side_head_at(const wilor_schema *s, bool bias, wilor_schema_entry *out) {
+    *out = (wilor_schema_entry){.rank = bias ? 1 : 2,
+                                .shape = {1, bias ? 0 : (int64_t)LEAD * s->width},
+                                .role = bias ? WILOR_ROLE_OTHER : WILOR_ROLE_MATRIX};
+    snprintf(out->name, sizeof out->name, "side_head.%s", bias ? "bias" : "weight");
+}
+
 void wilor_schema_at(const wilor_schema *s, size_t i, wilor_schema_entry *out) {
     static const struct {
         const char *name;
@@ -71,12 +88,17 @@ void wilor_schema_at(const wilor_schema *s, size_t i, wilor_schema_entry *out) {
 
     wilor_random_model model = model_of(s);
     size_t learned = wilor_random_spec_count(&model);
+    size_t heads = s->side_head ? HEAD_COUNT : 0;
+    if (i >= learned && i < learned + heads) {
+        side_head_at(s, i > learned, out);
+        return;
+    }
     *out = (wilor_schema_entry){.role = WILOR_ROLE_INIT};
     if (i >= learned) {
-        snprintf(out->name, sizeof out->name, "%s", init[i - learned].name);
+        snprintf(out->name, sizeof out->name, "%s", init[i - learned - heads].name);
         out->rank = 2;
         out->shape[0] = 1;
-        out->shape[1] = init[i - learned].count;
+        out->shape[1] = init[i - learned - heads].count;
         return;
     }
     wilor_random_spec spec;

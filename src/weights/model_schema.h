@@ -16,6 +16,7 @@ typedef enum wilor_role {
 
 typedef struct wilor_schema {
     int width, depth, mlp;
+    bool side_head; /* of its two tensors the file has one at least */
 } wilor_schema;
 
 typedef struct wilor_schema_entry {
@@ -31,7 +32,7 @@ wilor_status wilor_schema_measure(wilor_schema *out, const wilor_index *index,
                                   wilor_error *err);
 
 size_t wilor_schema_count(const wilor_schema *schema);
-/* In the checkpoint's order; the three init_* come last. */
+/* In the checkpoint's order; then the side head's, where there is one; the three init_* come last. */
 void wilor_schema_at(const wilor_schema *schema, size_t i, wilor_schema_entry *out);
 
 #endif
