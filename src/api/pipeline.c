@@ -30,6 +30,7 @@ struct wilor_pipeline {
     wilor_detections *results; /* in kept */
     wilor_box *boxes;          /* max_hands: of wilor_pipeline_run */
     float *found;              /* max_hands × 63 */
+    uint8_t *doubted;          /* max_hands: boxes whose side is a detector's */
 };
 
 static wilor_status grow(wilor_pages *pages, size_t bytes, const char *what, wilor_error *err) {
@@ -85,7 +86,8 @@ wilor_status wilor_pipeline_create(wilor_pipeline **out, const wilor_detector *d
     WILOR_TRY(read_options(&o, &so, options, on_card(detector, model), err));
     p = wilor_heap_alloc(1, sizeof *p);
     if (!p || !(p->boxes = wilor_heap_alloc((size_t)o.max_hands, sizeof *p->boxes)) ||
-        !(p->found = wilor_heap_alloc((size_t)o.max_hands, 63 * sizeof(float))))
+        !(p->found = wilor_heap_alloc((size_t)o.max_hands, 63 * sizeof(float))) ||
+        !(p->doubted = wilor_heap_alloc((size_t)o.max_hands, 1)))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a pipeline");
     p->detector = detector;
     p->o = o;
@@ -117,6 +119,7 @@ void wilor_pipeline_free(wilor_pipeline **pipeline) {
     wilor_pages_free(&p->kept);
     wilor_heap_free(p->boxes);
     wilor_heap_free(p->found);
+    wilor_heap_free(p->doubted);
     wilor_heap_free(p);
     *pipeline = NULL;
 }
@@ -474,6 +477,12 @@ wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture
     return find(p, picture, 0, o, n, err);
 }
 
+bool wilor_detect_forces_side(const wilor_detect_options *o) {
+    wilor_detect_options own = {0};
+    return o && wilor_options_read(&own, sizeof own, o, "", NULL) == WILOR_OK &&
+           own.force_side != 0;
+}
+
 int wilor_pipeline_most(const wilor_pipeline *p) {
     return p->o.find || p->detector ? p->o.max_hands : 0;
 }
@@ -492,11 +501,12 @@ done:
 }
 
 wilor_status wilor_pipeline_predict(wilor_pipeline *p, const wilor_picture *picture,
-                                    const wilor_box *boxes, int n,
+                                    const wilor_box *boxes, const uint8_t *doubted, int n,
                                     const wilor_predict_options *options,
                                     const wilor_hands **out, wilor_error *err) {
     p->session->detector = p->uploaded ? p->run : NULL;
-    wilor_status st = wilor_predict_boxes(p->session, picture, boxes, n, options, out, err);
+    wilor_status st =
+        wilor_predict_doubted(p->session, picture, boxes, doubted, n, options, out, err);
     p->session->detector = NULL;
     return st;
 }
@@ -530,7 +540,10 @@ wilor_status wilor_pipeline_run(wilor_pipeline *pipeline, const wilor_picture *p
     double spent = since(start);
     if (n > 0)
         memcpy(p->boxes, boxes, (size_t)n * sizeof *boxes);
-    WILOR_TRY(wilor_pipeline_predict(p, &view, p->boxes, n + found, predict_options, out, err));
+    memset(p->doubted, 0, (size_t)n);
+    memset(p->doubted + n, !wilor_detect_forces_side(detect_options), (size_t)found);
+    WILOR_TRY(wilor_pipeline_predict(p, &view, p->boxes, p->doubted, n + found, predict_options,
+                                     out, err));
     wilor_session *s = p->session;
     s->hands.detect_ms = spent;
     if (found > 0) {

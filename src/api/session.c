@@ -53,10 +53,26 @@ static wilor_backend_session for_backend(const wilor_session_options *o) {
     return (wilor_backend_session){o->batch, o->full_path, o->compat};
 }
 
-static void push_results(wilor_session *s, const wilor_model *m, int hands, int batch,
+/* For a look at hands as the other side's; wilor-mlx has none. */
+static void push_second_look(wilor_session *s, const wilor_model *m,
+                             const wilor_session_options *o, wilor_arena *a) {
+    size_t n = (size_t)o->batch, f = sizeof(float), v = (size_t)m->info.vertices;
+    const wilor_backend *b = m->backend;
+    if (!b->tells_side || !b->tells_side(m->network) || o->compat == WILOR_COMPAT_MLX)
+        return;
+    s->side_logit = wilor_arena_push(a, n, f);
+    s->second.side_logit = wilor_arena_push(a, n, f);
+    s->second.rotation = wilor_arena_push(a, n * 16 * 9, f);
+    s->second.betas = wilor_arena_push(a, n * 10, f);
+    s->second.cam = wilor_arena_push(a, n * 3, f);
+    s->second.verts = wilor_arena_push(a, n * v * 3, f);
+    s->second.keypoints = wilor_arena_push(a, n * 21 * 3, f);
+}
+
+static void push_results(wilor_session *s, const wilor_model *m, const wilor_session_options *o,
                          wilor_arena *a) {
-    size_t n = (size_t)hands, f = sizeof(float), v = (size_t)m->info.vertices;
-    s->crops = wilor_arena_push(a, (size_t)batch * CROP_FLOATS, f);
+    size_t n = (size_t)o->max_hands, f = sizeof(float), v = (size_t)m->info.vertices;
+    s->crops = wilor_arena_push(a, (size_t)o->batch * CROP_FLOATS, f);
     s->side = wilor_arena_push(a, n, 1);
     s->failed = wilor_arena_push(a, n, 1);
     s->score = wilor_arena_push(a, n, f);
@@ -76,6 +92,7 @@ static void push_results(wilor_session *s, const wilor_model *m, int hands, int 
     s->rotation = wilor_arena_push(a, n * 16 * 9, f);
     s->detected_keypoints = wilor_arena_push(a, n * 63, f);
     s->detected = wilor_arena_push(a, n, 1);
+    push_second_look(s, m, o, a);
 }
 
 static void publish_results(wilor_session *s) {
@@ -118,11 +135,11 @@ static void publish_profile(wilor_session *s) {
                                  .busy_ms = s->part_busy_ms};
 }
 
-static size_t results_bytes(const wilor_model *m, int hands, int batch) {
+static size_t results_bytes(const wilor_model *m, const wilor_session_options *o) {
     wilor_session s = {0};
     wilor_arena a;
     wilor_arena_begin(&a, NULL, 0);
-    push_results(&s, m, hands, batch, &a);
+    push_results(&s, m, o, &a);
     return wilor_arena_used(&a);
 }
 
@@ -132,8 +149,7 @@ size_t wilor_session_memory(const wilor_model *model, const wilor_session_option
         wilor_session_options_fill(&o, options, wilor_on_card(model->device), NULL) != WILOR_OK)
         return 0;
     wilor_backend_session b = for_backend(&o);
-    return results_bytes(model, o.max_hands, o.batch) +
-           model->backend->memory(model->network, &b, o.threads);
+    return results_bytes(model, &o) + model->backend->memory(model->network, &b, o.threads);
 }
 
 wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
@@ -148,7 +164,7 @@ wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
     *out = NULL;
     WILOR_TRY(wilor_session_options_fill(&o, options, wilor_on_card(model->device), err));
     s = wilor_heap_alloc(1, sizeof *s);
-    size_t bytes = results_bytes(model, o.max_hands, o.batch);
+    size_t bytes = results_bytes(model, &o);
     if (!s || !wilor_pages_alloc(&s->pages, bytes))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for the results of %d hands", o.max_hands);
     s->model = model;
@@ -156,7 +172,7 @@ wilor_status wilor_session_create(wilor_session **out, const wilor_model *model,
     s->batch = o.batch;
     s->compat = o.compat;
     wilor_arena_begin(&s->arena, s->pages.data, s->pages.bytes);
-    push_results(s, model, o.max_hands, o.batch, &s->arena);
+    push_results(s, model, &o, &s->arena);
     publish_results(s);
     WILOR_TRY(wilor_threads_create(&s->pool, o.threads, err));
     wilor_backend_session b = for_backend(&o);

@@ -72,8 +72,10 @@ wilor_status wilor_tracker_run(wilor_tracker *tracker, wilor_pipeline *pipeline,
     double spent = detect ? (double)(wilor_clock_ns() - start) * 1e-6 : 0;
     WILOR_TRY(wilor_tracker_boxes(tracker, detect, found, keypoints, n, &boxes, &count, err));
     if (count > 0)
-        WILOR_TRY(wilor_pipeline_predict(pipeline, &view, boxes, count, predict_options, &hands,
-                                         err));
+        WILOR_TRY(wilor_pipeline_predict(
+            pipeline, &view, boxes,
+            wilor_detect_forces_side(detect_options) ? NULL : tracker->box_doubted, count,
+            predict_options, &hands, err));
     WILOR_TRY(wilor_tracker_update(tracker, hands, out, err));
     tracker->hands.detect_ms = spent;
 done:

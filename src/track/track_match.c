@@ -127,10 +127,16 @@ static void match(wilor_tracker *t) {
 
 /* ---------------------------------------------------------------- where to look */
 
+/* A side is in doubt where one detection alone says it, and where a hand's last one says another. */
+static bool is_doubted(const wilor_tracker *t, const wilor_track *k, int found) {
+    return !k || k->changed || (found >= 0 && t->found[found].side != k->side);
+}
+
 static void add_box(wilor_tracker *t, const wilor_box *b, wilor_track *k, int found) {
     t->boxes[t->boxes_n] = *b;
     t->box_track[t->boxes_n] = k;
     t->box_found[t->boxes_n] = found;
+    t->box_doubted[t->boxes_n] = is_doubted(t, k, found);
     t->boxes_n++;
 }
 

@@ -18,10 +18,31 @@ static const double turn_jump = 1, turn_per_second = 12;
 static const double twin_distance = 0.15, one_box = 0.75;
 /* A hand may be behind another: so much of its box is in the other's, for so many seconds. */
 static const double behind = 0.4, longest_behind = 1;
+/* Votes for a side that the model said against the detector: more than one detection has. */
+static const double second_look = 2;
 /* How a detector's box lies around the keypoints: share of a new one, and what is possible. */
 static const double learn = 0.3, least_grow = 0.5, most_grow = 6, most_shift = 2;
 static const double border = 2;   /* pixels: a box that ends there is cut */
 static const double coast = 0.25; /* s: as wilor_motion_ahead */
+
+/* ---------------------------------------------------------------- sides */
+
+/* The model looked twice and says another side than was asked for: it has the last word. */
+static void take_sides(wilor_tracker *t, const wilor_hands *hands) {
+    for (int i = 0; i < t->boxes_n; i++) {
+        wilor_track *k = t->box_track[i];
+        bool right = (hands->side[i] == WILOR_RIGHT) != (hands->mirrored != 0);
+        wilor_side side = right ? WILOR_RIGHT : WILOR_LEFT;
+        if (!t->box_doubted[i] || side == t->boxes[i].side)
+            continue;
+        t->boxes[i].side = side;
+        if (!k)
+            continue; /* it begins so */
+        k->side = side;
+        k->votes = right ? second_look : -second_look;
+        k->changed = !k->changed; /* or it is what it was before the vote */
+    }
+}
 
 /* ---------------------------------------------------------------- looks */
 
@@ -140,13 +161,15 @@ static void part_twins(wilor_tracker *t, const wilor_hands *hands) {
 
 /* ---------------------------------------------------------------- a hand's next state */
 
-static wilor_track *begin(wilor_tracker *t, const wilor_box *b) {
+static wilor_track *begin(wilor_tracker *t, int i) {
+    const wilor_box *b = &t->boxes[i];
     wilor_track *k = t->tracks[t->n++];
     size_t slot = k->slot;
+    double votes = b->side == t->found[t->box_found[i]].side ? b->score : second_look;
     *k = (wilor_track){.slot = slot,
                        .id = (uint32_t)t->next_id++,
                        .side = b->side,
-                       .votes = b->side == WILOR_RIGHT ? b->score : -b->score,
+                       .votes = b->side == WILOR_RIGHT ? votes : -votes,
                        .score = b->score,
                        .born = t->now,
                        .seen = t->now,
@@ -213,7 +236,7 @@ static void rebuild(wilor_tracker *t, const wilor_track *k, const wilor_look *lo
 
 /* Box i's look is the hand's. */
 static void take_look(wilor_tracker *t, const wilor_hands *h, int i) {
-    wilor_track *k = t->box_track[i] ? t->box_track[i] : begin(t, &t->boxes[i]);
+    wilor_track *k = t->box_track[i] ? t->box_track[i] : begin(t, i);
     wilor_look filtered;
     size_t s = k->slot;
     double dt = (double)(t->now - k->seen) * 1e-9;
@@ -363,6 +386,7 @@ wilor_status wilor_tracker_update(wilor_tracker *tracker, const wilor_hands *han
                                "wilor_tracker_update: tracker and out may not be NULL");
     *out = NULL;
     WILOR_TRY(check(t, hands, err));
+    take_sides(t, hands);
     read_looks(t, hands);
     part_twins(t, hands);
     for (int i = 0; i < t->boxes_n; i++)

@@ -67,6 +67,7 @@ static void push_arrays(wilor_tracker *t, wilor_arena *a) {
     t->boxes = wilor_arena_push(a, n, sizeof *t->boxes);
     t->box_track = wilor_arena_push(a, n, sizeof *t->box_track);
     t->box_found = wilor_arena_push(a, n, sizeof *t->box_found);
+    t->box_doubted = wilor_arena_push(a, n, 1);
     t->looks = wilor_arena_push(a, n, sizeof *t->looks);
     t->box_kept = wilor_arena_push(a, n, sizeof *t->box_kept);
     t->cost = wilor_arena_push(a, n * (size_t)columns, sizeof *t->cost);

@@ -90,6 +90,7 @@ struct wilor_tracker {
     wilor_box *boxes;
     wilor_track **box_track; /* NULL: a new hand */
     int *box_found;          /* index of the detection, or −1 */
+    uint8_t *box_doubted;    /* whether the model may say that it is of the other side */
     wilor_look *looks;       /* what the model says of them … */
     bool *box_kept;          /* … and whether it is believed */
     double *cost;

@@ -52,6 +52,7 @@ typedef struct run {
     void (*spoil)(struct run *r, wilor_hands *h, float *points);
     wilor_side detected_side; /* with force: of every detection */
     bool force;
+    bool tells;      /* the model says the first hand's side of boxes in doubt */
     wilor_box extra; /* another detection, when it has a score */
 } run;
 
@@ -99,8 +100,13 @@ static const wilor_tracks *picture(run *r) {
         wilor_tracker_boxes(r->t, r->asked, found, points, n, &boxes, &r->boxes, &err),
         WILOR_OK);
     wilor_hands h = {.n = 0};
+    wilor_box asked[16];
+    memcpy(asked, boxes, (size_t)r->boxes * sizeof *boxes);
+    for (int i = 0; r->tells && i < r->boxes; i++)
+        if (r->t->box_doubted[i])
+            asked[i].side = r->hands[0].side;
     if (r->boxes > 0)
-        h = *scene_look(world, &r->noise, boxes, r->boxes);
+        h = *scene_look(world, &r->noise, asked, r->boxes);
     if (r->spoil)
         r->spoil(r, &h, mangled);
     if (wilor_tracker_update(r->t, r->boxes > 0 ? &h : NULL, &out, &err) != WILOR_OK)
@@ -629,6 +635,61 @@ static void test_mirrored(void **state) {
     wilor_tracker_free(&r.t);
 }
 
+/* What the model says of a side holds against a detector that is wrong all the time, or twice while the model
+ * is not asked; a hand that goes on moving is the same to its filter. */
+static void test_second_look(void **state) {
+    (void)state;
+    wilor_tracker_options o = options(0.5);
+    o.detect_every = 1;
+    for (int mirrored = 0; mirrored < 2; mirrored++) {
+        run r = start(&o);
+        r.n = 1;
+        r.force = r.tells = true;
+        r.detected_side = WILOR_LEFT;
+        r.spoil = mirrored ? mirror_all : NULL;
+        wilor_side want = mirrored ? WILOR_LEFT : WILOR_RIGHT;
+        for (int i = 0; i < 60; i++) {
+            r.hands[0] = hand(WILOR_RIGHT, -0.15 + 0.3 * i / 60, 0, 0.5);
+            if (i == 1 || i == 3)
+                r.tells = !r.tells;
+            const wilor_tracks *out = picture(&r);
+            assert_true(out->hands->n == 1 && out->id[0] == 1);
+            assert_int_equal(out->hands->side[0], want);
+            assert_true(i < 2 || fabsf(out->velocity[0]) > 0.02f);
+        }
+        wilor_tracker_free(&r.t);
+    }
+}
+
+/* A hand that began as the wrong side's is put right when the detector says so once. */
+static void test_late_second_look(void **state) {
+    (void)state;
+    wilor_tracker_options o = options(0.5);
+    o.detect_every = 1;
+    run r = start(&o);
+    r.n = 1;
+    r.hands[0] = hand(WILOR_RIGHT, 0.05, 0, 0.5);
+    r.force = true;
+    r.detected_side = WILOR_LEFT;
+    const wilor_tracks *out = pictures(&r, 20);
+    assert_true(out->hands->n == 1 && out->hands->side[0] == WILOR_LEFT);
+    r.tells = true;
+    out = picture(&r);
+    assert_int_equal(out->hands->side[0], WILOR_LEFT); /* nothing says another side: no doubt */
+    r.detected_side = WILOR_RIGHT;
+    out = picture(&r);
+    assert_true(out->hands->n == 1 && out->id[0] == 1 && out->hands->side[0] == WILOR_RIGHT);
+    assert_true(out->velocity[0] == 0 && r.t->tracks[0]->motion.looks == 1);
+    r.tells = false; /* the votes from before are gone */
+    out = picture(&r);
+    assert_int_equal(out->hands->side[0], WILOR_RIGHT);
+    r.tells = true;
+    r.detected_side = WILOR_LEFT;
+    out = pictures(&r, 30);
+    assert_true(out->id[0] == 1 && out->hands->side[0] == WILOR_RIGHT);
+    wilor_tracker_free(&r.t);
+}
+
 /* A hand of a known palm keeps it while its shape settles. */
 static void scale_all(run *r, wilor_hands *h, float *points) {
     static float cam_t[48], kp[16 * 63];
@@ -1012,6 +1073,8 @@ int main(void) {
                                        cmocka_unit_test(test_unfiltered),
                                        cmocka_unit_test(test_consistent),
                                        cmocka_unit_test(test_mirrored),
+                                       cmocka_unit_test(test_second_look),
+                                       cmocka_unit_test(test_late_second_look),
                                        cmocka_unit_test(test_palm),
                                        cmocka_unit_test(test_velocity),
                                        cmocka_unit_test(test_bad_looks),

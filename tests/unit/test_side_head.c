@@ -1,0 +1,785 @@
+/* The side head: its logit against a plain sum over the tokens, on both routes; files with one and without,
+ * damaged, converted, packed; and the second look at a hand whose side a detector said. The heads are made to
+ * tell one box's crop from its mirror image. */
+#include "backend_cpu.h"
+#include "golden.h"
+#include "model_impl.h"
+#include "random_weights.h"
+
+#include <math.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define MANO WILOR_TEST_DATA "/hand-cc0.npz"
+#define PLAIN WILOR_TEST_SCRATCH "/side-plain.safetensors"
+#define HEADED WILOR_TEST_SCRATCH "/side-headed.safetensors"
+#define OTHER WILOR_TEST_SCRATCH "/side-other.safetensors"
+#define PACKED WILOR_TEST_SCRATCH "/side-packed"
+
+enum {
+    WIDTH = 200,
+    HEIGHT = 150,
+    D = 64, /* random:tiny's */
+    INPUTS = WILOR_LEAD * D,
+    CROP = 256 * 256 * 3,
+    HANDS = 3,
+    MOST = 8
+};
+
+static uint8_t g_pixels[HEIGHT * WIDTH * 3];
+static const wilor_picture g_picture = {g_pixels, WIDTH, HEIGHT, WIDTH * 3, WILOR_RGB8};
+static const wilor_box g_box = {{60, 40, 140, 110}, 0.75f, WILOR_RIGHT};
+static float g_crops[HANDS * CROP], g_weight[INPUTS], g_bias;
+
+/* ---------------------------------------------------------------- files */
+
+typedef struct bytes {
+    uint8_t *data;
+    size_t size;
+} bytes;
+
+static int take_bytes(void *user, uint64_t offset, const void *data, size_t size) {
+    bytes *b = user;
+    if (offset + size > b->size) {
+        b->size = (size_t)offset + size;
+        b->data = realloc(b->data, b->size);
+    }
+    memcpy(b->data + offset, data, size);
+    return 0;
+}
+
+static wilor_status convert(const char *from, const char *to, wilor_weights_dtype dtype,
+                            wilor_weights_layout layout, wilor_error *err) {
+    bytes b = {0};
+    wilor_convert_options o;
+    wilor_convert_options_init(&o, sizeof o);
+    o.source = from;
+    o.dtype = dtype;
+    o.layout = layout;
+    o.write = take_bytes;
+    o.write_user = &b;
+    wilor_status st = wilor_convert(&o, err);
+    if (st == WILOR_OK) {
+        FILE *f = fopen(to, "wb");
+        assert_non_null(f);
+        assert_int_equal(fwrite(b.data, 1, b.size, f), b.size);
+        assert_int_equal(fclose(f), 0);
+    }
+    free(b.data);
+    return st;
+}
+
+static bytes read_file(const char *path) {
+    bytes b = {0};
+    FILE *f = fopen(path, "rb");
+    assert_non_null(f);
+    assert_int_equal(fseek(f, 0, SEEK_END), 0);
+    b.size = (size_t)ftell(f);
+    b.data = malloc(b.size);
+    rewind(f);
+    assert_int_equal(fread(b.data, 1, b.size, f), b.size);
+    fclose(f);
+    return b;
+}
+
+/* A tensor to be put behind a file's others. */
+typedef struct extra {
+    const char *name;
+    int rank;
+    int64_t shape[4];
+    const void *data;
+    size_t bytes;
+    bool whole; /* I64, not F32 */
+} extra;
+
+static void describe(char *to, size_t room, const extra *e, uint64_t at) {
+    size_t n = (size_t)snprintf(to, room, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", e->name,
+                                e->whole ? "I64" : "F32");
+    for (int i = 0; i < e->rank; i++)
+        n += (size_t)snprintf(to + n, room - n, "%s%lld", i ? "," : "", (long long)e->shape[i]);
+    snprintf(to + n, room - n, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at,
+             (unsigned long long)(at + e->bytes));
+}
+
+/* PLAIN with further tensors. Its metadata's hash no longer holds, which only wilor_verify sees. */
+static void extend(const char *to, const extra *extras, int count) {
+    bytes b = read_file(PLAIN);
+    uint64_t header = 0, at;
+    for (int i = 0; i < 8; i++)
+        header |= (uint64_t)b.data[i] << (8 * i);
+    size_t room = (size_t)header + (size_t)count * 256 + 16, n = (size_t)header;
+    char *text = malloc(room);
+    memcpy(text, b.data + 8, n);
+    while (text[n - 1] == ' ')
+        n--;
+    n--; /* the last brace */
+    at = b.size - 8 - header;
+    for (int i = 0; i < count; at += extras[i++].bytes) {
+        describe(text + n, room - n, &extras[i], at);
+        n += strlen(text + n);
+    }
+    text[n++] = '}';
+    while (n % 8 != 0)
+        text[n++] = ' ';
+    FILE *f = fopen(to, "wb");
+    assert_non_null(f);
+    for (int i = 0; i < 8; i++)
+        fputc((int)((uint64_t)n >> (8 * i) & 255), f);
+    fwrite(text, 1, n, f);
+    fwrite(b.data + 8 + header, 1, b.size - 8 - (size_t)header, f);
+    for (int i = 0; i < count; i++)
+        fwrite(extras[i].data, 1, extras[i].bytes, f);
+    assert_int_equal(fclose(f), 0);
+    free(text);
+    free(b.data);
+}
+
+static extra weight_of(int inputs) {
+    return (extra){.name = "side_head.weight",
+                   .rank = 2,
+                   .shape = {1, inputs},
+                   .data = g_weight,
+                   .bytes = (size_t)inputs * sizeof(float)};
+}
+
+static extra bias_of(int count) {
+    static float values[2];
+    values[0] = g_bias;
+    return (extra){.name = "side_head.bias",
+                   .rank = 1,
+                   .shape = {count},
+                   .data = values,
+                   .bytes = (size_t)count * sizeof(float)};
+}
+
+/* HEADED, of g_weight and g_bias. */
+static void write_headed(void) { extend(HEADED, (extra[]){weight_of(INPUTS), bias_of(1)}, 2); }
+
+/* ---------------------------------------------------------------- models */
+
+static wilor_status try_model(wilor_model **model, const char *weights, const char *mano,
+                              const char *packed, wilor_error *err) {
+    wilor_model_options o;
+    wilor_model_options_init(&o, sizeof o);
+    o.weights = weights;
+    o.mano = mano;
+    o.packed = packed;
+    *model = NULL;
+    return wilor_model_open(model, &o, err);
+}
+
+static wilor_model *open_model(const char *weights) {
+    wilor_error err;
+    wilor_model *model;
+    if (try_model(&model, weights, MANO, NULL, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    return model;
+}
+
+static wilor_session *open_session(const wilor_model *m, int batch, int full,
+                                   wilor_compat compat) {
+    wilor_error err;
+    wilor_session *s = NULL;
+    wilor_session_options o;
+    wilor_session_options_init(&o, sizeof o);
+    o.threads = 2;
+    o.batch = batch;
+    o.full_path = full;
+    o.compat = compat;
+    if (wilor_session_create(&s, m, &o, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    return s;
+}
+
+/* The leading tokens of the hands of a run. */
+typedef struct taken {
+    float tokens[HANDS][INPUTS];
+    int each, n;
+} taken;
+
+static void take_tokens(void *context, const char *stage, int block, const float *data, int mr,
+                        int rows, int cols) {
+    taken *t = context;
+    (void)block;
+    (void)mr;
+    if (strcmp(stage, "tokens_out") != 0)
+        return;
+    assert_int_equal(cols, D);
+    for (int row = 0; row < rows && t->n < HANDS; row += t->each)
+        memcpy(t->tokens[t->n++], data + (size_t)row * D, sizeof t->tokens[0]);
+}
+
+static void watch(wilor_session *s, taken *t, int full) {
+    wilor_vit_work *w = &((wilor_cpu_session *)s->work)->vit;
+    *t = (taken){.each = full ? WILOR_TOKENS : WILOR_LEAD + 4};
+    w->trace = take_tokens;
+    w->trace_context = t;
+}
+
+/* Logits of g_crops, `batch` at a time, beside what their tokens say. */
+static void run_backend(const wilor_model *m, int batch, int full, float *logit, taken *t) {
+    wilor_error err;
+    wilor_session *s = open_session(m, batch, full, WILOR_COMPAT_MINI);
+    watch(s, t, full);
+    for (int i = 0; i < HANDS; i += batch) {
+        size_t h = (size_t)i, v = (size_t)m->info.vertices;
+        wilor_backend_result r = {.rotation = s->rotation + h * 144,
+                                  .betas = s->betas + h * 10,
+                                  .cam = s->pred_cam + h * 3,
+                                  .verts = s->vertices_3d + h * v * 3,
+                                  .keypoints = s->keypoints_3d + h * 63,
+                                  .side_logit = logit + i};
+        t->n = i; /* tokens of hands that need more patches come twice */
+        if (m->backend->run(s->work, g_crops + h * CROP, NULL, batch, NULL, &r, &err) !=
+            WILOR_OK)
+            fail_msg("%s", err.text);
+    }
+    wilor_session_free(&s);
+}
+
+/* ---------------------------------------------------------------- the logit */
+
+static void random_head(void) {
+    wilor_random_fill("side_head.weight", 3, 0.05f, 0, 0, INPUTS, g_weight);
+    g_bias = 0.25f;
+    write_headed();
+}
+
+static double plain_logit(const float *tokens) {
+    double sum = g_bias;
+    for (int i = 0; i < INPUTS; i++)
+        sum += (double)g_weight[i] * tokens[i];
+    return sum;
+}
+
+static void test_logit(void **state) {
+    (void)state;
+    static taken t;
+    float first[HANDS];
+    random_head();
+    wilor_model *m = open_model(HEADED);
+    assert_true(m->backend->tells_side(m->network));
+    for (int full = 0; full < 2; full++)
+        for (int batch = 1; batch <= HANDS; batch += HANDS - 1) {
+            float logit[HANDS];
+            run_backend(m, batch, full, logit, &t);
+            assert_int_equal(t.n, HANDS);
+            for (int i = 0; i < HANDS; i++) {
+                double want = plain_logit(t.tokens[i]);
+                if (!(fabs(logit[i] - want) <= 1e-4 * fabs(want)))
+                    fail_msg("full %d, batch %d, hand %d: %g, not %g", full, batch, i,
+                             (double)logit[i], want);
+                if (!full && batch == 1)
+                    first[i] = logit[i];
+            }
+            if (!full)
+                assert_memory_equal(logit, first, sizeof first);
+        }
+    assert_true(first[0] != first[1] && first[1] != first[2]);
+    wilor_model_free(&m);
+}
+
+/* Without a head there is no logit; with one, nothing else is different. */
+static void test_without(void **state) {
+    (void)state;
+    static taken t;
+    wilor_error err;
+    float logit[HANDS];
+    const wilor_hands *a, *b;
+    random_head();
+    wilor_model *plain = open_model(PLAIN), *headed = open_model(HEADED);
+    assert_false(plain->backend->tells_side(plain->network));
+    run_backend(plain, HANDS, 0, logit, &t);
+    for (int i = 0; i < HANDS; i++)
+        assert_true(isnan(logit[i]));
+    assert_int_equal(headed->info.parameters, plain->info.parameters + INPUTS + 1);
+    wilor_session *s = open_session(plain, 2, 0, WILOR_COMPAT_MINI),
+                  *h = open_session(headed, 2, 0, WILOR_COMPAT_MINI);
+    assert_null(s->side_logit);
+    assert_non_null(h->side_logit);
+    assert_int_equal(wilor_run(s, g_crops, HANDS, &a, &err), WILOR_OK);
+    assert_int_equal(wilor_run(h, g_crops, HANDS, &b, &err), WILOR_OK);
+    size_t v = (size_t)a->vertices;
+    assert_memory_equal(a->vertices_3d, b->vertices_3d, HANDS * v * 3 * sizeof(float));
+    assert_memory_equal(a->rotation, b->rotation, HANDS * 144 * sizeof(float));
+    assert_memory_equal(a->pred_cam, b->pred_cam, HANDS * 3 * sizeof(float));
+    wilor_session_free(&s);
+    wilor_session_free(&h);
+    wilor_model_free(&plain);
+    wilor_model_free(&headed);
+}
+
+/* ---------------------------------------------------------------- files with a head */
+
+static char g_log[4096];
+
+static void add_log(void *user, wilor_log_level level, const char *text) {
+    size_t n = strlen(g_log);
+    (void)user;
+    (void)level;
+    snprintf(g_log + n, sizeof g_log - n, "%s\n", text);
+}
+
+static void expect_refused(const char *name) {
+    wilor_error err;
+    wilor_model *m;
+    wilor_callbacks calls = {.log = add_log};
+    assert_int_equal(try_model(&m, OTHER, MANO, NULL, &err), WILOR_ERR_MODEL);
+    assert_null(m);
+    if (!strstr(err.text, name))
+        fail_msg("'%s' is not in: %s", name, err.text);
+    assert_int_equal(convert(OTHER, PACKED, WILOR_WEIGHTS_F32, WILOR_WEIGHTS_CHECKPOINT, &err),
+                     WILOR_ERR_MODEL);
+    assert_non_null(strstr(err.text, "side_head"));
+    g_log[0] = 0;
+    assert_int_equal(wilor_verify(OTHER, &calls, &err), WILOR_ERR_MODEL);
+    assert_non_null(strstr(g_log, "side_head"));
+}
+
+static void test_refused(void **state) {
+    (void)state;
+    random_head();
+    extend(OTHER, (extra[]){weight_of(INPUTS)}, 1);
+    expect_refused("side_head.bias");
+    extend(OTHER, (extra[]){bias_of(1)}, 1);
+    expect_refused("side_head.weight");
+    extend(OTHER, (extra[]){weight_of(INPUTS - 4), bias_of(1)}, 2);
+    expect_refused("side_head.weight");
+    extend(OTHER, (extra[]){weight_of(INPUTS), bias_of(2)}, 2);
+    expect_refused("side_head.bias");
+    extra turned = weight_of(INPUTS); /* as many numbers, but a row a token */
+    turned.shape[0] = WILOR_LEAD;
+    turned.shape[1] = D;
+    extend(OTHER, (extra[]){turned, bias_of(1)}, 2);
+    expect_refused("side_head.weight");
+}
+
+/* Another model's file that only lends its hand lends no head. */
+static void test_lent_hand(void **state) {
+    (void)state;
+    wilor_error err;
+    wilor_model *m;
+    wilor_index *hand = golden_open(MANO);
+    assert_int_equal(wilor_index_canonical(hand, &err), WILOR_OK);
+    extra extras[16] = {weight_of(INPUTS), bias_of(1)};
+    int n = 2;
+    for (size_t i = 0; i < wilor_index_count(hand); i++) {
+        const wilor_tensor *t = wilor_index_at(hand, i);
+        bool whole = t->dtype >= WILOR_I64;
+        if (strncmp(t->name, "mano.", 5) != 0)
+            continue;
+        size_t size = t->count * (whole ? sizeof(int64_t) : sizeof(float));
+        void *data = malloc(size);
+        assert_int_equal(whole ? wilor_tensor_to_i64(t, data, &err)
+                               : wilor_tensor_to_f32(t, data, &err),
+                         WILOR_OK);
+        assert_true(n < 16 && t->rank <= 4);
+        extras[n] = (extra){t->name, t->rank, {0}, data, size, whole};
+        memcpy(extras[n++].shape, t->shape, (size_t)t->rank * sizeof t->shape[0]);
+    }
+    extend(OTHER, extras, n);
+    if (try_model(&m, OTHER, NULL, NULL, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    assert_true(m->backend->tells_side(m->network));
+    wilor_model_free(&m);
+    if (convert("random:hd80", PACKED, WILOR_WEIGHTS_F32, WILOR_WEIGHTS_CHECKPOINT, &err) !=
+            WILOR_OK ||
+        try_model(&m, PACKED, OTHER, NULL, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    assert_false(m->backend->tells_side(m->network));
+    wilor_model_free(&m);
+    for (int i = 2; i < n; i++)
+        free((void *)(uintptr_t)extras[i].data);
+    wilor_index_close(&hand);
+}
+
+/* The head in a file: its type, and its numbers to within `share` of each. */
+static void expect_kept(const char *path, const char *dtype, double share) {
+    wilor_error err;
+    wilor_file *f = NULL;
+    wilor_tensor_info info;
+    float values[INPUTS];
+    int found = 0;
+    assert_int_equal(wilor_file_open(&f, path, &err), WILOR_OK);
+    for (size_t i = 0; wilor_file_tensor(f, i, &info) == WILOR_OK; i++) {
+        if (strcmp(info.name, "side_head.bias") == 0) {
+            assert_true(info.rank == 1 && info.shape[0] == 1);
+            assert_string_equal(info.dtype, "F32");
+            assert_int_equal(wilor_file_read(f, i, values, 1, &err), WILOR_OK);
+            assert_true(values[0] == g_bias);
+            found++;
+        }
+        if (strcmp(info.name, "side_head.weight") != 0)
+            continue;
+        assert_true(info.rank == 2 && info.shape[0] == 1 && info.shape[1] == INPUTS);
+        assert_string_equal(info.dtype, dtype);
+        assert_int_equal(wilor_file_read(f, i, values, INPUTS, &err), WILOR_OK);
+        for (int k = 0; k < INPUTS; k++)
+            assert_true(fabs((double)values[k] - g_weight[k]) <=
+                        share * fabs((double)g_weight[k]) + 1e-7 * (share > 0));
+        found++;
+    }
+    assert_int_equal(found, 2);
+    wilor_file_close(&f);
+}
+
+static size_t tensors_of(const char *path) {
+    wilor_error err;
+    wilor_file *f = NULL;
+    assert_int_equal(wilor_file_open(&f, path, &err), WILOR_OK);
+    size_t n = wilor_file_count(f);
+    wilor_file_close(&f);
+    return n;
+}
+
+static void test_convert(void **state) {
+    (void)state;
+
+    static const struct {
+        wilor_weights_dtype dtype;
+        const char *stored;
+        double share;
+    } types[] = {{WILOR_WEIGHTS_F32, "F32", 0},
+                 {WILOR_WEIGHTS_F16, "F16", 0x1p-11},
+                 {WILOR_WEIGHTS_BF16, "BF16", 0x1p-8},
+                 {WILOR_WEIGHTS_INT8, "F32", 0},
+                 {WILOR_WEIGHTS_INT4, "F32", 0}};
+
+    static taken t;
+    random_head();
+    for (size_t i = 0; i < sizeof types / sizeof types[0]; i++)
+        for (int mlx = 0; mlx < 2; mlx++) {
+            wilor_error err;
+            wilor_callbacks calls = {.log = add_log};
+            float logit[HANDS];
+            if (convert(HEADED, OTHER, types[i].dtype,
+                        mlx ? WILOR_WEIGHTS_MLX : WILOR_WEIGHTS_CHECKPOINT, &err) != WILOR_OK)
+                fail_msg("%s", err.text);
+            expect_kept(OTHER, types[i].stored, types[i].share);
+            g_log[0] = 0;
+            if (wilor_verify(OTHER, &calls, &err) != WILOR_OK)
+                fail_msg("%s%s", g_log, err.text);
+            wilor_model *m = open_model(OTHER);
+            run_backend(m, 1, 0, logit, &t);
+            double want = plain_logit(t.tokens[0]);
+            assert_true(fabs(logit[0] - want) <= 0.01 * (1 + fabs(want)));
+            wilor_model_free(&m);
+        }
+    /* Beside all others; 16 bits stay 16 bits where the blocks are quantised. */
+    wilor_error err;
+    assert_int_equal(convert(HEADED, OTHER, WILOR_WEIGHTS_F32, WILOR_WEIGHTS_CHECKPOINT, &err),
+                     WILOR_OK);
+    assert_int_equal(tensors_of(OTHER), tensors_of(PLAIN) + 2);
+    assert_int_equal(convert(HEADED, OTHER, WILOR_WEIGHTS_F16, WILOR_WEIGHTS_CHECKPOINT, &err),
+                     WILOR_OK);
+    assert_int_equal(convert(OTHER, PACKED, WILOR_WEIGHTS_INT8, WILOR_WEIGHTS_CHECKPOINT, &err),
+                     WILOR_OK);
+    expect_kept(PACKED, "F16", 0x1p-11);
+}
+
+static int write_packed(void *user, const void *data, size_t size) {
+    return fwrite(data, 1, size, user) != size;
+}
+
+static void test_packed(void **state) {
+    (void)state;
+    static taken t;
+    wilor_error err;
+    float want[HANDS], got[HANDS];
+    random_head();
+    wilor_model *m = open_model(HEADED);
+    run_backend(m, HANDS, 0, want, &t);
+    FILE *f = fopen(PACKED, "wb");
+    assert_non_null(f);
+    assert_int_equal(wilor_model_save_packed(m, write_packed, f, &err), WILOR_OK);
+    assert_int_equal(fclose(f), 0);
+    wilor_model_free(&m);
+    assert_int_equal(try_model(&m, HEADED, MANO, PACKED, &err), WILOR_OK);
+    assert_true(m->info.from_packed && m->backend->tells_side(m->network));
+    run_backend(m, HANDS, 0, got, &t);
+    assert_memory_equal(got, want, sizeof want);
+    wilor_model_free(&m);
+}
+
+/* ---------------------------------------------------------------- the second look */
+
+/* A detector that sees one hand many times, of these sides. */
+typedef struct finder {
+    wilor_side side[MOST];
+    int n;
+} finder;
+
+static int find(void *user, const wilor_picture *picture, wilor_box *boxes, float *keypoints,
+                int most) {
+    const finder *f = user;
+    (void)picture;
+    (void)keypoints;
+    assert_true(f->n <= most);
+    for (int i = 0; i < f->n; i++) {
+        boxes[i] = g_box;
+        boxes[i].side = f->side[i];
+    }
+    return f->n;
+}
+
+static wilor_pipeline *open_pipeline(const wilor_model *m, finder *f, wilor_compat compat,
+                                     int batch) {
+    wilor_error err;
+    wilor_pipeline *p = NULL;
+    wilor_pipeline_options o;
+    wilor_pipeline_options_init(&o, sizeof o);
+    o.threads = 2;
+    o.max_hands = MOST;
+    o.batch = batch;
+    o.compat = compat;
+    o.find = find;
+    o.find_user = f;
+    if (wilor_pipeline_create(&p, NULL, m, &o, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    return p;
+}
+
+/* HEADED so that g_box's crop as a right hand has the logit `right`, as a left one `left`. */
+static void make_head(float right, float left) {
+    static taken t[2];
+    wilor_error err;
+    const wilor_hands *h;
+    double sum = 0, at = 0;
+    wilor_model *m = open_model(PLAIN);
+    wilor_session *s = open_session(m, 1, 0, WILOR_COMPAT_MINI);
+    for (int i = 0; i < 2; i++) {
+        wilor_box box = g_box;
+        box.side = i ? WILOR_LEFT : WILOR_RIGHT;
+        watch(s, &t[i], 0);
+        assert_int_equal(wilor_predict_boxes(s, &g_picture, &box, 1, NULL, &h, &err), WILOR_OK);
+    }
+    for (int i = 0; i < INPUTS; i++)
+        sum += pow((double)t[0].tokens[0][i] - t[1].tokens[0][i], 2);
+    assert_true(sum > 0);
+    for (int i = 0; i < INPUTS; i++) {
+        double apart = (double)t[0].tokens[0][i] - t[1].tokens[0][i];
+        g_weight[i] = (float)((right - left) * apart / sum);
+        at += (double)g_weight[i] * t[0].tokens[0][i];
+    }
+    g_bias = (float)(right - at);
+    wilor_session_free(&s);
+    wilor_model_free(&m);
+    write_headed();
+}
+
+/* What the box gives when it is asked for as this side's. */
+typedef struct answer {
+    float keypoints[63], points[42], vertices[3 * 778], rotation[144], betas[10], cam[3],
+        cam_t[3], orient[3], pose[45];
+    uint8_t side;
+} answer;
+
+static void read_answer(answer *to, const wilor_hands *h, int i) {
+    size_t k = (size_t)i, v = (size_t)h->vertices * 3;
+    memset(to, 0, sizeof *to);
+    assert_true(v * sizeof(float) <= sizeof to->vertices);
+    memcpy(to->keypoints, h->keypoints_3d + k * 63, sizeof to->keypoints);
+    memcpy(to->points, h->keypoints_2d + k * 42, sizeof to->points);
+    memcpy(to->vertices, h->vertices_3d + k * v, v * sizeof(float));
+    memcpy(to->rotation, h->rotation + k * 144, sizeof to->rotation);
+    memcpy(to->betas, h->betas + k * 10, sizeof to->betas);
+    memcpy(to->cam, h->pred_cam + k * 3, sizeof to->cam);
+    memcpy(to->cam_t, h->cam_t + k * 3, sizeof to->cam_t);
+    memcpy(to->orient, h->global_orient + k * 3, sizeof to->orient);
+    memcpy(to->pose, h->hand_pose + k * 45, sizeof to->pose);
+    to->side = h->side[i];
+}
+
+static void ask(answer *to, wilor_pipeline *p, wilor_side side,
+                const wilor_predict_options *o) {
+    wilor_error err;
+    const wilor_hands *h;
+    wilor_box box = g_box;
+    box.side = side;
+    assert_int_equal(
+        wilor_predict_boxes(wilor_pipeline_session(p), &g_picture, &box, 1, o, &h, &err),
+        WILOR_OK);
+    read_answer(to, h, 0);
+}
+
+/* A run on `given` boxes of the caller's, left ones, and those found. */
+static const wilor_hands *look(wilor_pipeline *p, int given, wilor_side forced,
+                               const wilor_predict_options *o) {
+    wilor_error err;
+    const wilor_hands *h;
+    wilor_detect_options detect;
+    wilor_box boxes[MOST];
+    wilor_detect_options_init(&detect, sizeof detect);
+    detect.force_side = forced;
+    for (int i = 0; i < given; i++) {
+        boxes[i] = g_box;
+        boxes[i].side = WILOR_LEFT;
+    }
+    /* A second look leaves another number here. */
+    if (wilor_pipeline_session(p)->second.side_logit)
+        wilor_pipeline_session(p)->second.side_logit[0] = NAN;
+    if (wilor_pipeline_run(p, &g_picture, boxes, given, &detect, o, &h, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    return h;
+}
+
+static bool looked_twice(wilor_pipeline *p) {
+    return !isnan(wilor_pipeline_session(p)->second.side_logit[0]);
+}
+
+/* One hand that the detector takes for `found`; the network's logits for both. */
+static void expect_side(float right, float left, wilor_side found, wilor_side want,
+                        bool twice) {
+    answer expected, got;
+    finder f = {{found}, 1};
+    make_head(right, left);
+    wilor_model *m = open_model(HEADED);
+    wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, 0);
+    ask(&expected, p, want, NULL);
+    const wilor_hands *h = look(p, 0, 0, NULL);
+    read_answer(&got, h, 0);
+    if (got.side != (uint8_t)want || looked_twice(p) != twice)
+        fail_msg("logits %g and %g, found %d: side %d, %s", (double)right, (double)left,
+                 (int)found, (int)got.side, looked_twice(p) ? "twice" : "once");
+    assert_memory_equal(&got, &expected, sizeof got);
+    assert_true(h->detected[0] && h->score[0] == g_box.score);
+    wilor_pipeline_free(&p);
+    wilor_model_free(&m);
+}
+
+static void test_turn(void **state) {
+    (void)state;
+    expect_side(5, -5, WILOR_LEFT, WILOR_RIGHT, true);
+    expect_side(-5, 5, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(5, -5, WILOR_RIGHT, WILOR_RIGHT, false);
+    expect_side(-5, 5, WILOR_LEFT, WILOR_LEFT, false);
+    /* Both of one mind: which is surer counts, where the first is not sure enough. */
+    expect_side(1.9f, 3.6f, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(2.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
+    expect_side(-3.6f, -1.9f, WILOR_RIGHT, WILOR_LEFT, true);
+    /* Not enough against the detector. */
+    expect_side(0.7f, -0.7f, WILOR_LEFT, WILOR_LEFT, true);
+    expect_side(0.8f, -0.8f, WILOR_LEFT, WILOR_RIGHT, true);
+}
+
+/* Some of a batch, beside boxes of the caller's, whose side nobody doubts. */
+static void test_batches(void **state) {
+    (void)state;
+    static answer right, left, got;
+    finder f = {{WILOR_RIGHT, WILOR_LEFT, WILOR_RIGHT, WILOR_LEFT, WILOR_LEFT}, 5};
+    make_head(5, -5);
+    wilor_model *m = open_model(HEADED);
+    for (int batch = 1; batch <= 4; batch++) {
+        wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, batch);
+        ask(&right, p, WILOR_RIGHT, NULL);
+        ask(&left, p, WILOR_LEFT, NULL);
+        const wilor_hands *h = look(p, 2, 0, NULL);
+        assert_int_equal(h->n, 7);
+        for (int i = 0; i < h->n; i++) {
+            read_answer(&got, h, i);
+            assert_memory_equal(&got, i < 2 ? &left : &right, sizeof got);
+        }
+        f.n = 0;
+        h = look(p, 1, 0, NULL);
+        assert_true(h->n == 1 && h->side[0] == WILOR_LEFT && !looked_twice(p));
+        f.n = 5;
+        wilor_pipeline_free(&p);
+    }
+    wilor_model_free(&m);
+}
+
+/* A selfie, times, a side that is the caller's word, and wilor-mlx, which has no second look. */
+static void test_options(void **state) {
+    (void)state;
+    static answer want, got;
+    finder f = {{WILOR_LEFT}, 1};
+    wilor_predict_options o;
+    wilor_predict_options_init(&o, sizeof o);
+    make_head(5, -5);
+    wilor_model *m = open_model(HEADED);
+    wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, 0);
+    o.mirrored = 1;
+    ask(&want, p, WILOR_RIGHT, &o);
+    const wilor_hands *h = look(p, 0, 0, &o);
+    read_answer(&got, h, 0);
+    assert_memory_equal(&got, &want, sizeof got);
+    assert_int_equal(got.side, WILOR_LEFT);
+    assert_true(looked_twice(p));
+    for (int i = 0; i < 3; i++)
+        assert_true(h->stage_ms[i] > 0);
+    double sum = h->stage_ms[0] + h->stage_ms[1] + h->stage_ms[2];
+    assert_true(fabs(sum - h->stage_ms[3]) < 1e-6);
+    h = look(p, 0, 1 + WILOR_LEFT, NULL);
+    assert_true(h->side[0] == WILOR_LEFT && !looked_twice(p));
+    wilor_pipeline_free(&p);
+    p = open_pipeline(m, &f, WILOR_COMPAT_MLX, 0);
+    assert_null(wilor_pipeline_session(p)->side_logit);
+    assert_int_equal(look(p, 0, 0, NULL)->side[0], WILOR_LEFT);
+    wilor_pipeline_free(&p);
+    wilor_model_free(&m);
+}
+
+/* A stream whose detector is wrong all the time: the hand is of the model's side from its first picture on. */
+static void test_tracker(void **state) {
+    (void)state;
+    wilor_error err;
+    const wilor_tracks *out;
+    finder f = {{WILOR_LEFT}, 1};
+    wilor_tracker_options o;
+    wilor_tracker_options_init(&o, sizeof o);
+    o.detect_every = 1;
+    o.max_hands = 2;
+    for (int headed = 0; headed < 2; headed++) {
+        make_head(5, -5);
+        wilor_model *m = open_model(headed ? HEADED : PLAIN);
+        wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, 0);
+        wilor_tracker *t = NULL;
+        assert_int_equal(wilor_tracker_create(&t, m, &o, &err), WILOR_OK);
+        for (int i = 0; i < 20; i++) {
+            if (wilor_tracker_run(t, p, &g_picture, i * INT64_C(33000000), NULL, NULL, &out,
+                                  &err) != WILOR_OK)
+                fail_msg("%s", err.text);
+            assert_true(out->hands->n == 1 && out->id[0] == 1);
+            assert_int_equal(out->hands->side[0], headed ? WILOR_RIGHT : WILOR_LEFT);
+        }
+        wilor_tracker_free(&t);
+        wilor_detect_options forced;
+        wilor_detect_options_init(&forced, sizeof forced);
+        forced.force_side = 1 + WILOR_LEFT;
+        assert_int_equal(wilor_tracker_create(&t, m, &o, &err), WILOR_OK);
+        assert_int_equal(wilor_tracker_run(t, p, &g_picture, 1, &forced, NULL, &out, &err),
+                         WILOR_OK);
+        assert_int_equal(out->hands->side[0], WILOR_LEFT);
+        wilor_tracker_free(&t);
+        wilor_pipeline_free(&p);
+        wilor_model_free(&m);
+    }
+}
+
+int main(void) {
+    wilor_error err;
+    uint32_t s = 1;
+    for (size_t i = 0; i < sizeof g_pixels; i++) {
+        s = s * 1664525u + 1013904223u;
+        g_pixels[i] = (uint8_t)(s >> 24);
+    }
+    for (size_t i = 0; i < HANDS * CROP; i++) {
+        s = s * 1664525u + 1013904223u;
+        g_crops[i] = (float)(s >> 24);
+    }
+    if (convert("random:tiny", PLAIN, WILOR_WEIGHTS_F32, WILOR_WEIGHTS_CHECKPOINT, &err) !=
+        WILOR_OK)
+        return 1;
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_logit),   cmocka_unit_test(test_without),
+        cmocka_unit_test(test_refused), cmocka_unit_test(test_lent_hand),
+        cmocka_unit_test(test_convert), cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_turn),    cmocka_unit_test(test_batches),
+        cmocka_unit_test(test_options), cmocka_unit_test(test_tracker)};
+    return cmocka_run_group_tests_name("side_head", tests, NULL, NULL);
+}
