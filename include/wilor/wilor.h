@@ -376,7 +376,7 @@ WILOR_API void wilor_predict_options_init(wilor_predict_options *o, size_t size)
 typedef struct wilor_hands {
     int n;
     int vertices;           /* V */
-    const uint8_t *side;    /* n: a wilor_side */
+    const uint8_t *side;    /* n: a wilor_side; of a detected hand perhaps not the detector's */
     const uint8_t *failed;  /* n: 1 when the result holds a NaN or an infinity: do not use */
     const float *score;     /* n */
     const float *box;       /* n × 4, as given */
@@ -614,7 +614,9 @@ WILOR_API wilor_status wilor_detect_raw(wilor_pipeline *pipeline, const wilor_pi
                                         const float **out, int *anchors, wilor_error *err);
 
 /* Level 0: everything. The caller's boxes (n of them, NULL with 0) come first in the result, then
- * what the detector (or o->find) finds, the best first, up to the pipeline's max_hands.
+ * what the detector (or o->find) finds, the best first, up to the pipeline's max_hands. With a model that can
+ * tell sides, one that is sure of the other side than a detector says is believed (docs/architecture.md); the
+ * caller's boxes and force_side are the last word.
  *   detect_options   NULL for the defaults
  *   predict_options  NULL for the defaults
  *   *out             owned by the pipeline until its next call
@@ -743,7 +745,8 @@ WILOR_API wilor_status wilor_tracker_boxes(wilor_tracker *tracker, int detected,
 
 /* Step 3: what the model says of these boxes, in their order. A hand that failed or is not finite counts
  * as not seen.
- *   hands    NULL when there was no box
+ *   hands    NULL when there was no box. Where a hand is new, or the detector contradicts its side, one of the
+ *            other side than the box's is believed
  *   errors   ERR_ARG: not after step 2, or hands are not as many as the boxes, or of another model;
  *            ERR_LIMIT: 2³² − 1 ids are used up
  *   cost     0.1 ms a hand */
