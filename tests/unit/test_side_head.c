@@ -302,6 +302,7 @@ static void test_without(void **state) {
                   *h = open_session(headed, 2, 0, WILOR_COMPAT_MINI);
     assert_null(s->side_logit);
     assert_non_null(h->side_logit);
+    assert_true(wilor_session_memory(headed, NULL) > wilor_session_memory(plain, NULL));
     assert_int_equal(wilor_run(s, g_crops, HANDS, &a, &err), WILOR_OK);
     assert_int_equal(wilor_run(h, g_crops, HANDS, &b, &err), WILOR_OK);
     size_t v = (size_t)a->vertices;
@@ -678,8 +679,10 @@ static void test_batches(void **state) {
         wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, batch);
         ask(&right, p, WILOR_RIGHT, NULL);
         ask(&left, p, WILOR_LEFT, NULL);
+        long before = wilor_heap_calls();
         const wilor_hands *h = look(p, 2, 0, NULL);
-        assert_int_equal(h->n, 7);
+        assert_int_equal(wilor_heap_calls(), before);
+        assert_true(h->n == 7 && looked_twice(p));
         for (int i = 0; i < h->n; i++) {
             read_answer(&got, h, i);
             assert_memory_equal(&got, i < 2 ? &left : &right, sizeof got);
