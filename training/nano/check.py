@@ -16,11 +16,12 @@ import torch.nn.functional as F
 
 from . import detector_loss, pose_loss, trainer
 from .detector_model import NanoDetector, decode
-from .export import export_detector, export_pose, exported_detector, exported_pose
+from .export import export_detector, export_pose, exported_detector, exported_pose, load_exported
 from .fake_scene import DetectScenes, PoseScenes
 from .hand import Hand, axis_angle_to_matrix, default_npz, matrix_to_rot6d, rot6d_to_matrix
 from .pose_model import TRAINING_ONLY, COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, spread_pose
 from .state import load_state, save_state
+from .train_side import fit, measure, seen_by
 from .widen import widen
 
 failures = []
@@ -168,6 +169,31 @@ def check_pose_learns(npz):
     check("pose: last loss against the first", loss.item() / begin, 0.15)
     check("pose: mean joint error by heart, mm", measures["mpjpe"], 15)
     check("pose: mean pixel error by heart", measures["px"], 6)
+
+
+def check_side(npz):
+    """The side head learns pictures and their mirror images by heart, and a file takes it along."""
+    torch.manual_seed(1)
+    model = small_pose(npz, side=True)
+    images = torch.cat([PoseScenes(6, "cpu", seed).next()["image"] for seed in (1, 2)])
+    tokens = torch.stack([seen_by(model, images)] * 2, 1)
+    weight, bias = fit(tokens, argparse.Namespace(lr=1e-2, decay=0.01, rounds=300))
+    found = measure(tokens, torch.arange(12) % 4, weight, bias)
+    check("side: pairs and single views that are not told", 2 - found["pairs"] - found["single"], 0)
+    with torch.no_grad():
+        model.side_head.weight.copy_(weight[None])
+        model.side_head.bias.copy_(bias)
+        margin = model.surer_side(images)
+        check("side: the model's margin against the head's", (margin - (tokens[:, 0, 0] - tokens[:, 0, 1]) @ weight).abs().max() / margin.abs().max(), 1e-3)
+        with tempfile.TemporaryDirectory() as folder:
+            path = os.path.join(folder, "pose.safetensors")
+            export_pose(model, path, npz, {})
+            again = small_pose(npz, seed=3, side=True)
+            load_exported(path, again, exported_pose)
+            check("side: out of a file", (again.surer_side(images) - margin).abs().max() / margin.abs().max(), 0.02)
+            export_pose(small_pose(npz), path, npz, {})
+            load_exported(path, again, exported_pose)
+            check("side: a file without it leaves the head", (again.side_head.weight - weight[None]).abs().max() / weight.abs().max(), 1e-3)
 
 
 def check_detector_learns():
@@ -437,7 +463,7 @@ def main():
     torch.set_num_threads(1)
     tests = dict(
         hand=lambda: check_hand(npz), pose=lambda: check_pose_model(npz), assignment=check_assignment, widen=check_widen, state=lambda: check_state(npz), scenes=lambda: check_scenes(npz),
-        pose_begins=lambda: check_pose_begins(npz), pose_learns=lambda: check_pose_learns(npz), detector_learns=check_detector_learns,
+        pose_begins=lambda: check_pose_begins(npz), side=lambda: check_side(npz), pose_learns=lambda: check_pose_learns(npz), detector_learns=check_detector_learns,
     )  # fmt: skip
     if args.wilor:
         tests["pose_program"] = lambda: check_pose_program(args.wilor, npz)

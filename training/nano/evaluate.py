@@ -16,7 +16,7 @@ from .export import exported_pose, load_exported, sha256
 from .hand import Hand
 from .pose_model import NanoWiLoR
 from .scene import TONES, DetectScenes, PoseScenes
-from .state import load_state
+from .state import load_state, read_safetensors
 
 MODES = ("alone", "beside another hand", "holding a forearm", "held by a hand")
 SETS = ("no hand", "any", "own hands from above", "people facing", "holding each other", "arms from below, facing")
@@ -47,6 +47,8 @@ def pose_of(args, hand, device):
     """The network of --pose or of the state, what it says of itself, and its configuration."""
     config = dict(dim=192, depth=6, heads=3, mlp_ratio=4)
     if args.pose:
+        if "side_head.weight" in read_safetensors(args.pose)[0]:
+            config["side"] = True
         model = NanoWiLoR(hand, **config)
         load_exported(args.pose, model, exported_pose)
         return model.to(device).eval(), dict(file=sha256(args.pose)), config
@@ -76,6 +78,8 @@ def pose_rows(args, device):
         off = (flat - want).norm(dim=-1)
         for name, part in (("pck_box_10", 0.1), ("pck_box_20", 0.2)):
             m[name] = ((off < part * side) & seen).sum(1) / seen.sum(1).clamp_min(1)
+        if model.side_head is not None:
+            m["side"] = (model.surer_side(batch["image"]) > 0).float()
         m.update(mode=batch["mode"], tone=batch["tone"], shown=seen.float().mean(1))
         for k, v in m.items():
             columns.setdefault(k, []).append(v.float().cpu())

@@ -67,7 +67,7 @@ def exported_pose(path, model):
         if name.endswith("num_batches_tracked"):
             continue
         t = tensors.get(name)
-        if t is None and not name.startswith(TRAINING_ONLY):
+        if t is None and not name.startswith((*TRAINING_ONLY, "side_head.")):
             raise ValueError(f"{path}: no {name}")
         t = own.detach().cpu().clone() if t is None else t.float()
         if t.shape != own.shape:

@@ -322,21 +322,35 @@ class RefineNet(nn.Module):
 
 
 class NanoWiLoR(nn.Module):
-    """image uint8 (B, 256, 192, 3) -> two predictions, the backbone's and the refined one."""
+    """image uint8 (B, 256, 192, 3) -> two predictions, the backbone's and the refined one. side: with a head that says whether
+    the crop shows a right hand, as the network is given every hand, or is the mirror image of one."""
 
-    def __init__(self, hand, dim=192, depth=6, heads=3, mlp_ratio=4, mimic=False):
+    def __init__(self, hand, dim=192, depth=6, heads=3, mlp_ratio=4, mimic=False, side=False):
         super().__init__()
         if dim % heads or dim % 8:
             raise ValueError(f"dim {dim} must be a multiple of 8 and of heads {heads}")
-        self.config = dict(dim=dim, depth=depth, heads=heads, mlp_ratio=mlp_ratio)
+        self.config = dict(dim=dim, depth=depth, heads=heads, mlp_ratio=mlp_ratio, **({"side": True} if side else {}))
         self.backbone = Backbone(hand, dim, depth, heads, mlp_ratio, mimic)
         self.refine_net = RefineNet(dim)
+        self.side_head = nn.Linear(LEAD * dim, 1) if side else None
+        if side:
+            nn.init.zeros_(self.side_head.weight)
+            nn.init.zeros_(self.side_head.bias)
         self.hand = [hand]  # in a list: no part of this module's state
 
     def pose(self, pose6d, betas, cam):
         rot = rot6d_to_matrix(pose6d.reshape(-1, 16, 6))
         verts, _, points = self.hand[0](rot, betas)
         return dict(rotmats=rot, betas=betas, cam=cam, verts=verts, keypoints=points)
+
+    def side(self, tokens):
+        """The side head's logit (B) of the wanted tokens; above 0 is a right hand."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            return self.side_head(tokens[:, :LEAD].float().flatten(1))[:, 0]
+
+    def surer_side(self, image):
+        """By how much (B) the head takes the crops rather than their mirror images for right hands."""
+        return self.side(self.backbone(image)[0]) - self.side(self.backbone(image.flip(2))[0])
 
     def forward(self, image):
         tokens, where, vote, crowd = self.backbone(image)
@@ -345,6 +359,8 @@ class NanoWiLoR(nn.Module):
         delta = self.refine_net(tokens[:, LEAD:], first["verts"].detach(), raw[2].detach())
         final = self.pose(*(a + b for a, b in zip(raw, delta[:3])))
         final["beyond"], final["where"], final["vote"] = delta[3], where, vote
+        if self.side_head is not None:
+            final["side"] = self.side(tokens)
         if crowd is not None:
             final["crowd"] = self.pose(*self.backbone.read_crowd(crowd))
         return first, final
