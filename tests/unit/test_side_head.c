@@ -660,8 +660,8 @@ static void test_turn(void **state) {
     expect_side(5, -5, WILOR_RIGHT, WILOR_RIGHT, false);
     expect_side(-5, 5, WILOR_LEFT, WILOR_LEFT, false);
     /* Both of one mind: which is surer counts, where the first is not sure enough. */
-    expect_side(1.9f, 3.6f, WILOR_RIGHT, WILOR_LEFT, true);
-    expect_side(2.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
+    expect_side(0.9f, 2.6f, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(1.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
     expect_side(-3.6f, -1.9f, WILOR_RIGHT, WILOR_LEFT, true);
     /* Not enough against the detector. */
     expect_side(0.7f, -0.7f, WILOR_LEFT, WILOR_LEFT, true);
