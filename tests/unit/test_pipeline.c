@@ -528,7 +528,7 @@ static int count_at(wilor_pipeline *p, double iou) {
     const wilor_detections *found;
     wilor_detect_options o;
     wilor_detect_options_init(&o, sizeof o);
-    o.conf = 1e-4;
+    o.conf = 1e-5;
     o.iou = iou;
     if (wilor_detect(p, &g_picture, 1, &o, &found, &err) != WILOR_OK)
         fail_msg("%s", err.text);
