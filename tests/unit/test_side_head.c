@@ -33,7 +33,7 @@ enum {
 
 static uint8_t g_pixels[HEIGHT * WIDTH * 3];
 static const wilor_picture g_picture = {g_pixels, WIDTH, HEIGHT, WIDTH * 3, WILOR_RGB8};
-static const wilor_box g_box = {{60, 40, 140, 110}, 0.75f, WILOR_RIGHT};
+static wilor_box g_box = {{60, 40, 140, 110}, 0.75f, WILOR_RIGHT};
 static float g_crops[HANDS * CROP], g_weight[INPUTS], g_bias;
 
 /* ---------------------------------------------------------------- files */
@@ -659,13 +659,17 @@ static void test_turn(void **state) {
     expect_side(-5, 5, WILOR_RIGHT, WILOR_LEFT, true);
     expect_side(5, -5, WILOR_RIGHT, WILOR_RIGHT, false);
     expect_side(-5, 5, WILOR_LEFT, WILOR_LEFT, false);
-    /* Both of one mind: which is surer counts, where the first is not sure enough. */
-    expect_side(0.9f, 2.6f, WILOR_RIGHT, WILOR_LEFT, true);
-    expect_side(1.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
-    expect_side(-3.6f, -1.9f, WILOR_RIGHT, WILOR_LEFT, true);
-    /* Not enough against the detector. */
-    expect_side(0.7f, -0.7f, WILOR_LEFT, WILOR_LEFT, true);
-    expect_side(0.8f, -0.8f, WILOR_LEFT, WILOR_RIGHT, true);
+    /* Not for a mirror image: no question. */
+    expect_side(0.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
+    /* Both for mirror images: which is less so counts. Four times the detector's score is wanted. */
+    expect_side(-0.1f, 3.8f, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(-5.6f, -1.7f, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(1.45f, -1.45f, WILOR_LEFT, WILOR_LEFT, true);
+    expect_side(1.55f, -1.55f, WILOR_LEFT, WILOR_RIGHT, true);
+    g_box.score = 0.5f;
+    expect_side(1.05f, -1.05f, WILOR_LEFT, WILOR_RIGHT, true);
+    expect_side(0.95f, -0.95f, WILOR_LEFT, WILOR_LEFT, true);
+    g_box.score = 0.75f;
 }
 
 /* Some of a batch, beside boxes of the caller's, whose side nobody doubts. */
