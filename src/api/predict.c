@@ -80,6 +80,10 @@ static void read_vectors(wilor_session *s, size_t h) {
         to_vector(m + (i + 1) * 9, s->hand_pose + h * 45 + i * 3);
 }
 
+static void swap_side(wilor_session *s, size_t h) {
+    s->side[h] = s->side[h] == WILOR_LEFT ? WILOR_RIGHT : WILOR_LEFT;
+}
+
 /* The hand as the other side's: of a left hand that was run as a right one, or of a selfie. */
 static void mirror_hand(wilor_session *s, size_t h) {
     size_t v = (size_t)s->model->info.vertices;
@@ -151,7 +155,7 @@ static void place_hand(call *c, size_t h) {
     if (c->o.mirrored) {
         mirror_hand(s, h);
         s->cam_t[h * 3] = -s->cam_t[h * 3];
-        s->side[h] = s->side[h] == WILOR_LEFT ? WILOR_RIGHT : WILOR_LEFT;
+        swap_side(s, h);
     }
 }
 
@@ -323,10 +327,6 @@ done:
     return st;
 }
 
-static void swap_side(wilor_session *s, int h) {
-    s->side[h] = s->side[h] == WILOR_LEFT ? WILOR_RIGHT : WILOR_LEFT;
-}
-
 /* Hand h is what the second look's result i says. */
 static void take_second(wilor_session *s, int hand, int i) {
     const wilor_backend_result *from = &s->second;
@@ -348,7 +348,7 @@ static wilor_status look_again(call *c, int n, wilor_error *err) {
         if (!c->doubted[h] || !(s->side_logit[i] < 0))
             continue;
         c->hand[count++] = h;
-        swap_side(s, h);
+        swap_side(s, (size_t)h);
     }
     if (count == 0)
         return WILOR_OK;
@@ -359,7 +359,7 @@ static wilor_status look_again(call *c, int n, wilor_error *err) {
         if (above > TURN * s->score[h])
             take_second(s, h, i);
         else
-            swap_side(s, h);
+            swap_side(s, (size_t)h);
     }
 done:
     return st;

@@ -53,9 +53,9 @@ typedef struct wilor_backend_result {
     float *verts;        /* n × V × 3 */
     float *keypoints;    /* n × 21 × 3 */
     uint64_t network_ns; /* time until the backbone was done */
-    float *
-        side_logit; /* n: that the crop, as it came, shows a right hand; NAN where the network has no
-                            side head. NULL: not wanted */
+    /* n: that the crop, as it came, shows a right hand; NAN where the network has no side head. NULL: not
+     * wanted, as always of a back end without tells_side. */
+    float *side_logit;
 } wilor_backend_result;
 
 /* Where the time of a run went, in the order of the route. */

@@ -8,7 +8,6 @@
 #include "row_copy.h"
 #include "vit.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -318,8 +317,6 @@ static wilor_status cuda_run(void *session, const float *rgb, const wilor_backen
                                 st == WILOR_OK ? err : NULL);
         st = st == WILOR_OK ? one : st;
     }
-    for (int i = 0; out->side_logit && i < n; i++)
-        out->side_logit[i] = NAN; /* the module has no side head */
     out->network_ns = wilor_clock_ns() - start;
     s->span = (wilor_span){out->network_ns, 0};
     return st;

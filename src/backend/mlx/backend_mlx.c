@@ -6,7 +6,6 @@
 #include "device_module.h"
 #include "heap.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -212,8 +211,6 @@ static wilor_status mlx_run(void *session, const float *rgb, const wilor_backend
     wilor_mlx_output o = {out->rotation, out->betas, out->cam, out->verts, out->keypoints, 0};
     (void)crops; /* the caller makes all of them */
     wilor_mlx_result r = s->m->table->session_run(s->session, rgb, n, fixed_betas, &o, &e);
-    for (int i = 0; out->side_logit && i < n; i++)
-        out->side_logit[i] = NAN; /* the module has no side head */
     out->network_ns = wilor_clock_ns() - start;
     s->span = (wilor_span){out->network_ns, 0};
     s->wide = o.wide;
