@@ -348,10 +348,6 @@ class NanoWiLoR(nn.Module):
         with torch.autocast(tokens.device.type, enabled=False):
             return self.side_head(tokens[:, :LEAD].float().flatten(1))[:, 0]
 
-    def surer_side(self, image):
-        """By how much (B) the head takes the crops rather than their mirror images for right hands."""
-        return self.side(self.backbone(image)[0]) - self.side(self.backbone(image.flip(2))[0])
-
     def forward(self, image):
         tokens, where, vote, crowd = self.backbone(image)
         raw = self.backbone.read_out(tokens)

@@ -11,6 +11,7 @@ import os
 import torch
 import torch.nn.functional as F
 
+from .evaluate import MODES
 from .export import exported_pose, load_exported
 from .hand import Hand
 from .pose_loss import LEAST_SHOWN
@@ -19,7 +20,6 @@ from .scene import PoseScenes
 from .state import read_safetensors, write_safetensors
 from .train_pose import PoseTask
 
-MODES = 4  # of PoseScenes
 SEED = 91_001
 
 
@@ -71,7 +71,7 @@ def measure(tokens, modes, weight, bias):
     """Of the crops as they are: pairs told apart, single views on their side of 0, and pairs by mode."""
     z = tokens[:, 0].float() @ weight + bias
     right = (z[:, 0] > z[:, 1]).float()
-    by_mode = [round(right[modes == m].mean().item(), 4) for m in range(MODES)]
+    by_mode = [round(right[modes == m].mean().item(), 4) for m in range(len(MODES))]
     return dict(pairs=round(right.mean().item(), 4), single=round(0.5 * ((z[:, 0] > 0).float() + (z[:, 1] < 0).float()).mean().item(), 4), by_mode=by_mode)
 
 
@@ -97,8 +97,7 @@ def main():
     found = measure(tokens[-test:], modes[-test:], weight, bias)
     tensors, meta = read_safetensors(args.pose)
     tensors |= {"side_head.weight": weight[None].half(), "side_head.bias": bias[None].float()}
-    meta = {k: v for k, v in meta.items() if k != "data_sha256"} | {"wilor.side_run": args.run_id or f"side-{args.seed}"}
-    size = write_safetensors(args.out, tensors, meta)
+    size = write_safetensors(args.out, tensors, meta | {"wilor.side_run": args.run_id or f"side-{args.seed}"})
     print(json.dumps(dict(done=True, crops=len(tokens), held_out=test, **found, bytes=size, file=os.path.basename(args.out))))
 
 
