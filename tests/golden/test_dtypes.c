@@ -9,8 +9,8 @@
 
 #include <cmocka.h>
 
+#include "convert_file.h"
 #include "dot.h"
-#include "wilor/wilor.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -125,26 +125,16 @@ static void test_models(void **state) {
     check_model("random:hd80");
 }
 
-static int write_file(void *user, uint64_t offset, const void *data, size_t size) {
-    FILE *f = user;
-    return fseek(f, (long)offset, SEEK_SET) != 0 || fwrite(data, 1, size, f) != size;
-}
-
 static void write_int4(const char *path) {
     wilor_error err;
     wilor_convert_options o;
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
     wilor_convert_options_init(&o, sizeof o);
     o.layout = WILOR_WEIGHTS_CHECKPOINT;
     o.dtype = WILOR_WEIGHTS_INT4;
-    o.write = write_file;
-    o.write_user = f;
     o.source = "random:hd80";
     o.group_size = 32;
-    if (wilor_convert(&o, &err) != WILOR_OK)
+    if (convert_file(path, &o, &err) != WILOR_OK)
         fail_msg("%s", err.text);
-    assert_int_equal(fclose(f), 0);
 }
 
 /* Weights that stay in 4 bits, under this arithmetic. */

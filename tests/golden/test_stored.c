@@ -8,8 +8,8 @@
 
 #include <cmocka.h>
 
+#include "convert_file.h"
 #include "kernels.h"
-#include "wilor/wilor.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -32,27 +32,17 @@ typedef struct result {
     int vertices;
 } result;
 
-static int write_file(void *user, uint64_t offset, const void *data, size_t size) {
-    FILE *f = user;
-    return fseek(f, (long)offset, SEEK_SET) != 0 || fwrite(data, 1, size, f) != size;
-}
-
 static void convert(const char *from, const char *to, wilor_weights_layout layout,
                     wilor_weights_dtype dtype, int group) {
     wilor_error err;
     wilor_convert_options o;
-    FILE *f = fopen(to, "wb");
-    assert_non_null(f);
     wilor_convert_options_init(&o, sizeof o);
     o.source = from;
     o.layout = layout;
     o.dtype = dtype;
     o.group_size = group;
-    o.write = write_file;
-    o.write_user = f;
-    if (wilor_convert(&o, &err) != WILOR_OK)
+    if (convert_file(to, &o, &err) != WILOR_OK)
         fail_msg("%s", err.text);
-    assert_int_equal(fclose(f), 0);
 }
 
 static void run(const char *weights, int threads, int batch, result *out) {

@@ -1,6 +1,6 @@
 /* Packed weights in a file: used in place where they belong to the same files, tier and version, with
  * the same bits as those packed anew; else not used, and said why. */
-#include "wilor/wilor.h"
+#include "convert_file.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -160,23 +160,14 @@ static void test_not_used(void **state) {
     unlink(FILE_A);
 }
 
-static int write_at(void *user, uint64_t offset, const void *data, size_t size) {
-    return fseek(user, (long)offset, SEEK_SET) != 0 || write_file(user, data, size);
-}
-
 static void convert(wilor_weights_dtype dtype) {
     wilor_error err;
     wilor_convert_options o;
-    FILE *f = fopen(WEIGHTS, "wb");
-    assert_non_null(f);
     wilor_convert_options_init(&o, sizeof o);
     o.source = "random:hd80";
     o.dtype = dtype;
     o.group_size = dtype == WILOR_WEIGHTS_INT4 ? 32 : 0;
-    o.write = write_at;
-    o.write_user = f;
-    assert_int_equal(wilor_convert(&o, &err), WILOR_OK);
-    fclose(f);
+    assert_int_equal(convert_file(WEIGHTS, &o, &err), WILOR_OK);
 }
 
 /* Quantised weights, from a file; and the file is written anew with the same size and tensors. */

@@ -2,6 +2,7 @@
  * damaged, converted, packed; and the second look at a hand whose side a detector said. The heads are made to
  * tell one box's crop from its mirror image. */
 #include "backend_cpu.h"
+#include "convert_file.h"
 #include "golden.h"
 #include "model_impl.h"
 #include "random_weights.h"
@@ -38,41 +39,20 @@ static float g_crops[HANDS * CROP], g_weight[INPUTS], g_bias;
 
 /* ---------------------------------------------------------------- files */
 
-typedef struct bytes {
-    uint8_t *data;
-    size_t size;
-} bytes;
-
-static int take_bytes(void *user, uint64_t offset, const void *data, size_t size) {
-    bytes *b = user;
-    if (offset + size > b->size) {
-        b->size = (size_t)offset + size;
-        b->data = realloc(b->data, b->size);
-    }
-    memcpy(b->data + offset, data, size);
-    return 0;
-}
-
 static wilor_status convert(const char *from, const char *to, wilor_weights_dtype dtype,
                             wilor_weights_layout layout, wilor_error *err) {
-    bytes b = {0};
     wilor_convert_options o;
     wilor_convert_options_init(&o, sizeof o);
     o.source = from;
     o.dtype = dtype;
     o.layout = layout;
-    o.write = take_bytes;
-    o.write_user = &b;
-    wilor_status st = wilor_convert(&o, err);
-    if (st == WILOR_OK) {
-        FILE *f = fopen(to, "wb");
-        assert_non_null(f);
-        assert_int_equal(fwrite(b.data, 1, b.size, f), b.size);
-        assert_int_equal(fclose(f), 0);
-    }
-    free(b.data);
-    return st;
+    return convert_file(to, &o, err);
 }
+
+typedef struct bytes {
+    uint8_t *data;
+    size_t size;
+} bytes;
 
 static bytes read_file(const char *path) {
     bytes b = {0};

@@ -411,16 +411,22 @@ static void test_bad_boxes(void **state) {
 
 /* ---------------------------------------------------------------- sides */
 
-/* A wrong side now and then changes nothing, one that stays does, with the same id; the first picture of
- * the other side is not mixed with the last one. */
-static void test_side_holds(void **state) {
-    (void)state;
+/* A right hand, looked for in every picture, whose side the detector says as it is told. */
+static run start_sided(void) {
     wilor_tracker_options o = options(0.5);
     o.detect_every = 1;
     run r = start(&o);
     r.n = 1;
     r.hands[0] = hand(WILOR_RIGHT, 0.05, 0, 0.5);
     r.force = true;
+    return r;
+}
+
+/* A wrong side now and then changes nothing, one that stays does, with the same id; the first picture of
+ * the other side is not mixed with the last one. */
+static void test_side_holds(void **state) {
+    (void)state;
+    run r = start_sided();
     for (int i = 0; i < 120; i++) {
         r.detected_side = i > 10 && i % 5 < 2 ? WILOR_LEFT : WILOR_RIGHT;
         const wilor_tracks *out = picture(&r);
@@ -664,12 +670,7 @@ static void test_second_look(void **state) {
 /* A hand that began as the wrong side's is put right when the detector says so once. */
 static void test_late_second_look(void **state) {
     (void)state;
-    wilor_tracker_options o = options(0.5);
-    o.detect_every = 1;
-    run r = start(&o);
-    r.n = 1;
-    r.hands[0] = hand(WILOR_RIGHT, 0.05, 0, 0.5);
-    r.force = true;
+    run r = start_sided();
     r.detected_side = WILOR_LEFT;
     const wilor_tracks *out = pictures(&r, 20);
     assert_true(out->hands->n == 1 && out->hands->side[0] == WILOR_LEFT);
