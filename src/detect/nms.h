@@ -8,8 +8,9 @@
 typedef struct wilor_candidate {
     float box[4]; /* cx cy w h, network pixels */
     float score;
-    int side;   /* class: 0 left, 1 right */
-    int anchor; /* column of the head's output */
+    int side;        /* class: 0 left, 1 right */
+    int anchor;      /* column of the head's output */
+    float side_odds; /* natural logarithm, for this side against the other; 0 or more */
 } wilor_candidate;
 
 typedef enum wilor_nms_kind {

@@ -84,6 +84,12 @@ typedef struct search {
     int n, most;
 } search;
 
+/* At least 0: scores that round to one number have no order. What moves both logits alike, as calibration does, does
+ * not move it. */
+static float side_odds(const float logit[2], int side) {
+    return fmaxf(logit[side] - logit[!side], 0);
+}
+
 /* An anchor joins the others where it scores above conf. */
 static void consider(search *s, const cell *c, int anchor) {
     const float *logit = c->raw + WILOR_YOLO_BOX;
@@ -95,7 +101,10 @@ static void consider(search *s, const cell *c, int anchor) {
         return;
     if (s->n < s->most) {
         wilor_candidate *to = &s->out[s->n];
-        *to = (wilor_candidate){.score = score[side], .side = side, .anchor = anchor};
+        *to = (wilor_candidate){.score = score[side],
+                                .side = side,
+                                .anchor = anchor,
+                                .side_odds = side_odds(logit, side)};
         decode_box(c, to->box);
     }
     s->n++;

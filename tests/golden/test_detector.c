@@ -215,7 +215,8 @@ static wilor_candidate *new_candidates(const nms_case *n, int *count) {
         wilor_candidate one = {{y[0], y[n->anchors], y[2 * n->anchors], y[3 * n->anchors]},
                                right > left ? right : left,
                                right > left,
-                               (int)a};
+                               (int)a,
+                               0};
         if (one.score > (float)n->conf)
             c[(*count)++] = one;
     }

@@ -254,12 +254,25 @@ typedef struct kept {
     int n;
 } kept;
 
+/* The odds of a candidate's side are its anchor's logits', to the bit. */
+static void expect_odds(const network *w, const wilor_candidate *c, int n) {
+    for (int i = 0; i < n; i++) {
+        float numbers[129], odds;
+        wilor_yolo_undecoded(w->run, c[i].anchor, numbers);
+        odds = numbers[64 + c[i].side] - numbers[65 - c[i].side];
+        if (!(odds >= 0 && c[i].side_odds == odds))
+            fail_msg("anchor %d, side %d: odds %g, not %g", c[i].anchor, c[i].side,
+                     (double)c[i].side_odds, (double)odds);
+    }
+}
+
 static void keep(const network *w, kept *k) {
     int anchors = wilor_yolo_anchors(w->run), order[300];
     wilor_candidate *c = block((size_t)anchors, sizeof *c);
     void *scratch = block(wilor_nms_scratch(anchors), 1);
     int found = wilor_yolo_candidates(w->run, CONF, c, anchors);
     k->n = wilor_nms(c, found, &(wilor_nms_rule){0.7, 300, WILOR_NMS_BY_SIDE}, scratch, order);
+    expect_odds(w, c, found);
     for (int i = 0; i < k->n; i++)
         k->c[i] = c[order[i]];
     wilor_heap_free(c);

@@ -82,6 +82,8 @@ static int run(wilor_candidate *c, int n, const wilor_nms_rule *rule, int *kept)
     return count;
 }
 
+static float odds_of(int anchor) { return (float)(anchor * 37 % 101); }
+
 /* Reorders the candidates. */
 static int expect_as_plain(wilor_candidate *c, int n, wilor_nms_rule rule) {
     int *want = block((size_t)rule.most, sizeof *want);
@@ -92,6 +94,8 @@ static int expect_as_plain(wilor_candidate *c, int n, wilor_nms_rule rule) {
         if (c[kept[i]].anchor != want[i])
             fail_msg("%d candidates, iou %g, kind %d: result %d is anchor %d, not %d", n,
                      rule.iou, (int)rule.kind, i, c[kept[i]].anchor, want[i]);
+        else
+            assert_true(c[kept[i]].side_odds == odds_of(want[i]));
     wilor_heap_free(want);
     wilor_heap_free(kept);
     return count;
@@ -104,7 +108,8 @@ static wilor_candidate random_candidate(int anchor, int places, int scores) {
                               below(9) ? side : 0},
                              (float)(1 + below(scores)) / (float)(scores + 1),
                              below(2),
-                             anchor};
+                             anchor,
+                             odds_of(anchor)};
 }
 
 static void test_random(void **state) {
@@ -140,7 +145,7 @@ static bool stays(wilor_candidate first, wilor_candidate second, wilor_nms_rule 
 }
 
 static wilor_candidate wide(float x, float width, int side) {
-    return (wilor_candidate){{x, 0.5f, width, 1}, 0, side, 0};
+    return (wilor_candidate){{x, 0.5f, width, 1}, 0, side, 0, 0};
 }
 
 static void test_threshold(void **state) {
@@ -174,7 +179,7 @@ static void test_classes(void **state) {
     assert_true(stays(wide(0, 8.5f, 0), wide(1.5f, 8.5f, 1), across));
     /* Two boxes that touch neither each other nor, without its shift, anything: 0/0 is no
      * overlap, and wilor-mlx's 0/1e-6 is none. */
-    wilor_candidate empty = {{5, 5, 0, 0}, 0, 0, 0};
+    wilor_candidate empty = {{5, 5, 0, 0}, 0, 0, 0, 0};
     assert_true(stays(empty, empty, yolo));
     assert_true(stays(empty, empty, mlx));
     /* The shift costs class 1 the last bits: 1/4096 pixels less overlap is none. */
@@ -189,7 +194,8 @@ static void test_classes(void **state) {
 static wilor_candidate *new_many(int n) {
     wilor_candidate *c = block((size_t)n, sizeof *c);
     for (int i = 0; i < n; i++)
-        c[i] = (wilor_candidate){{(float)i, 0, 0.5f, 0.5f}, 1 - (float)(i / 3) * 1e-6f, 0, i};
+        c[i] =
+            (wilor_candidate){{(float)i, 0, 0.5f, 0.5f}, 1 - (float)(i / 3) * 1e-6f, 0, i, 0};
     return c;
 }
 
