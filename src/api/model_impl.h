@@ -68,21 +68,23 @@ wilor_status wilor_convert_nv12(wilor_picture *picture, const uint8_t *chroma, p
  * memory. */
 wilor_status wilor_pipeline_as_rgb(wilor_pipeline *p, wilor_picture *picture,
                                    const wilor_predict_options *options, wilor_error *err);
-/* wilor_predict_boxes, which may give a hand of a doubted box (NULL: none; else n flags) the other side. */
+/* wilor_predict_boxes, which may give a hand the other side. side_odds: of n boxes, how sure each one's side is, a natural
+ * logarithm; INFINITY where nobody doubts it; NULL: nowhere. */
 wilor_status wilor_predict_doubted(wilor_session *session, const wilor_picture *picture,
-                                   const wilor_box *boxes, const uint8_t *doubted, int n,
+                                   const wilor_box *boxes, const float *side_odds, int n,
                                    const wilor_predict_options *options,
                                    const wilor_hands **out, wilor_error *err);
 /* The same of a picture that was as_rgb's and perhaps find's: it is uploaded to a card once. */
 wilor_status wilor_pipeline_predict(wilor_pipeline *p, const wilor_picture *picture,
-                                    const wilor_box *boxes, const uint8_t *doubted, int n,
+                                    const wilor_box *boxes, const float *side_odds, int n,
                                     const wilor_predict_options *options,
                                     const wilor_hands **out, wilor_error *err);
 /* What its detector, or the caller's, finds in a checked RGB picture, the best first: n boxes with an area
- * and their 21 × 3 keypoints, the pipeline's until its next call. */
+ * and their 21 × 3 keypoints and the odds of their sides, the pipeline's until its next call. */
 wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture,
                                  const wilor_detect_options *o, const wilor_box **boxes,
-                                 const float **keypoints, int *n, wilor_error *err);
+                                 const float **keypoints, const float **side_odds, int *n,
+                                 wilor_error *err);
 /* Whether they say which side every hand is of: the detector's word is not asked for. */
 bool wilor_detect_forces_side(const wilor_detect_options *o);
 /* Its max_hands; 0 when it can find none by itself. */

@@ -16,6 +16,9 @@ enum {
     RAW_ROWS = 69 /* a box, two scores, 21 keypoints */
 };
 
+/* For a side that a caller's detector says, which tells no odds: right in 20 of 21. */
+static const float UNTOLD_ODDS = 3.0f;
+
 struct wilor_pipeline {
     const wilor_detector *detector;
     wilor_session *session;
@@ -28,9 +31,10 @@ struct wilor_pipeline {
     wilor_pages work;      /* letterbox rows of each thread, candidates, suppression; grows */
     wilor_pages kept;      /* results; grows */
     wilor_detections *results; /* in kept */
+    float *result_odds;        /* in kept, MOST_KEPT a picture: of their boxes' sides */
     wilor_box *boxes;          /* max_hands: of wilor_pipeline_run */
     float *found;              /* max_hands × 63 */
-    uint8_t *doubted;          /* max_hands: boxes whose side is a detector's */
+    float *side_odds;          /* max_hands: of these boxes; INFINITY: nobody doubts */
 };
 
 static wilor_status grow(wilor_pages *pages, size_t bytes, const char *what, wilor_error *err) {
@@ -87,7 +91,7 @@ wilor_status wilor_pipeline_create(wilor_pipeline **out, const wilor_detector *d
     p = wilor_heap_alloc(1, sizeof *p);
     if (!p || !(p->boxes = wilor_heap_alloc((size_t)o.max_hands, sizeof *p->boxes)) ||
         !(p->found = wilor_heap_alloc((size_t)o.max_hands, 63 * sizeof(float))) ||
-        !(p->doubted = wilor_heap_alloc((size_t)o.max_hands, 1)))
+        !(p->side_odds = wilor_heap_alloc((size_t)o.max_hands, sizeof *p->side_odds)))
         WILOR_FAIL(err, WILOR_ERR_NOMEM, "no memory for a pipeline");
     p->detector = detector;
     p->o = o;
@@ -119,7 +123,7 @@ void wilor_pipeline_free(wilor_pipeline **pipeline) {
     wilor_pages_free(&p->kept);
     wilor_heap_free(p->boxes);
     wilor_heap_free(p->found);
-    wilor_heap_free(p->doubted);
+    wilor_heap_free(p->side_odds);
     wilor_heap_free(p);
     *pipeline = NULL;
 }
@@ -213,6 +217,7 @@ static void store(const wilor_pipeline *p, const wilor_letterbox *l,
                   wilor_detections *out) {
     wilor_box *boxes = (wilor_box *)(uintptr_t)out->boxes;
     float *points = (float *)(uintptr_t)out->keypoints;
+    float *odds = p->result_odds + (out - p->results) * MOST_KEPT;
     out->n = kept;
     for (int i = 0; i < kept; i++) {
         const wilor_candidate *c = &w->candidates[w->kept[i]];
@@ -226,6 +231,7 @@ static void store(const wilor_pipeline *p, const wilor_letterbox *l,
             (wilor_box){{box[0], box[1], box[2], box[3]},
                         c->score,
                         o->force_side ? (wilor_side)(o->force_side - 1) : (wilor_side)c->side};
+        odds[i] = c->side_odds;
     }
 }
 
@@ -325,6 +331,7 @@ static wilor_status get_results(wilor_pipeline *p, int n, wilor_error *err) {
         p->results = wilor_arena_push(&a, (size_t)n, sizeof *p->results);
         wilor_box *boxes = wilor_arena_push(&a, count, sizeof *boxes);
         float *points = wilor_arena_push(&a, count, 63 * sizeof *points);
+        p->result_odds = wilor_arena_push(&a, count, sizeof *p->result_odds);
         if (!pass)
             WILOR_TRY(grow(&p->kept, wilor_arena_used(&a), "the detections", err));
         for (int i = 0; pass && i < n; i++)
@@ -437,6 +444,8 @@ static wilor_status ask(wilor_pipeline *p, const wilor_picture *picture, int fir
         return wilor_error_set(err, WILOR_ERR_ARG,
                                "the caller's detector found %d hands and was asked for %d",
                                *found, most);
+    for (int i = 0; i < *found; i++)
+        p->side_odds[first + i] = UNTOLD_ODDS;
     return WILOR_OK;
 }
 
@@ -462,6 +471,7 @@ static wilor_status find(wilor_pipeline *p, const wilor_picture *picture, int fi
         if (!(box[2] > box[0]) || !(box[3] > box[1]))
             continue;
         p->boxes[at] = d->boxes[i];
+        p->side_odds[at] = p->result_odds[i];
         memcpy(p->found + at * 63, d->keypoints + (size_t)i * 63, 63 * sizeof *p->found);
         ++*found;
     }
@@ -471,9 +481,11 @@ done:
 
 wilor_status wilor_pipeline_find(wilor_pipeline *p, const wilor_picture *picture,
                                  const wilor_detect_options *o, const wilor_box **boxes,
-                                 const float **keypoints, int *n, wilor_error *err) {
+                                 const float **keypoints, const float **side_odds, int *n,
+                                 wilor_error *err) {
     *boxes = p->boxes;
     *keypoints = p->found;
+    *side_odds = p->side_odds;
     return find(p, picture, 0, o, n, err);
 }
 
@@ -501,12 +513,12 @@ done:
 }
 
 wilor_status wilor_pipeline_predict(wilor_pipeline *p, const wilor_picture *picture,
-                                    const wilor_box *boxes, const uint8_t *doubted, int n,
+                                    const wilor_box *boxes, const float *side_odds, int n,
                                     const wilor_predict_options *options,
                                     const wilor_hands **out, wilor_error *err) {
     p->session->detector = p->uploaded ? p->run : NULL;
     wilor_status st =
-        wilor_predict_doubted(p->session, picture, boxes, doubted, n, options, out, err);
+        wilor_predict_doubted(p->session, picture, boxes, side_odds, n, options, out, err);
     p->session->detector = NULL;
     return st;
 }
@@ -540,10 +552,11 @@ wilor_status wilor_pipeline_run(wilor_pipeline *pipeline, const wilor_picture *p
     double spent = since(start);
     if (n > 0)
         memcpy(p->boxes, boxes, (size_t)n * sizeof *boxes);
-    memset(p->doubted, 0, (size_t)n);
-    memset(p->doubted + n, !wilor_detect_forces_side(detect_options), (size_t)found);
-    WILOR_TRY(wilor_pipeline_predict(p, &view, p->boxes, p->doubted, n + found, predict_options,
-                                     out, err));
+    int sure = wilor_detect_forces_side(detect_options) ? n + found : n;
+    for (int i = 0; i < sure; i++)
+        p->side_odds[i] = INFINITY;
+    WILOR_TRY(wilor_pipeline_predict(p, &view, p->boxes, p->side_odds, n + found,
+                                     predict_options, out, err));
     wilor_session *s = p->session;
     s->hands.detect_ms = spent;
     if (found > 0) {

@@ -56,7 +56,7 @@ wilor_status wilor_tracker_run(wilor_tracker *tracker, wilor_pipeline *pipeline,
     wilor_status st = WILOR_OK;
     wilor_picture view;
     const wilor_box *found = NULL, *boxes;
-    const float *keypoints = NULL;
+    const float *keypoints = NULL, *side_odds = NULL;
     const wilor_hands *hands = NULL;
     int detect, n = 0, count;
     wilor_error_clear(err);
@@ -67,14 +67,15 @@ wilor_status wilor_tracker_run(wilor_tracker *tracker, wilor_pipeline *pipeline,
     view = *picture;
     WILOR_TRY(wilor_pipeline_as_rgb(pipeline, &view, predict_options, err));
     if (detect)
-        WILOR_TRY(
-            wilor_pipeline_find(pipeline, &view, detect_options, &found, &keypoints, &n, err));
+        WILOR_TRY(wilor_pipeline_find(pipeline, &view, detect_options, &found, &keypoints,
+                                      &side_odds, &n, err));
     double spent = detect ? (double)(wilor_clock_ns() - start) * 1e-6 : 0;
-    WILOR_TRY(wilor_tracker_boxes(tracker, detect, found, keypoints, n, &boxes, &count, err));
+    WILOR_TRY(wilor_tracker_boxes_odds(tracker, detect, found, keypoints, side_odds, n, &boxes,
+                                       &count, err));
     if (count > 0)
         WILOR_TRY(wilor_pipeline_predict(
             pipeline, &view, boxes,
-            wilor_detect_forces_side(detect_options) ? NULL : tracker->box_doubted, count,
+            wilor_detect_forces_side(detect_options) ? NULL : tracker->box_odds, count,
             predict_options, &hands, err));
     WILOR_TRY(wilor_tracker_update(tracker, hands, out, err));
     tracker->hands.detect_ms = spent;

@@ -38,7 +38,7 @@ static bool sound(const wilor_box *b) {
 }
 
 static void note_found(wilor_tracker *t, const wilor_box *found, const float *keypoints,
-                       int n) {
+                       const float *side_odds, int n) {
     for (int i = 0; i < n && t->found_n < t->found_most; i++) {
         float *points = t->found_points + (size_t)t->found_n * 63;
         if (!sound(&found[i]))
@@ -46,6 +46,7 @@ static void note_found(wilor_tracker *t, const wilor_box *found, const float *ke
         memset(points, 0, 63 * sizeof *points);
         if (keypoints)
             memcpy(points, keypoints + (size_t)i * 63, 63 * sizeof *points);
+        t->found_odds[t->found_n] = side_odds ? side_odds[i] : 0;
         t->found_used[t->found_n] = false;
         t->found[t->found_n++] = found[i];
     }
@@ -127,16 +128,20 @@ static void match(wilor_tracker *t) {
 
 /* ---------------------------------------------------------------- where to look */
 
-/* A side is in doubt where one detection alone says it, and where a hand's last one says another. */
-static bool is_doubted(const wilor_tracker *t, const wilor_track *k, int found) {
-    return !k || k->changed || (found >= 0 && t->found[found].side != k->side);
+/* A side is in doubt where one detection alone says it, and where a hand's last one says another: then that one is as much
+ * against it as those before were for it, and nothing speaks for either side. */
+static float side_odds(const wilor_tracker *t, const wilor_track *k, int found) {
+    bool against = k && found >= 0 && t->found[found].side != k->side;
+    if (k && !k->changed && !against)
+        return INFINITY;
+    return against || found < 0 ? 0 : t->found_odds[found];
 }
 
 static void add_box(wilor_tracker *t, const wilor_box *b, wilor_track *k, int found) {
     t->boxes[t->boxes_n] = *b;
     t->box_track[t->boxes_n] = k;
     t->box_found[t->boxes_n] = found;
-    t->box_doubted[t->boxes_n] = is_doubted(t, k, found);
+    t->box_odds[t->boxes_n] = side_odds(t, k, found);
     t->boxes_n++;
 }
 
@@ -201,6 +206,14 @@ static void add_new(wilor_tracker *t) {
 wilor_status wilor_tracker_boxes(wilor_tracker *tracker, int detected, const wilor_box *found,
                                  const float *keypoints, int n, const wilor_box **boxes,
                                  int *count, wilor_error *err) {
+    return wilor_tracker_boxes_odds(tracker, detected, found, keypoints, NULL, n, boxes, count,
+                                    err);
+}
+
+wilor_status wilor_tracker_boxes_odds(wilor_tracker *tracker, int detected,
+                                      const wilor_box *found, const float *keypoints,
+                                      const float *side_odds, int n, const wilor_box **boxes,
+                                      int *count, wilor_error *err) {
     wilor_tracker *t = tracker;
     wilor_error_clear(err);
     if (!t || !boxes || !count || n < 0 || (n > 0 && !found))
@@ -212,7 +225,7 @@ wilor_status wilor_tracker_boxes(wilor_tracker *tracker, int detected, const wil
                                "wilor_tracker_boxes: the step before is wilor_tracker_plan");
     t->detected = detected != 0;
     if (t->detected) {
-        note_found(t, found, keypoints, n);
+        note_found(t, found, keypoints, side_odds, n);
         match(t);
     }
     add_known(t);

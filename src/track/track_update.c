@@ -33,7 +33,7 @@ static void take_sides(wilor_tracker *t, const wilor_hands *hands) {
         wilor_track *k = t->box_track[i];
         bool right = (hands->side[i] == WILOR_RIGHT) != (hands->mirrored != 0);
         wilor_side side = right ? WILOR_RIGHT : WILOR_LEFT;
-        if (!t->box_doubted[i] || side == t->boxes[i].side)
+        if (!isfinite(t->box_odds[i]) || side == t->boxes[i].side)
             continue;
         t->boxes[i].side = side;
         if (!k)

@@ -62,12 +62,13 @@ static void push_arrays(wilor_tracker *t, wilor_arena *a) {
     t->tracks = wilor_arena_push(a, n, sizeof *t->tracks);
     t->found = wilor_arena_push(a, found, sizeof *t->found);
     t->found_points = wilor_arena_push(a, found, 63 * f);
+    t->found_odds = wilor_arena_push(a, found, f);
     t->found_used = wilor_arena_push(a, found, sizeof *t->found_used);
     t->hopes = wilor_arena_push(a, found, sizeof *t->hopes);
     t->boxes = wilor_arena_push(a, n, sizeof *t->boxes);
     t->box_track = wilor_arena_push(a, n, sizeof *t->box_track);
     t->box_found = wilor_arena_push(a, n, sizeof *t->box_found);
-    t->box_doubted = wilor_arena_push(a, n, 1);
+    t->box_odds = wilor_arena_push(a, n, f);
     t->looks = wilor_arena_push(a, n, sizeof *t->looks);
     t->box_kept = wilor_arena_push(a, n, sizeof *t->box_kept);
     t->cost = wilor_arena_push(a, n * (size_t)columns, sizeof *t->cost);

@@ -81,6 +81,7 @@ struct wilor_tracker {
     int found_n, found_most;
     wilor_box *found;
     float *found_points; /* × 63; all zero without keypoints */
+    float *found_odds;   /* of their sides; 0 where nobody tells */
     bool *found_used;
     /* Weak detections that no hand explains, of its last run: one that is there twice is a hand. */
     int hopes_n;
@@ -90,7 +91,7 @@ struct wilor_tracker {
     wilor_box *boxes;
     wilor_track **box_track; /* NULL: a new hand */
     int *box_found;          /* index of the detection, or −1 */
-    uint8_t *box_doubted;    /* whether the model may say that it is of the other side */
+    float *box_odds;         /* of their sides; finite where the model may say the other */
     wilor_look *looks;       /* what the model says of them … */
     bool *box_kept;          /* … and whether it is believed */
     double *cost;
@@ -116,6 +117,12 @@ wilor_status wilor_tracker_open(wilor_tracker **out, const wilor_mano *mano,
 /* Options with every default filled in (o NULL: all of them), checked. o is of this version's size. */
 wilor_status wilor_tracker_options_fill(wilor_tracker_options *own,
                                         const wilor_tracker_options *o, wilor_error *err);
+
+/* wilor_tracker_boxes with the odds of the n sides found, natural logarithms; NULL: nobody tells them. */
+wilor_status wilor_tracker_boxes_odds(wilor_tracker *tracker, int detected,
+                                      const wilor_box *found, const float *keypoints,
+                                      const float *side_odds, int n, const wilor_box **boxes,
+                                      int *count, wilor_error *err);
 
 /* The hand ends: its id is among the lost ones of the next result. */
 void wilor_track_end(wilor_tracker *t, int i);

@@ -1,6 +1,6 @@
 /* The side head: its logit against a plain sum over the tokens, on both routes; files with one and without,
- * damaged, converted, packed; and the second look at a hand whose side a detector said. The heads are made to
- * tell one box's crop from its mirror image. */
+ * damaged, converted, packed; and the second look at a hand whose side a detector said, and how sure it was of it. The heads
+ * are made to tell one box's crop from its mirror image. */
 #include "backend_cpu.h"
 #include "convert_file.h"
 #include "golden.h"
@@ -29,8 +29,12 @@ enum {
     INPUTS = WILOR_LEAD * D,
     CROP = 256 * 256 * 3,
     HANDS = 3,
-    MOST = 8
+    MOST = 8,
+    BOXES = 5
 };
+
+/* predict.c's, and what pipeline.c takes a caller's detector's odds for. */
+static const float LOOK = 0.0f, TURN = 1.0f, LEAST = 0.0f, UNTOLD = 3.0f;
 
 static uint8_t g_pixels[HEIGHT * WIDTH * 3];
 static const wilor_picture g_picture = {g_pixels, WIDTH, HEIGHT, WIDTH * 3, WILOR_RGB8};
@@ -613,7 +617,7 @@ static bool looked_twice(wilor_pipeline *p) {
     return !isnan(wilor_pipeline_session(p)->second.side_logit[0]);
 }
 
-/* One hand that the detector takes for `found`; the network's logits for both. */
+/* One hand that the caller's detector takes for `found`; the network's logits for both. */
 static void expect_side(float right, float left, wilor_side found, wilor_side want,
                         bool twice) {
     answer expected, got;
@@ -635,21 +639,64 @@ static void expect_side(float right, float left, wilor_side found, wilor_side wa
 
 static void test_turn(void **state) {
     (void)state;
+    const float half = (TURN * UNTOLD + LEAST) / 2;
     expect_side(5, -5, WILOR_LEFT, WILOR_RIGHT, true);
     expect_side(-5, 5, WILOR_RIGHT, WILOR_LEFT, true);
     expect_side(5, -5, WILOR_RIGHT, WILOR_RIGHT, false);
     expect_side(-5, 5, WILOR_LEFT, WILOR_LEFT, false);
     /* Not for a mirror image: no question. */
-    expect_side(0.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
-    /* Both for mirror images: which is less so counts. Four times the detector's score is wanted. */
-    expect_side(-0.1f, 3.8f, WILOR_RIGHT, WILOR_LEFT, true);
-    expect_side(-5.6f, -1.7f, WILOR_RIGHT, WILOR_LEFT, true);
-    expect_side(1.45f, -1.45f, WILOR_LEFT, WILOR_LEFT, true);
-    expect_side(1.55f, -1.55f, WILOR_LEFT, WILOR_RIGHT, true);
-    g_box.score = 0.5f;
-    expect_side(1.05f, -1.05f, WILOR_LEFT, WILOR_RIGHT, true);
-    expect_side(0.95f, -0.95f, WILOR_LEFT, WILOR_LEFT, true);
+    expect_side(LOOK + 0.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
+    /* Both for mirror images: which is less so counts. */
+    expect_side(LOOK - 0.1f, LOOK + 2 * half, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(LOOK - 2 * half - 3, LOOK - 2, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(half - 0.05f, -half + 0.05f, WILOR_LEFT, WILOR_LEFT, true);
+    expect_side(half + 0.05f, -half - 0.05f, WILOR_LEFT, WILOR_RIGHT, true);
+    g_box.score = 0.5f; /* says nothing of the side */
+    expect_side(half - 0.05f, -half + 0.05f, WILOR_LEFT, WILOR_LEFT, true);
+    expect_side(half + 0.05f, -half - 0.05f, WILOR_LEFT, WILOR_RIGHT, true);
     g_box.score = 0.75f;
+}
+
+/* One box as a left hand's, BOXES times with these odds, whose logit is `above` higher as a right one. */
+static void expect_turns(float above, const float *odds, const bool *turns) {
+    wilor_error err;
+    const wilor_hands *h;
+    wilor_box boxes[BOXES];
+    make_head(LOOK - 1 + above, LOOK - 1);
+    for (int i = 0; i < BOXES; i++) {
+        boxes[i] = g_box;
+        boxes[i].side = WILOR_LEFT;
+    }
+    wilor_model *m = open_model(HEADED);
+    for (int batch = 1; batch <= BOXES; batch += 2) {
+        wilor_session *s = open_session(m, batch, 0, WILOR_COMPAT_MINI);
+        if (wilor_predict_doubted(s, &g_picture, boxes, odds, BOXES, NULL, &h, &err) !=
+            WILOR_OK)
+            fail_msg("%s", err.text);
+        for (int i = 0; i < BOXES; i++)
+            if (h->side[i] != (turns[i] ? WILOR_RIGHT : WILOR_LEFT))
+                fail_msg("odds %g, %g above, batch %d: side %d", (double)odds[i], (double)above,
+                         batch, h->side[i]);
+        wilor_session_free(&s);
+    }
+    wilor_model_free(&m);
+}
+
+static void test_odds(void **state) {
+    (void)state;
+    /* What turns boxes of odds 0, 1, 4. */
+    const float small = LEAST + 0.1f, some = TURN + LEAST + 0.1f,
+                much = 4 * TURN + LEAST + 0.1f;
+    const float odds[BOXES] = {4, 0, INFINITY, 1, 4};
+    expect_turns(small, odds, (const bool[BOXES]){false, true, false, false, false});
+    expect_turns(some, odds, (const bool[BOXES]){false, true, false, true, false});
+    expect_turns(much, odds, (const bool[BOXES]){true, true, false, true, true});
+    /* As much below as that, so that each number has two sides. */
+    expect_turns(LEAST - 0.1f, odds, (const bool[BOXES]){false});
+    expect_turns(some - 0.2f, odds, (const bool[BOXES]){false, true, false, false, false});
+    expect_turns(much - 0.2f, odds, (const bool[BOXES]){false, true, false, true, false});
+    expect_turns(50, (const float[BOXES]){NAN, INFINITY, INFINITY, INFINITY, NAN},
+                 (const bool[BOXES]){false});
 }
 
 /* Some of a batch, beside boxes of the caller's, whose side nobody doubts. */
@@ -678,6 +725,152 @@ static void test_batches(void **state) {
         wilor_pipeline_free(&p);
     }
     wilor_model_free(&m);
+    /* Not enough for what they count as, whatever comes before them. */
+    make_head((TURN * UNTOLD + LEAST) / 2 - 0.05f, (TURN * UNTOLD + LEAST) / -2 + 0.05f);
+    m = open_model(HEADED);
+    wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, 0);
+    const wilor_hands *h = look(p, 2, 0, NULL);
+    for (int i = 0; i < 5; i++)
+        assert_int_equal(h->side[2 + i], f.side[i]);
+    assert_true(looked_twice(p));
+    wilor_pipeline_free(&p);
+    wilor_model_free(&m);
+}
+
+/* ---------------------------------------------------------------- odds of a detector of ours */
+
+static wilor_pipeline *open_detecting(wilor_detector **d, const wilor_model *m) {
+    wilor_error err;
+    wilor_pipeline *p = NULL;
+    wilor_detector_options o;
+    wilor_pipeline_options po;
+    wilor_detector_options_init(&o, sizeof o);
+    o.detector = "random:micro";
+    wilor_pipeline_options_init(&po, sizeof po);
+    po.threads = 2;
+    po.max_hands = BOXES;
+    if (wilor_detector_open(d, &o, &err) != WILOR_OK ||
+        wilor_pipeline_create(&p, *d, m, &po, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    return p;
+}
+
+/* The lowest threshold: noise gives hands, too. */
+static wilor_detect_options loose(void) {
+    wilor_detect_options o;
+    wilor_detect_options_init(&o, sizeof o);
+    o.conf = 1e-6;
+    o.imgsz = 160;
+    o.max_hands = BOXES;
+    return o;
+}
+
+static double logit_of(float score) { return log((double)score) - log1p(-(double)score); }
+
+/* Of what is found in a picture as the network sees it, with a raw column that is known by its score. */
+static void test_found_odds(void **state) {
+    (void)state;
+    wilor_error err;
+    wilor_detector *d = NULL;
+    wilor_model *m = open_model(PLAIN);
+    wilor_pipeline *p = open_detecting(&d, m);
+    wilor_picture picture = g_picture;
+    wilor_detect_options o = loose();
+    wilor_box found[BOXES];
+    const wilor_box *boxes;
+    const float *points, *odds, *raw;
+    float told[BOXES], least = INFINITY, most = 0;
+    int n, anchors, matched = 0;
+    picture.width = 160;
+    picture.height = 128;
+    if (wilor_pipeline_find(p, &picture, &o, &boxes, &points, &odds, &n, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    assert_true(n > 2 && n <= BOXES);
+    memcpy(found, boxes, (size_t)n * sizeof *boxes);
+    memcpy(told, odds, (size_t)n * sizeof *odds);
+    assert_int_equal(wilor_detect_raw(p, &picture, &raw, &anchors, &err), WILOR_OK);
+    for (int i = 0; i < n; i++) {
+        const float *own = raw + (4 + (int)found[i].side) * anchors;
+        const float *other = raw + (5 - (int)found[i].side) * anchors;
+        for (int a = 0; a < anchors; a++) {
+            double want = logit_of(own[a]) - logit_of(other[a]);
+            if (own[a] != found[i].score)
+                continue;
+            if (!(fabs((double)told[i] - want) <= 1e-4 * (1 + want)))
+                fail_msg("hand %d: odds %g, not %g", i, (double)told[i], want);
+            matched++;
+        }
+        least = fminf(least, told[i]);
+        most = fmaxf(most, told[i]);
+    }
+    assert_true(matched == n && least >= 0 && most > least + 0.1f);
+    wilor_pipeline_free(&p);
+    wilor_detector_free(&d);
+    wilor_model_free(&m);
+}
+
+/* How much more the box is of the side that it is not. */
+static float above_of(wilor_session *s, const wilor_box *box) {
+    wilor_error err;
+    const wilor_hands *h;
+    const float odds = 1e9f;
+    s->second.side_logit[0] = NAN;
+    if (wilor_predict_doubted(s, &g_picture, box, &odds, 1, NULL, &h, &err) != WILOR_OK)
+        fail_msg("%s", err.text);
+    assert_true(h->side[0] == (uint8_t)box->side && isfinite(s->second.side_logit[0]));
+    return s->second.side_logit[0] - s->side_logit[0];
+}
+
+/* HEADED looks twice at everything, and a margin is `scale` times what random_head's is. */
+static void scale_head(float scale) {
+    random_head();
+    for (int i = 0; i < INPUTS; i++)
+        g_weight[i] *= scale;
+    g_bias = LOOK - 1e4f;
+    write_headed();
+}
+
+/* Behind a box of the caller's, each hand has its own odds. */
+static void test_own_odds(void **state) {
+    (void)state;
+    wilor_error err;
+    wilor_box box = g_box;
+    wilor_detect_options o = loose();
+    o.max_hands = BOXES - 1;
+    box.side = WILOR_LEFT;
+    int turned = 0, all = 0;
+    for (float scale = 1; scale <= 4096; scale *= 8) {
+        wilor_detector *d = NULL;
+        wilor_box found[BOXES];
+        const wilor_box *boxes;
+        const float *points, *odds;
+        const wilor_hands *h;
+        bool turns[BOXES];
+        int n;
+        scale_head(scale);
+        wilor_model *m = open_model(HEADED);
+        wilor_pipeline *p = open_detecting(&d, m);
+        if (wilor_pipeline_find(p, &g_picture, &o, &boxes, &points, &odds, &n, &err) !=
+            WILOR_OK)
+            fail_msg("%s", err.text);
+        assert_int_equal(n, BOXES - 1);
+        memcpy(found, boxes, (size_t)n * sizeof *boxes);
+        for (int i = 0; i < n; i++) {
+            float above = above_of(wilor_pipeline_session(p), &found[i]);
+            turns[i] = above > TURN * odds[i] + LEAST;
+            turned += turns[i];
+        }
+        if (wilor_pipeline_run(p, &g_picture, &box, 1, &o, NULL, &h, &err) != WILOR_OK)
+            fail_msg("%s", err.text);
+        assert_true(h->n == BOXES && h->side[0] == WILOR_LEFT);
+        for (int i = 0; i < n; i++, all++)
+            if ((h->side[1 + i] != (uint8_t)found[i].side) != turns[i])
+                fail_msg("scale %g, hand %d, odds %g", (double)scale, i, (double)odds[i]);
+        wilor_pipeline_free(&p);
+        wilor_detector_free(&d);
+        wilor_model_free(&m);
+    }
+    assert_true(turned > 2 && turned < all - 2);
 }
 
 /* A selfie, times, a side that is the caller's word, and wilor-mlx, which has no second look. */
@@ -748,6 +941,37 @@ static void test_tracker(void **state) {
     }
 }
 
+/* A new hand is asked with its detection's odds; one that is known with none, where the detection contradicts it. */
+static void test_tracker_odds(void **state) {
+    (void)state;
+    wilor_error err;
+    const wilor_tracks *out;
+    wilor_tracker_options o;
+    wilor_tracker_options_init(&o, sizeof o);
+    o.detect_every = 1;
+    o.max_hands = 2;
+    for (int turns = 0; turns < 2; turns++) {
+        finder f = {{WILOR_LEFT}, 1};
+        float above = TURN * UNTOLD + LEAST + (turns ? 0.1f : -0.1f);
+        make_head(above / 2, -above / 2);
+        wilor_model *m = open_model(HEADED);
+        wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, 0);
+        wilor_tracker *t = NULL;
+        assert_int_equal(wilor_tracker_create(&t, m, &o, &err), WILOR_OK);
+        for (int i = 0; i < 2; i++) {
+            f.side[0] = i ? WILOR_RIGHT : WILOR_LEFT;
+            if (wilor_tracker_run(t, p, &g_picture, i * INT64_C(33000000), NULL, NULL, &out,
+                                  &err) != WILOR_OK)
+                fail_msg("%s", err.text);
+            assert_int_equal(out->hands->n, 1);
+            assert_int_equal(out->hands->side[0], turns || i ? WILOR_RIGHT : WILOR_LEFT);
+        }
+        wilor_tracker_free(&t);
+        wilor_pipeline_free(&p);
+        wilor_model_free(&m);
+    }
+}
+
 int main(void) {
     wilor_error err;
     uint32_t s = 1;
@@ -763,10 +987,12 @@ int main(void) {
         WILOR_OK)
         return 1;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_logit),   cmocka_unit_test(test_without),
-        cmocka_unit_test(test_refused), cmocka_unit_test(test_lent_hand),
-        cmocka_unit_test(test_convert), cmocka_unit_test(test_packed),
-        cmocka_unit_test(test_turn),    cmocka_unit_test(test_batches),
-        cmocka_unit_test(test_options), cmocka_unit_test(test_tracker)};
+        cmocka_unit_test(test_logit),    cmocka_unit_test(test_without),
+        cmocka_unit_test(test_refused),  cmocka_unit_test(test_lent_hand),
+        cmocka_unit_test(test_convert),  cmocka_unit_test(test_packed),
+        cmocka_unit_test(test_turn),     cmocka_unit_test(test_odds),
+        cmocka_unit_test(test_batches),  cmocka_unit_test(test_found_odds),
+        cmocka_unit_test(test_own_odds), cmocka_unit_test(test_options),
+        cmocka_unit_test(test_tracker),  cmocka_unit_test(test_tracker_odds)};
     return cmocka_run_group_tests_name("side_head", tests, NULL, NULL);
 }

@@ -103,7 +103,7 @@ static const wilor_tracks *picture(run *r) {
     wilor_box asked[16];
     memcpy(asked, boxes, (size_t)r->boxes * sizeof *boxes);
     for (int i = 0; r->tells && i < r->boxes; i++)
-        if (r->t->box_doubted[i])
+        if (isfinite(r->t->box_odds[i]))
             asked[i].side = r->hands[0].side;
     if (r->boxes > 0)
         h = *scene_look(world, &r->noise, asked, r->boxes);
@@ -691,6 +691,78 @@ static void test_late_second_look(void **state) {
     wilor_tracker_free(&r.t);
 }
 
+typedef enum answer { AS_ASKED, TURNED, FAILED } answer;
+
+/* A picture's detections, told with their odds; the odds of the boxes that are to be looked at, and what the model answers
+ * to the first. */
+static int boxes_with(run *r, const wilor_box *found, const float *odds, int n, answer first,
+                      float *box_odds) {
+    wilor_error err;
+    const wilor_box *boxes;
+    const wilor_tracks *out;
+    int count = 0;
+    assert_int_equal(
+        wilor_tracker_plan(r->t, r->time, SCENE_WIDTH, SCENE_HEIGHT, &r->asked, &err),
+        WILOR_OK);
+    assert_int_equal(
+        wilor_tracker_boxes_odds(r->t, 1, found, NULL, odds, n, &boxes, &count, &err),
+        WILOR_OK);
+    memcpy(box_odds, r->t->box_odds, (size_t)count * sizeof *box_odds);
+    wilor_box asked[4];
+    memcpy(asked, boxes, (size_t)count * sizeof *boxes);
+    if (first == TURNED)
+        asked[0].side = asked[0].side == WILOR_LEFT ? WILOR_RIGHT : WILOR_LEFT;
+    static const uint8_t failed[4] = {1};
+    wilor_hands h = *scene_look(world, &r->noise, asked, count);
+    if (first == FAILED)
+        h.failed = failed;
+    assert_int_equal(wilor_tracker_update(r->t, &h, &out, &err), WILOR_OK);
+    r->time += r->step;
+    return count;
+}
+
+/* A new hand's are its detection's; a known one's side is in doubt where a detection contradicts it, which speaks for neither,
+ * and when the votes have just changed it, to what the detection says. */
+static void test_side_odds(void **state) {
+    (void)state;
+    run r = start(NULL);
+    r.n = 2;
+    r.hands[0] = hand(WILOR_RIGHT, 0.22, 0, 0.5);
+    r.hands[1] = hand(WILOR_LEFT, -0.22, 0, 0.5);
+    scene_show(world, r.hands, 2);
+    wilor_box found[3] = {{{10, 10, 5, 80}, 0.9f, WILOR_RIGHT}, /* none: it is left out */
+                          {{0}, 0.9f, WILOR_RIGHT},
+                          {{0}, 0.9f, WILOR_LEFT}};
+    float odds[3] = {7, 2.5f, 0.75f}, got[4];
+    for (int i = 0; i < 2; i++)
+        memcpy(found[1 + i].box, r.hands[i].around, sizeof found[1].box);
+    assert_int_equal(boxes_with(&r, found, odds, 3, AS_ASKED, got), 2);
+    assert_true(got[0] == odds[1] && got[1] == odds[2]);
+    assert_int_equal(boxes_with(&r, found, odds, 3, AS_ASKED, got), 2);
+    assert_true(got[0] == INFINITY && got[1] == INFINITY);
+    /* The first is contradicted until the votes, 1.8 for its side, turn it. */
+    found[1].side = WILOR_LEFT;
+    odds[1] = 3.5f;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(boxes_with(&r, found, odds, 3, AS_ASKED, got), 2);
+        assert_true(got[0] == 0 && got[1] == INFINITY);
+        assert_int_equal(r.t->tracks[0]->side, WILOR_RIGHT);
+    }
+    assert_int_equal(boxes_with(&r, found, odds, 3, FAILED, got), 2);
+    assert_true(got[0] == odds[1] && got[1] == INFINITY);
+    assert_int_equal(r.t->tracks[0]->side, WILOR_LEFT);
+    /* Not seen since, and not found: no detection says a side. */
+    assert_int_equal(boxes_with(&r, found + 2, odds + 2, 1, AS_ASKED, got), 2);
+    assert_true(got[0] == 0 && got[1] == INFINITY);
+    assert_int_equal(boxes_with(&r, found, odds, 3, TURNED, got), 2);
+    assert_true(got[0] == INFINITY && got[1] == INFINITY);
+    assert_int_equal(r.t->tracks[0]->side, WILOR_LEFT); /* nobody asked */
+    wilor_tracker_reset(r.t); /* nobody tells: a new hand's side is in doubt all the same */
+    assert_int_equal(boxes_with(&r, found, NULL, 3, AS_ASKED, got), 2);
+    assert_true(got[0] == 0 && got[1] == 0);
+    wilor_tracker_free(&r.t);
+}
+
 /* A hand of a known palm keeps it while its shape settles. */
 static void scale_all(run *r, wilor_hands *h, float *points) {
     static float cam_t[48], kp[16 * 63];
@@ -1076,6 +1148,7 @@ int main(void) {
                                        cmocka_unit_test(test_mirrored),
                                        cmocka_unit_test(test_second_look),
                                        cmocka_unit_test(test_late_second_look),
+                                       cmocka_unit_test(test_side_odds),
                                        cmocka_unit_test(test_palm),
                                        cmocka_unit_test(test_velocity),
                                        cmocka_unit_test(test_bad_looks),
