@@ -14,11 +14,6 @@
 
 enum { CROP_FLOATS = WILOR_CROP_SIDE * WILOR_CROP_SIDE * 3 };
 
-/* A hand whose side a detector said is looked at a second time, as the other side's, where the network takes the
- * crop for a mirror image: a logit below LOOK. It changes sides when the other crop's logit is more than LEAST and TURN times
- * the detector's odds above: both are natural logarithms for one side against the other. */
-static const float LOOK = 0.0f, TURN = 1.0f, LEAST = 0.0f;
-
 /* Stages of wilor_hands.stage_ms. */
 enum { STAGE_CROP, STAGE_BACKBONE, STAGE_HAND, STAGE_WHOLE };
 
@@ -336,14 +331,17 @@ static void take_second(wilor_session *s, int hand, int i) {
     memcpy(s->keypoints_3d + h * 21 * 3, from->keypoints + k * 21 * 3, 21 * 3 * sizeof(float));
 }
 
-/* Of the batch's n hands, those whose side is in doubt once more, as the other side's. */
+/* Of the batch's n hands, those whose side a detector said and which the network takes for mirror images (a logit below
+ * 0), once more as the other side's. A hand changes sides when the other crop's logit is above by more than the detector's
+ * odds: both are natural logarithms for one side against the other, of two that look at different things. (Of 1,718 of nano's
+ * hands in rendered pictures the detector has 0.870 of the sides right, with this 0.931, of a fifth looked at twice.) */
 static wilor_status look_again(call *c, int n, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_session *s = c->s;
     int count = 0;
     for (int i = 0; i < n; i++) {
         int h = c->first + i;
-        if (!isfinite(c->side_odds[h]) || !(s->side_logit[i] < LOOK))
+        if (!isfinite(c->side_odds[h]) || !(s->side_logit[i] < 0))
             continue;
         c->hand[count++] = h;
         swap_side(s, (size_t)h);
@@ -354,7 +352,7 @@ static wilor_status look_again(call *c, int n, wilor_error *err) {
     for (int i = 0; i < count; i++) {
         int h = c->hand[i];
         float above = s->second.side_logit[i] - s->side_logit[h - c->first];
-        if (above > TURN * c->side_odds[h] + LEAST)
+        if (above > c->side_odds[h])
             take_second(s, h, i);
         else
             swap_side(s, (size_t)h);

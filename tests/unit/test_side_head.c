@@ -33,8 +33,8 @@ enum {
     BOXES = 5
 };
 
-/* predict.c's, and what pipeline.c takes a caller's detector's odds for. */
-static const float LOOK = 0.0f, TURN = 1.0f, LEAST = 0.0f, UNTOLD = 3.0f;
+/* What pipeline.c takes the odds of a caller's detector for. */
+static const float UNTOLD = 3.0f;
 
 static uint8_t g_pixels[HEIGHT * WIDTH * 3];
 static const wilor_picture g_picture = {g_pixels, WIDTH, HEIGHT, WIDTH * 3, WILOR_RGB8};
@@ -639,16 +639,16 @@ static void expect_side(float right, float left, wilor_side found, wilor_side wa
 
 static void test_turn(void **state) {
     (void)state;
-    const float half = (TURN * UNTOLD + LEAST) / 2;
+    const float half = UNTOLD / 2;
     expect_side(5, -5, WILOR_LEFT, WILOR_RIGHT, true);
     expect_side(-5, 5, WILOR_RIGHT, WILOR_LEFT, true);
     expect_side(5, -5, WILOR_RIGHT, WILOR_RIGHT, false);
     expect_side(-5, 5, WILOR_LEFT, WILOR_LEFT, false);
     /* Not for a mirror image: no question. */
-    expect_side(LOOK + 0.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
+    expect_side(0.1f, 9, WILOR_RIGHT, WILOR_RIGHT, false);
     /* Both for mirror images: which is less so counts. */
-    expect_side(LOOK - 0.1f, LOOK + 2 * half, WILOR_RIGHT, WILOR_LEFT, true);
-    expect_side(LOOK - 2 * half - 3, LOOK - 2, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(-0.1f, 2 * half, WILOR_RIGHT, WILOR_LEFT, true);
+    expect_side(-2 * half - 3, -2, WILOR_RIGHT, WILOR_LEFT, true);
     expect_side(half - 0.05f, -half + 0.05f, WILOR_LEFT, WILOR_LEFT, true);
     expect_side(half + 0.05f, -half - 0.05f, WILOR_LEFT, WILOR_RIGHT, true);
     g_box.score = 0.5f; /* says nothing of the side */
@@ -662,7 +662,7 @@ static void expect_turns(float above, const float *odds, const bool *turns) {
     wilor_error err;
     const wilor_hands *h;
     wilor_box boxes[BOXES];
-    make_head(LOOK - 1 + above, LOOK - 1);
+    make_head(above - 1, -1);
     for (int i = 0; i < BOXES; i++) {
         boxes[i] = g_box;
         boxes[i].side = WILOR_LEFT;
@@ -685,14 +685,13 @@ static void expect_turns(float above, const float *odds, const bool *turns) {
 static void test_odds(void **state) {
     (void)state;
     /* What turns boxes of odds 0, 1, 4. */
-    const float small = LEAST + 0.1f, some = TURN + LEAST + 0.1f,
-                much = 4 * TURN + LEAST + 0.1f;
+    const float small = 0.1f, some = 1.1f, much = 4.1f;
     const float odds[BOXES] = {4, 0, INFINITY, 1, 4};
     expect_turns(small, odds, (const bool[BOXES]){false, true, false, false, false});
     expect_turns(some, odds, (const bool[BOXES]){false, true, false, true, false});
     expect_turns(much, odds, (const bool[BOXES]){true, true, false, true, true});
     /* As much below as that, so that each number has two sides. */
-    expect_turns(LEAST - 0.1f, odds, (const bool[BOXES]){false});
+    expect_turns(-small, odds, (const bool[BOXES]){false});
     expect_turns(some - 0.2f, odds, (const bool[BOXES]){false, true, false, false, false});
     expect_turns(much - 0.2f, odds, (const bool[BOXES]){false, true, false, true, false});
     expect_turns(50, (const float[BOXES]){NAN, INFINITY, INFINITY, INFINITY, NAN},
@@ -726,7 +725,7 @@ static void test_batches(void **state) {
     }
     wilor_model_free(&m);
     /* Not enough for what they count as, whatever comes before them. */
-    make_head((TURN * UNTOLD + LEAST) / 2 - 0.05f, (TURN * UNTOLD + LEAST) / -2 + 0.05f);
+    make_head(UNTOLD / 2 - 0.05f, UNTOLD / -2 + 0.05f);
     m = open_model(HEADED);
     wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, 0);
     const wilor_hands *h = look(p, 2, 0, NULL);
@@ -826,7 +825,7 @@ static void scale_head(float scale) {
     random_head();
     for (int i = 0; i < INPUTS; i++)
         g_weight[i] *= scale;
-    g_bias = LOOK - 1e4f;
+    g_bias = -1e4f;
     write_headed();
 }
 
@@ -857,7 +856,7 @@ static void test_own_odds(void **state) {
         memcpy(found, boxes, (size_t)n * sizeof *boxes);
         for (int i = 0; i < n; i++) {
             float above = above_of(wilor_pipeline_session(p), &found[i]);
-            turns[i] = above > TURN * odds[i] + LEAST;
+            turns[i] = above > odds[i];
             turned += turns[i];
         }
         if (wilor_pipeline_run(p, &g_picture, &box, 1, &o, NULL, &h, &err) != WILOR_OK)
@@ -952,7 +951,7 @@ static void test_tracker_odds(void **state) {
     o.max_hands = 2;
     for (int turns = 0; turns < 2; turns++) {
         finder f = {{WILOR_LEFT}, 1};
-        float above = TURN * UNTOLD + LEAST + (turns ? 0.1f : -0.1f);
+        float above = UNTOLD + (turns ? 0.1f : -0.1f);
         make_head(above / 2, -above / 2);
         wilor_model *m = open_model(HEADED);
         wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, 0);
