@@ -16,12 +16,16 @@ import torch.nn.functional as F
 
 from . import detector_loss, pose_loss, trainer
 from .detector_model import NanoDetector, decode
+from .evaluate import MODES
 from .export import export_detector, export_pose, exported_detector, exported_pose, load_exported
 from .fake_scene import DetectScenes, PoseScenes
 from .hand import Hand, axis_angle_to_matrix, default_npz, matrix_to_rot6d, rot6d_to_matrix
 from .pose_model import TRAINING_ONLY, COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, spread_pose
+from .render import LIGHTING, LIGHTS, MATERIAL
 from .state import load_state, save_state
+from .train_pose import first_of
 from .train_side import fit, measure, seen_by
+from .vary import covered, relight
 from .widen import widen
 
 failures = []
@@ -183,7 +187,7 @@ def check_side(npz):
     images = torch.cat([PoseScenes(6, "cpu", seed).next()["image"] for seed in (1, 2)])
     tokens = torch.stack([seen_by(model, images)] * 2, 1)
     weight, bias = fit(tokens, argparse.Namespace(lr=1e-2, decay=0.01, rounds=300))
-    found = measure(tokens, torch.arange(12) % 4, weight, bias)
+    found = measure(tokens, torch.arange(12) % len(MODES), weight, bias)
     check("side: pairs and single views that are not told", 2 - found["pairs"] - found["single"], 0)
     with torch.no_grad():
         model.side_head.weight.copy_(weight[None])
@@ -199,6 +203,38 @@ def check_side(npz):
             export_pose(small_pose(npz), path, npz, {})
             load_exported(path, again, exported_pose)
             check("side: a file without it leaves the head", (again.side_head.weight - weight[None]).abs().max() / weight.abs().max(), 1e-3)
+
+
+def check_side_loss():
+    """Mirror images beside crops in a step of train_pose: the share that is not told, and who counts."""
+    right, mirrored = torch.tensor([9.0, 9.0, -9.0]), torch.tensor([-9.0, 9.0, 9.0])
+    loss = lambda i, weight=1.0: pose_loss.side_loss(right[i], mirrored[i], torch.tensor([weight]))
+    check("side: loss of a pair that is told", loss([0])[0], 1e-3)
+    check("side: pairs that are not told", abs(pose_loss.side_loss(right, mirrored, torch.ones(3))[1] - 2 / 3), 1e-6)
+    check("side: a pair the wrong way round costs", 5 - loss([2])[0], 0)
+    check("side: of what is hardly seen nothing", loss([2], 0.0)[0], 0)
+    out = first_of(dict(a=torch.arange(5), b=dict(c=torch.ones(5, 2)), beyond=torch.tensor(3), where=None), 3)
+    check("side: a batch without its mirror images", abs(len(out["a"]) - 3) + abs(len(out["b"]["c"]) - 3) + (out["beyond"] != 3) + (out["where"] is not None), 0)
+
+
+def check_vary():
+    """Other light that changes nothing, black that stays black, and what is covered."""
+    torch.manual_seed(6)
+    x = torch.randint(1, 256, (8, 3, 256, 192)).float()
+    x[0, :, :40] = 0
+    one = torch.ones(8, 1, 1, 1)
+    light = dict(smooth=x, field=one, light=one, crisp=one, contrast=one, pivot=one, mix=torch.eye(3).expand(8, 3, 3), gamma=one, noise=0 * x)
+    check("other light: none", (relight(x, **light) - x).abs().max(), 0.01)
+    brighter = relight(x, **{**light, "light": 1.5 * one})
+    check("other light: half as bright again", (brighter - (1.5 * x).clamp(max=255)).abs().max(), 0.01)
+    check("other light: black stays", relight(x, **{**light, "noise": x + 9})[0, :, :40].abs().max(), 0)
+    y, x_at = torch.meshgrid(torch.arange(256.0), torch.arange(192.0), indexing="ij")
+    points = torch.stack([x_at, y], -1).reshape(1, -1, 2).expand(8, -1, -1)
+    image, seen = covered(x, points, torch.ones(8, points.shape[1]), torch.Generator().manual_seed(2))
+    own = ((image == x).all(1).flatten(1), (image == x.roll(1, 0)).all(1).flatten(1))
+    check("covered: points that are hidden by nothing, or seen behind something", ((seen > 0) & ~own[0]).sum() + ((seen == 0) & ~own[1]).sum(), 0)
+    check("covered: nothing is", 1 - (seen == 0).sum().clamp(max=1), 0)
+    check("covered: most is", (seen == 0).float().mean(), 0.1)
 
 
 def check_detector_learns():
@@ -353,12 +389,38 @@ def check_scenes(npz):
     shown = (batch["visible"] > 0) & (pixel[..., 0] == x) & (pixel[..., 1] == y)
     off = ((own != 1) & (own != 2) & shown).sum() / shown.sum()
     check("scenes: shown keypoints that lie on no pixel of their hand", off, 0.06)
+    check_relief(crops, hand)
     pictures = Pictures(4, 320, "cpu", 6, backgrounds=torch.full((2, 320, 320, 3), 90, dtype=torch.uint8), hand=hand, samples=1)
     batch = pictures.next()
     k = batch["kpts"]
     low, high = batch["boxes"][..., None, :2] - 1, batch["boxes"][..., None, 2:] + 1
     outside = ((k[..., :2] < low) | (k[..., :2] > high)).any(-1) & (k[..., 2] > 0) & batch["valid"][..., None]
     check("scenes: shown keypoints outside of their box", outside.sum() / (k[..., 2] > 0).sum().clamp_min(1), 0.02)
+
+
+def check_relief(crops, hand):
+    """Tendons, veins and folds shade the hand that they are on, on its back, and move nothing."""
+    n = crops.HANDS
+    turn = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # the back to the viewer
+    turns = torch.stack([turn, turn @ torch.diag(torch.tensor([1.0, -1, -1]))])[:, None].expand(2, n, 3, 3)
+    at = torch.tensor([0.0, 0, 0.5]).expand(2 * n, 3)
+    arm, sleeve = crops.arms(2 * n)
+    verts, _ = crops.figures.pose_hands(torch.eye(3).expand(2 * n, 15, 3, 3), torch.zeros(2 * n, 10), turns.reshape(-1, 3, 3), at, torch.zeros(2 * n, dtype=torch.bool), arm, sleeve)
+    things = torch.zeros(2, crops.figures.vertices - verts.shape[1] * n, 3)
+    position = torch.cat([verts.reshape(2, -1, 3), things], 1)
+    m = torch.zeros(2, crops.figures.slot_count, MATERIAL)
+    m[:, 0, 0], m[:, 0, 2:8], m[:, 0, 11], m[:, 0, 13], m[:, 0, 21] = 1, 0.5, 30, 20, -1
+    l = torch.zeros(2, LIGHTING)
+    away = torch.nn.functional.normalize(torch.tensor([0.7, -0.3, -0.7]), dim=0)
+    l[:, 0:6], l[:, 8], l[:, 9:12], l[:, 12:15], l[:, 30] = 0.3, -1, away, 1, 1
+    draw = lambda m: [t.clone() for t in crops.render.draw(position, m, torch.tensor([[500.0, 96, 128]]).expand(2, 3), l, torch.zeros(2, LIGHTS, 12), 192, 256, 1)]
+    plain, (colour, seen, depth) = draw(m), draw(torch.where(torch.isin(torch.arange(MATERIAL), torch.tensor([24, 30])), m[..., :1], m))
+    check("relief: what is seen where", (seen != plain[1]).sum() + (depth != plain[2]).sum(), 0)
+    off = (colour - plain[0]).abs().amax(-1)
+    back, palm = ((off[i] > 0.03).sum() / (seen[i] == 1).sum() for i in (0, 1))
+    check("relief: of the back, share that is shaded as before", 1 - back, 0.9)
+    check("relief: of the palm, share that is not", palm, 0.05)
+    check("relief: beyond the hand", off[seen != 1].max(), 0)
 
 
 def png(path, rgb):
@@ -468,7 +530,7 @@ def main():
     torch.set_num_threads(1)
     tests = dict(
         hand=lambda: check_hand(npz), pose=lambda: check_pose_model(npz), assignment=check_assignment, widen=check_widen, state=lambda: check_state(npz), scenes=lambda: check_scenes(npz),
-        pose_begins=lambda: check_pose_begins(npz), side=lambda: check_side(npz), pose_learns=lambda: check_pose_learns(npz), detector_learns=check_detector_learns,
+        pose_begins=lambda: check_pose_begins(npz), side=lambda: check_side(npz), side_loss=check_side_loss, vary=check_vary, pose_learns=lambda: check_pose_learns(npz), detector_learns=check_detector_learns,
     )  # fmt: skip
     if args.wilor:
         tests["pose_program"] = lambda: check_pose_program(args.wilor, npz)

@@ -18,7 +18,7 @@ from .pose_model import NanoWiLoR
 from .scene import TONES, DetectScenes, PoseScenes
 from .state import load_state, read_safetensors
 
-MODES = ("alone", "beside another hand", "holding a forearm", "held by a hand")
+MODES = ("alone", "beside another hand", "holding a forearm", "held by a hand", "holding and held")
 SETS = ("no hand", "any", "own hands from above", "people facing", "holding each other", "arms from below, facing")
 POSE_SEED, DETECT_SEED = 555_001, 555_002
 

@@ -94,6 +94,16 @@ def pose_loss(first, final, target, seeing=1.0):
     return total, log
 
 
+SIDE = 0.5  # weight of the side head's loss
+
+
+def side_loss(right, mirrored, weight):
+    """Of the side head's logits of crops (B) and of their mirror images (B): pairs told apart, and each on its side of 0. The loss,
+    and the share of pairs that are not."""
+    loss = F.softplus(mirrored - right) + 0.3 * (F.softplus(-right) + F.softplus(mirrored))
+    return SIDE * (loss * weight).mean(), ((mirrored >= right).float() * weight).mean().detach()
+
+
 def similarity(a, b):
     """a (B, N, 3) moved onto b by the best rotation, scale and translation."""
     ma, mb = a.mean(1, keepdim=True), b.mean(1, keepdim=True)

@@ -267,6 +267,59 @@ DEV void skin(const float *m, float3 rest, float t, float c, int finger, Surface
     o->albedo = a, o->shine = shine, o->sharpness = sharp;
 }
 
+/* How far skin stands out, metres: tendons and knuckles of a hand's back (m[24], 1: an old, thin hand's), veins (m[30]), folds (m[31]). */
+DEV float relief(const float *m, float3 rest, const float *at, int finger) {
+    /* x and z of the knuckles in the CC0 hand's rest position, and of the thumb's next joint; tendons come from the wrist */
+    const float to_x[5] = {-0.0087f, -0.0080f, -0.0021f, 0.0076f, 0.0398f}, to_z[5] = {0.0325f, 0.0061f, -0.0136f, -0.0323f, 0.0526f};
+    const float from_x = 0.088f, from_z = 0.004f;
+    float t = at[0], c = at[1], back = smooth(-0.1f, 0.5f, c), h = 0;
+    if (m[24] > 0 && back > 0 && t > -1.25f) {
+        float cords = 0, heads = 0;
+        for (int k = 0; k < 5; k++) {
+            float dx = to_x[k] - from_x, dz = to_z[k] - from_z, x = rest.x - from_x, z = rest.z - from_z;
+            float along = (x * dx + z * dz) / (dx * dx + dz * dz), off = (x * dz - z * dx) / sqrtf(dx * dx + dz * dz);
+            cords += bump(off, 0.0026f) * smooth(0.05f, 0.35f, along) * smooth(1.02f, 0.8f, along);
+            float px = rest.x - to_x[k], pz = rest.z - to_z[k];
+            heads += k < 4 ? bump(sqrtf(px * px + pz * pz), 0.0075f) : 0.0f;
+        }
+        h += m[24] * back * (0.0011f * cords + 0.0022f * heads);
+    }
+    if (m[30] > 0) {
+        uint32_t seed = (uint32_t)m[16] + 21;
+        float3 q = v3(rest.x * 22.0f, rest.y * 30.0f, rest.z * 34.0f);
+        float line = noise(q, seed) + 0.35f * noise(mul(q, 2.1f), seed + 1) - 0.675f;
+        h += m[30] * 0.0011f * bump(line, 0.055f) * smooth(-0.4f, 0.3f, c) * (finger >= 0 ? smooth(1.0f, 0.2f, t) : 1.0f);
+    }
+    if (m[31] > 0 && finger >= 0) {
+        float swell = 0, lines = 0;
+        for (int k = 1; k < 3; k++) {
+            float d = t - k;
+            swell += bump(d, 0.17f) * fmaxf(c, 0.0f);
+            lines += bump(d - 0.03f, 0.04f) * smooth(0.3f, -0.4f, c);
+        }
+        h += m[31] * (0.0009f * swell - 0.0006f * swell * bump(sinf(t * 34.0f), 0.35f) - 0.0007f * lines);
+    }
+    return h;
+}
+
+/* The normal n of a triangle's point as its relief turns it. a: its corners' attributes, at: the point's; p: the corners. */
+DEV float3 raised(const float *m, float3 n, const float *const a[3], float3 rest, const float *at, const float3 p[3]) {
+    int finger = (int)floorf(at[3] + 0.5f);
+    float3 e1 = sub(p[1], p[0]), e2 = sub(p[2], p[0]), across = cross(e1, e2);
+    float area = dot(across, across), here = relief(m, rest, at, finger), slope[2];
+    for (int k = 0; k < 2; k++) {
+        /* a step of 0.4 mm along an edge, in the attributes */
+        float3 e = sub(at3(a[k + 1]), at3(a[0]));
+        float step = 0.0004f / sqrtf(fmaxf(dot(e, e), 1e-8f));
+        float moved[4] = {at[0] + step * (a[k + 1][3] - a[0][3]), at[1] + step * (a[k + 1][4] - a[0][4]), at[2], at[3]};
+        slope[k] = (relief(m, add(rest, mul(e, step)), moved, finger) - here) / step;
+    }
+    if (!(area > 1e-20f))
+        return n;
+    float3 rise = add(mul(cross(e2, across), slope[0] / area), mul(cross(across, e1), slope[1] / area));
+    return unit(sub(n, rise));
+}
+
 DEV void surface_of(const Scene *s, const float *m, float3 rest, const float *at, float3 n, Surface *o) {
     uint32_t seed = (uint32_t)m[16];
     int kind = (int)m[1];
@@ -361,8 +414,14 @@ DEV float3 sample_colour(const Scene *s, int b, float x, float y, const Nearest 
     if (dot(cross(sub(at3(p + 3 * tri[1]), corner), sub(at3(p + 3 * tri[2]), corner)), corner) > 0)
         n = mul(n, -1.0f);
     Surface f;
-    int slot = s->slot[hit->triangle];
-    surface_of(s, s->material + ((size_t)b * s->slots + slot) * MATERIAL, rest, at, n, &f);
+    const float *m = s->material + ((size_t)b * s->slots + s->slot[hit->triangle]) * MATERIAL;
+    if (m[1] == 0 && m[24] + m[30] + m[31] > 0) {
+        const float *const a[3] = {s->attribute + (size_t)tri[0] * ATTRIBUTES, s->attribute + (size_t)tri[1] * ATTRIBUTES,
+                                   s->attribute + (size_t)tri[2] * ATTRIBUTES};
+        const float3 corners[3] = {corner, at3(p + 3 * tri[1]), at3(p + 3 * tri[2])};
+        n = raised(m, n, a, rest, at, corners);
+    }
+    surface_of(s, m, rest, at, n, &f);
     return light_on(s, b, &f, pos, f.normal);
 }
 

@@ -123,6 +123,8 @@ def skin_materials(d, shape, dark=0.0):
     m[..., 21], m[..., 22] = -1, d.u(*shape, lo=0.1, hi=0.55)
     m[..., 23], m[..., 25] = d.u(*shape) ** 2 * 1.1, d.u(*shape, lo=0.5, hi=1.0)
     m[..., 26], m[..., 27], m[..., 28] = d.u(*shape, hi=0.25), d.u(*shape, hi=0.7), d.chance(0.6, *shape).float()
+    for slot, share in ((24, 0.7), (30, 0.5), (31, 0.7)):  # relief: tendons and knuckles, veins, folds
+        m[..., slot] = d.u(*shape, hi=1.3) * d.chance(share, *shape)
     return m, tone
 
 
@@ -433,9 +435,9 @@ class Scenes:
 
 
 class PoseScenes(Scenes):
-    """One hand's crop, as a right hand: see next()."""
+    """One hand's crop, as a right hand: see next(). Beside it there may be two more: 1 stands about or is held by it, 2 holds it."""
 
-    HANDS, THINGS = 2, 4
+    HANDS, THINGS = 3, 4
 
     def __init__(self, batch, device, seed=1, backgrounds=None, hand=None, samples=2, pool=None):
         super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand, pool=pool)
@@ -460,43 +462,41 @@ class PoseScenes(Scenes):
 
     def next(self, with_extra=False):
         d, f, b = self.d, self.figures, self.batch
-        mode = d.pick([0.5, 0.25, 0.15, 0.1], b)  # alone, another hand beside, holds one, is held by one
+        k = self.HANDS
+        mode = d.pick([0.42, 0.22, 0.1, 0.08, 0.18], b)  # alone, another hand beside, holds one, is held by one, both
         easy = d.chance(self.ease, b)
         mode = torch.where(easy, torch.zeros_like(mode), mode)
-        hands = self.fingers(torch.stack([mode == 2, mode == 3], 1))
+        hold, held = (mode == 2) | (mode == 4), (mode == 3) | (mode == 4)
+        hands = self.fingers(torch.stack([hold, torch.zeros_like(hold), held], 1))
         fingers, betas, thing = hands["rotmats15"], hands["betas"], hands["object"]
         upright = self._frame(math.pi / 2 + d.n(b, sigma=0.45), d.n(b, sigma=0.3), d.n(b, sigma=0.5) + math.pi * d.chance(0.5, b))
         wide = self._frame(math.pi / 2 + d.n(b, sigma=1.0), d.n(b, sigma=0.7), d.n(b, sigma=1.0) + math.pi * d.chance(0.5, b))
         turn = torch.where(d.chance(0.5, b)[:, None, None], wide, d.rotation(b))  # every second as arms are mostly held
         turn = torch.where(easy[:, None, None], upright, turn)
-        mirrored = torch.stack([torch.zeros(b, dtype=torch.bool, device=self.device), d.chance(0.6, b)], 1)
-        wrist = torch.zeros(b, 3, device=self.device)
-        # the other hand: beside, behind, in front, or its forearm held; or this one's forearm is held by it
-        turn2 = d.rotation(b)
-        near = d.n(b, 3, sigma=0.07) + F.normalize(d.n(b, 3), dim=-1) * 0.08
-        wrist2 = near
-        flip = torch.ones(b, 2, 3, device=self.device)
+        mirrored = torch.cat([torch.zeros(b, 1, dtype=torch.bool, device=self.device), d.chance(0.6, b, k - 1)], 1)
+        flip = torch.ones(b, k, 3, device=self.device)
         flip[..., 2] = torch.where(mirrored, -1.0, 1.0)
-        first, second = ({k: x[:, i] for k, x in thing.items()} for i in (0, 1))
+        first, last = ({key: x[:, i] for key, x in thing.items()} for i in (0, 2))
+        # the others: beside, behind, in front; the first one's wrist stays at the origin
+        others = d.rotation(b, k - 1)
+        near = d.n(b, k - 1, 3, sigma=0.07) + d.direction(b, k - 1) * 0.08
+        # held: where this one is when hand 2 holds its forearm, as seen from hand 2
+        own_turn, own_wrist = self._clasp(others[:, 1], near[:, 1], flip[:, 2:], last)
+        turn = torch.where(held[:, None, None], own_turn, turn)
+        wrist3 = near[:, 1] - torch.where(held[:, None], own_wrist, torch.zeros_like(own_wrist))
+        wrist = torch.zeros(b, 3, device=self.device)
         held_turn, held_wrist = self._clasp(turn, wrist, flip[:, :1], first)
-        hold = (mode == 2)[:, None]
-        turn2 = torch.where(hold[..., None], held_turn, turn2)
-        wrist2 = torch.where(hold, held_wrist, wrist2)
-        # is held: solve the same from the other side, the roles exchanged
-        own_turn, own_wrist = self._clasp(turn2, wrist2, flip[:, 1:], second)
-        held = (mode == 3)[:, None]
-        turn = torch.where(held[..., None], own_turn, turn)
-        shift = torch.where(held, own_wrist, torch.zeros_like(own_wrist))
-        wrist2 = wrist2 - shift  # the main hand's wrist stays at the origin
-        turns, wrists = torch.stack([turn, turn2], 1), torch.stack([wrist, wrist2], 1)
-        arm, sleeve = self.arms(2 * b)
-        clasp = (mode >= 2)
-        start = sleeve["start"].reshape(b, 2)
-        sleeve["start"] = torch.where(clasp[:, None], start.clamp_min(0.16), start).reshape(-1)
-        arm["flex"] = torch.where(clasp[:, None], arm["flex"].reshape(b, 2) * 0.4, arm["flex"].reshape(b, 2)).reshape(-1)
+        turn2 = torch.where(hold[:, None, None], held_turn, others[:, 0])
+        wrist2 = torch.where(hold[:, None], held_wrist, near[:, 0])
+        turns, wrists = torch.stack([turn, turn2, others[:, 1]], 1), torch.stack([wrist, wrist2, wrist3], 1)
+        arm, sleeve = self.arms(k * b)
+        clasp = (mode >= 2)[:, None]
+        start, flex = sleeve["start"].reshape(b, k), arm["flex"].reshape(b, k)
+        sleeve["start"] = torch.where(clasp, start.clamp_min(0.16), start).reshape(-1)
+        arm["flex"] = torch.where(clasp, flex * 0.4, flex).reshape(-1)
         verts, points = f.pose_hands(fingers.reshape(-1, 15, 3, 3), betas.reshape(-1, 10), turns.reshape(-1, 3, 3),
                                              wrists.reshape(-1, 3), mirrored.reshape(-1), arm, sleeve)
-        verts, points = verts.reshape(b, 2, -1, 3), points.reshape(b, 2, 21, 3)
+        verts, points = verts.reshape(b, k, -1, 3), points.reshape(b, k, 21, 3)
         # distance, crop: the camera looks at the middle of the crop
         distance = d.log(b, lo=0.2, hi=2.2)
         own = verts[:, 0, :778]
@@ -528,10 +528,11 @@ class PoseScenes(Scenes):
         square = torch.where(d.chance(0.5, b, n, 2), torch.ones_like(square), square)
         others = f.pose_things(centres.reshape(-1, 3), d.rotation(b * n), bigness.reshape(-1, 3), square.reshape(-1, 2))
         things = torch.cat([f.rounded(centre0, turn0, first["half"], first["round"])[:, None], others.reshape(b, n, -1, 3)], 1)
-        held = (first["has"] > 0.5) & (mode < 2) & d.chance(0.9, b)
-        present = torch.cat([held[:, None], d.chance(0.2, b, n)], 1) & ~easy[:, None]
-        m, tone = self.materials(b, d.chance(0.7, b, 2), present)
-        m[:, 3:6, 0] *= (mode > 0).float()[:, None]
+        grasped = (first["has"] > 0.5) & (mode < 2) & d.chance(0.9, b)
+        present = torch.cat([grasped[:, None], d.chance(0.2, b, n)], 1) & ~easy[:, None]
+        m, tone = self.materials(b, d.chance(0.7, b, k), present)
+        m[:, 3:6, 0] *= ((mode == 1) | hold).float()[:, None]
+        m[:, 6:9, 0] *= (held | ((mode == 1) & d.chance(0.2, b))).float()[:, None]
         position = torch.cat([verts.reshape(b, -1, 3), things.reshape(b, -1, 3)], 1)
         centre = points[:, 0].mean(1)
         l, frames = lights(d, b, centre, torch.full((b,), 0.22, device=self.device), self.pictures)

@@ -5,6 +5,7 @@ import torch
 from . import detector_loss, trainer
 from .detector_model import NanoDetector
 from .export import exported_detector, weights_to_begin
+from .vary import other_light
 
 HELD_OUT_SEED = 987_654_321
 
@@ -52,11 +53,9 @@ class DetectorTask:
         u = lambda lo, hi, *s: torch.rand(n, *s, generator=generator, device=image.device) * (hi - lo) + lo
         flip, width = u(0, 1) < 0.5, image.shape[2]
         x = torch.where(flip[:, None, None, None], image.flip(2), image)
-        light = (1 + u(-0.12, 0.12, 1, 1, 3)) * (1 + u(-0.15, 0.15, 1, 1, 1))
-        contrast = torch.exp(u(-0.35, 0.45, 1, 1, 1))
         grey = (image == 114).all(-1, keepdim=True)
         grey = torch.where(flip[:, None, None, None], grey.flip(2), grey)  # letterbox bars keep their grey
-        x = torch.where(grey, x, (((x - 110.0) * contrast + 110.0) * light).clamp(0, 255).round().to(torch.uint8))
+        x = torch.where(grey, x, other_light(x.permute(0, 3, 1, 2).float(), generator).round().to(torch.uint8).permute(0, 2, 3, 1))
         boxes, points, w = batch["boxes"], batch["kpts"], flip[:, None, None]
         mirrored = torch.cat([width - boxes[..., 2:3], boxes[..., 1:2], width - boxes[..., 0:1], boxes[..., 3:4]], -1)
         turned = torch.cat([width - points[..., :1], points[..., 1:]], -1)

@@ -7,6 +7,7 @@ from . import pose_loss, trainer
 from .export import exported_pose, weights_to_begin
 from .hand import Hand
 from .pose_model import NanoWiLoR
+from .vary import covered, other_light
 
 HELD_OUT_SEED = 987_654_321
 
@@ -20,8 +21,15 @@ def arguments():
     p.add_argument("--mimic", type=int, default=0, help="begin with attention to neighbours (pose_model.attend_to_neighbours)")
     p.add_argument("--see-first", type=float, default=0, help="part of the time over which the whole hand's loss gets its full weight; the patches' is large first")
     p.add_argument("--residual", choices=("fp32", "bf16"), default="fp32", help="precision of the residual stream")
+    p.add_argument("--mirror", type=int, default=6, help="every so many pictures one is seen as its mirror image, too, for the side head; 0: no such head")
     p.add_argument("--hand", default=None, help="hand-cc0.npz; default: $WILOR_HAND, or the tests'")
     return p
+
+
+def first_of(out, n):
+    """A prediction's first n rows."""
+    cut = lambda v: first_of(v, n) if isinstance(v, dict) else v[:n] if torch.is_tensor(v) and v.dim() else v
+    return {k: cut(v) for k, v in out.items()}
 
 
 class PoseTask:
@@ -32,6 +40,8 @@ class PoseTask:
         torch.manual_seed(args.seed)
         self.hand = Hand(args.hand, self.device)
         self.config = dict(dim=args.dim, depth=args.depth, heads=args.heads, mlp_ratio=args.mlp_ratio)
+        if args.mirror:
+            self.config["side"] = True
         self.model = NanoWiLoR(self.hand, **self.config, mimic=bool(args.mimic)).to(self.device).train()
         self.model.backbone.residual = torch.bfloat16 if args.residual == "bf16" and args.amp else torch.float32
         self.held_out = None
@@ -68,16 +78,14 @@ class PoseTask:
         theta = torch.cat([grid, shift[..., None]], 2)
         where = F.affine_grid(theta, (n, 3, 256, 192), align_corners=False)
         x = F.grid_sample(image.permute(0, 3, 1, 2).float(), where, padding_mode="reflection", align_corners=False)
-        light = (1 + u(-0.15, 0.15, 3, 1, 1)) * (1 + u(-0.2, 0.3, 1, 1, 1))
-        contrast = torch.exp(u(-0.35, 0.45, 1, 1, 1))
-        x = torch.where((x == 0).all(1, keepdim=True), x, ((x - 110.0) * contrast + 110.0) * light)  # black beyond a picture stays
         points = scale[:, None, None] * (batch["keypoints2d"] @ turn.transpose(1, 2)) + move[:, None]
         inside = (points[..., 0].abs() < 96 / 256) & (points[..., 1].abs() < 0.5)
+        x, visible = covered(other_light(x, generator), 256 * points + half, batch["visible"] * inside, generator)
         space = torch.eye(3, device=image.device).repeat(n, 1, 1)
         space[:, :2, :2] = turn
         rot = torch.cat([space[:, None] @ batch["rotmats"][:, :1], batch["rotmats"][:, 1:]], 1)
-        return dict(batch, image=x.clamp(0, 255).round().to(torch.uint8).permute(0, 2, 3, 1), rotmats=rot, keypoints2d=points,
-                    keypoints3d=batch["keypoints3d"] @ space.transpose(1, 2), visible=batch["visible"] * inside)
+        return dict(batch, image=x.round().to(torch.uint8).permute(0, 2, 3, 1), rotmats=rot, keypoints2d=points,
+                    keypoints3d=batch["keypoints3d"] @ space.transpose(1, 2), visible=visible)
 
     def load(self, path):
         return weights_to_begin(path, self, exported_pose)
@@ -97,9 +105,16 @@ class PoseTask:
 
     def loss(self, batch):
         target = pose_loss.prepare_target(self.hand, batch)
+        image, n = batch["image"], len(batch["image"])
+        pairs = n // self.args.mirror if self.args.mirror else 0
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bool(self.args.amp)):
-            first, final = self.model(batch["image"])
-        return pose_loss.pose_loss(first, final, target, self.seeing)
+            first, final = self.model(torch.cat([image, image[:pairs].flip(2)]))
+        side = final.pop("side", None)
+        total, log = pose_loss.pose_loss(first_of(first, n), first_of(final, n), target, self.seeing)
+        if pairs:
+            wrong, log["side"] = pose_loss.side_loss(side[:pairs], side[n:], target["weight"][:pairs])
+            total = total + wrong
+        return total, log
 
     def evaluate(self):
         """Means over held-out pictures, the same ones every time, in float32."""
@@ -111,7 +126,10 @@ class PoseTask:
         for batch in self.held_out:
             target = pose_loss.prepare_target(self.hand, batch)
             first, final = self.model(batch["image"])
-            for k, v in pose_loss.pose_measures(final, target).items():
+            measures = pose_loss.pose_measures(final, target)
+            if "side" in final:
+                measures["side"] = (final["side"] > self.model(batch["image"].flip(2))[1]["side"]).float()
+            for k, v in measures.items():
                 sums[k] = sums.get(k, 0) + v.mean() / len(self.held_out)
             first_mpjpe = first_mpjpe + pose_loss.pose_measures(first, target)["mpjpe"].mean() / len(self.held_out)
         return dict({k: v.item() for k, v in sums.items()}, first_mpjpe=first_mpjpe.item())
