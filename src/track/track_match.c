@@ -128,13 +128,16 @@ static void match(wilor_tracker *t) {
 
 /* ---------------------------------------------------------------- where to look */
 
-/* A side is in doubt where one detection alone says it, and where a hand's last one says another: then that one is as much
- * against it as those before were for it, and nothing speaks for either side. */
+/* A side is in doubt where one detection alone says it, and where a hand's last one says another: then what speaks for it
+ * are the votes that are left, taken for odds. (Six, the most, are 400 to 1: less than six detections would be if each looked at
+ * something else.) */
 static float side_odds(const wilor_tracker *t, const wilor_track *k, int found) {
     bool against = k && found >= 0 && t->found[found].side != k->side;
     if (k && !k->changed && !against)
         return INFINITY;
-    return against || found < 0 ? 0 : t->found_odds[found];
+    if (k && (against || found < 0))
+        return (float)fmax(k->side == WILOR_RIGHT ? k->votes : -k->votes, 0);
+    return t->found_odds[found];
 }
 
 static void add_box(wilor_tracker *t, const wilor_box *b, wilor_track *k, int found) {

@@ -940,7 +940,7 @@ static void test_tracker(void **state) {
     }
 }
 
-/* A new hand is asked with its detection's odds; one that is known with none, where the detection contradicts it. */
+/* A new hand is asked with its detection's odds; one that is known with the votes for it, where the detection contradicts it. */
 static void test_tracker_odds(void **state) {
     (void)state;
     wilor_error err;
@@ -949,21 +949,36 @@ static void test_tracker_odds(void **state) {
     wilor_tracker_options_init(&o, sizeof o);
     o.detect_every = 1;
     o.max_hands = 2;
-    for (int turns = 0; turns < 2; turns++) {
+
+    /* Pictures before the one that contradicts, each a vote of 0.75. */
+    const struct {
+        bool turns;
+        int before;
+        wilor_side last;
+    } cases[] = {{false, 1, WILOR_RIGHT},
+                 {true, 1, WILOR_RIGHT},
+                 {false, 4, WILOR_RIGHT},
+                 {false, 6, WILOR_LEFT}};
+
+    for (size_t k = 0; k < sizeof cases / sizeof *cases; k++) {
         finder f = {{WILOR_LEFT}, 1};
+        bool turns = cases[k].turns;
         float above = UNTOLD + (turns ? 0.1f : -0.1f);
         make_head(above / 2, -above / 2);
         wilor_model *m = open_model(HEADED);
         wilor_pipeline *p = open_pipeline(m, &f, WILOR_COMPAT_MINI, 0);
         wilor_tracker *t = NULL;
         assert_int_equal(wilor_tracker_create(&t, m, &o, &err), WILOR_OK);
-        for (int i = 0; i < 2; i++) {
-            f.side[0] = i ? WILOR_RIGHT : WILOR_LEFT;
+        for (int i = 0; i <= cases[k].before; i++) {
+            bool last = i == cases[k].before;
+            f.side[0] = last ? WILOR_RIGHT : WILOR_LEFT;
             if (wilor_tracker_run(t, p, &g_picture, i * INT64_C(33000000), NULL, NULL, &out,
                                   &err) != WILOR_OK)
                 fail_msg("%s", err.text);
             assert_int_equal(out->hands->n, 1);
-            assert_int_equal(out->hands->side[0], turns || i ? WILOR_RIGHT : WILOR_LEFT);
+            assert_int_equal(out->hands->side[0], last    ? cases[k].last
+                                                  : turns ? WILOR_RIGHT
+                                                          : WILOR_LEFT);
         }
         wilor_tracker_free(&t);
         wilor_pipeline_free(&p);
