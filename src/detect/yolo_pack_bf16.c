@@ -1,6 +1,8 @@
 /* Weights of bfloat16 convolutions as conv16.h's tiles. */
 #include "yolo_load.h"
 
+#include <string.h>
+
 enum {
     TILE = WILOR_CONV16_TILE,
     RUN = WILOR_CONV16_RUN,
@@ -37,24 +39,33 @@ typedef struct pack_job {
     int group; /* conv16.h's */
 } pack_job;
 
-/* Number i of a piece, of one output. */
-static uint16_t number_of(const wilor_yolo_packed *w, float x, int piece) {
-    uint16_t high = wilor_conv16_narrow(x);
-    if (!w->high_low || piece < w->pieces / 2)
-        return high;
-    return wilor_conv16_narrow(x - wilor_conv16_widen(high));
+/* n numbers of one output; low: what is left of them when they have been narrowed once. */
+static void narrow(uint16_t *to, const float *x, int n, bool low) {
+    if (low)
+        for (int k = 0; k < n; k++)
+            to[k] = wilor_conv16_narrow(x[k] - wilor_conv16_widen(wilor_conv16_narrow(x[k])));
+    else
+        for (int k = 0; k < n; k++)
+            to[k] = wilor_conv16_narrow(x[k]);
 }
 
 /* A step of a tile: outputs o … , numbers i … of a piece. */
 static void pack_tile(const pack_job *j, int piece, int first_output, int first, uint16_t *to) {
-    int group = j->group;
-    int length = piece_of(j->w, j->conv), whole = (int)wilor_yolo_depth(j->conv) / length;
-    const float *from = j->weight + (size_t)(piece % whole) * (size_t)length;
+    const size_t group = (size_t)j->group, depth = wilor_yolo_depth(j->conv);
+    int length = piece_of(j->w, j->conv), whole = (int)depth / length;
+    int n = length - first < DEPTH ? length - first : DEPTH;
+    bool low = j->w->high_low && piece >= j->w->pieces / 2;
+    const float *from = j->weight + (size_t)(piece % whole) * (size_t)length + first;
     for (int c = 0; c < RUN && first_output + c < j->conv->out; c++) {
-        const float *row = from + (size_t)(first_output + c) * wilor_yolo_depth(j->conv);
-        for (int k = 0; k < DEPTH && first + k < length; k++)
-            to[k / group * group * RUN + group * c + k % group] =
-                number_of(j->w, row[first + k], piece);
+        uint16_t row[DEPTH] = {0};
+        narrow(row, from + (size_t)(first_output + c) * depth, n, low);
+        for (size_t k = 0; k < (size_t)n; k += group) {
+            uint16_t *at = to + k * RUN + group * (size_t)c;
+            if (group == 2)
+                memcpy(at, row + k, 2 * sizeof *at); /* a length that is known: one move */
+            else
+                memcpy(at, row + k, group * sizeof *at);
+        }
     }
 }
 

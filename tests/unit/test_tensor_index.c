@@ -566,10 +566,29 @@ static void rows_of_half_floats(void **state) {
         }
 }
 
+/* Whole numbers of 8 bits in rows, every one, and every second and third. */
+static void rows_of_bytes(void **state) {
+    (void)state;
+    uint8_t bytes[300];
+    float wide[300];
+    for (int i = 0; i < 300; i++)
+        bytes[i] = (uint8_t)(7 * i);
+    for (int64_t step = 1; step <= 3; step++) {
+        int64_t count = 300 / step;
+        wilor_tensor t = view(WILOR_I8, bytes, 1, &count, &step);
+        assert_int_equal(wilor_tensor_to_f32(&t, wide, NULL), WILOR_OK);
+        for (int64_t i = 0; i < count; i++) {
+            int want = (7 * (int)(i * step)) & 255;
+            assert_true(wide[i] == (float)(want < 128 ? want : want - 256));
+        }
+    }
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(half_floats),
         cmocka_unit_test(rows_of_half_floats),
+        cmocka_unit_test(rows_of_bytes),
         cmocka_unit_test(strides),
         cmocka_unit_test(rows),
         cmocka_unit_test(types_and_byte_order),
