@@ -438,10 +438,18 @@ class PoseScenes(Scenes):
     """One hand's crop, as a right hand: see next(). Beside it there may be two more: 1 stands about or is held by it, 2 holds it."""
 
     HANDS, THINGS = 3, 4
+    cut = 0.0  # how many end at the picture's border: the crop is then that of the box of what is left
 
     def __init__(self, batch, device, seed=1, backgrounds=None, hand=None, samples=2, pool=None):
         super().__init__(self.HANDS, self.THINGS, device, seed, backgrounds, hand, pool=pool)
         self.batch, self.samples = batch, samples
+
+    @staticmethod
+    def left_of(verts, off):
+        """Corners of what is left of the box of verts (B,V,3) before the camera, without parts off (B,4) at its four sides."""
+        q = verts[..., :2] / verts[..., 2:].clamp_min(0.03)
+        lo, hi = q.amin(1), q.amax(1)
+        return lo + off[:, :2] * (hi - lo), hi - off[:, 2:] * (hi - lo)
 
     def _clasp(self, turn, wrist, flip, thing):
         """Where the other hand is when the first one holds its forearm: turn (B,3,3), wrist (B,3), the first one's thing."""
@@ -502,17 +510,17 @@ class PoseScenes(Scenes):
         own = verts[:, 0, :778]
         middle = 0.5 * (own.amin(1) + own.amax(1))
         move = torch.cat([-middle[:, :2], (distance - middle[:, 2]).clamp_min(0.16)[:, None]], 1)
+        gone = torch.zeros(b, 4, device=self.device)  # of the hand's box, left, top, right and below
+        if self.cut:
+            gone[torch.arange(b, device=self.device), d.index(4, b)] = d.chance(self.cut, b) * d.u(b, lo=0.06, hi=0.5)
         for _ in range(2):
-            q = (own + move[:, None])
-            q = q[..., :2] / q[..., 2:].clamp_min(0.03)
-            lo, hi = q.amin(1), q.amax(1)
+            lo, hi = self.left_of(own + move[:, None], gone)
             box = (hi - lo).amax(1)
             jitter = d.u(b, 2, lo=-0.12, hi=0.12) if _ else torch.zeros(b, 2, device=self.device)
             aim = 0.5 * (lo + hi) + jitter * box[:, None]
             move = torch.cat([move[:, :2] - aim * move[:, 2:], move[:, 2:]], 1)
-        q = own + move[:, None]
-        q = q[..., :2] / q[..., 2:].clamp_min(0.03)
-        box = (q.amax(1) - q.amin(1)).amax(1)
+        lo, hi = self.left_of(own + move[:, None], gone)
+        box = (hi - lo).amax(1)
         focal = 256 / (RESCALE * d.u(b, lo=0.82, hi=1.22) * box)
         verts, points = verts + move[:, None, None], points + move[:, None, None]
         camera = torch.stack([focal, torch.full_like(focal, 96.5), torch.full_like(focal, 128.5)], 1)
@@ -543,6 +551,8 @@ class PoseScenes(Scenes):
         # the picture may end inside of the crop: black beyond, as the crop's warp leaves it
         edge = d.u(b, 4, lo=0.02, hi=0.4) * torch.tensor([192.0, 256, 192, 256], device=self.device)
         edge = torch.where(d.chance(0.07, b, 4), edge, torch.full_like(edge, -1.0))
+        low, high = (camera[:, :1] * x + camera[:, 1:] for x in (lo, hi))
+        edge = torch.where(gone > 0, torch.cat([low, torch.tensor([192.0, 256], device=self.device) - high], 1), edge)
         x, y = torch.arange(192, device=self.device), torch.arange(256, device=self.device)
         inside = ((x[None] >= edge[:, :1]) & (x[None] <= 192 - edge[:, 2:3]))[:, None] & ((y[None] >= edge[:, 1:2]) & (y[None] <= 256 - edge[:, 3:]))[:, :, None]
         image = image * inside[..., None]

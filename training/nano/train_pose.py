@@ -22,6 +22,7 @@ def arguments():
     p.add_argument("--see-first", type=float, default=0, help="part of the time over which the whole hand's loss gets its full weight; the patches' is large first")
     p.add_argument("--residual", choices=("fp32", "bf16"), default="fp32", help="precision of the residual stream")
     p.add_argument("--mirror", type=int, default=6, help="every so many pictures one is seen as its mirror image, too, for the side head; 0: no such head")
+    p.add_argument("--cut", type=float, default=0.0, help="share of hands that end at the picture's border")
     p.add_argument("--hand", default=None, help="hand-cc0.npz; default: $WILOR_HAND, or the tests'")
     return p
 
@@ -101,7 +102,10 @@ class PoseTask:
             from .fake_scene import PoseScenes
         else:
             from .scene import PoseScenes
-        return PoseScenes(self.args.batch, self.device, seed, pool=pool)
+        scenes = PoseScenes(self.args.batch, self.device, seed, pool=pool)
+        if seed != HELD_OUT_SEED:
+            scenes.cut = self.args.cut
+        return scenes
 
     def loss(self, batch):
         target = pose_loss.prepare_target(self.hand, batch)
