@@ -187,13 +187,9 @@ static bool run_f32(const wilor_tensor *t, const uint8_t *p, size_t step, size_t
         for (size_t i = 0; i < n; i++)
             to[i] = (float)load64(p + i * step, swap);
         break;
-    case WILOR_I8:
-        if (step == 1) /* quantised weights: a vector at a time */
-            for (size_t i = 0; i < n; i++)
-                to[i] = (int8_t)p[i];
-        else
-            for (size_t i = 0; i < n; i++)
-                to[i] = (int8_t)p[i * step];
+    case WILOR_I8: /* quantised weights: a loop that becomes vectors */
+        for (size_t i = 0; i < n; i++)
+            to[i] = (int8_t)p[i * step];
         break;
     default: /* one rounding, from the integer */
         for (size_t i = 0; i < n; i++)

@@ -2,7 +2,7 @@
  * a detector of their own, NV12, what a run may not do (allocate), allocations that fail in turn,
  * pipelines side by side. What the numbers are is test_detections' and test_route's business. */
 #include "heap.h"
-#include "wilor/wilor.h"
+#include "loose_detect.h"
 
 #include <math.h>
 #include <pthread.h>
@@ -68,16 +68,6 @@ static wilor_pipeline *make(const wilor_detector *d, const wilor_model *m, int t
     if (wilor_pipeline_create(&p, d, m, &o, &err) != WILOR_OK)
         fail_msg("%s", err.text);
     return p;
-}
-
-/* The lowest threshold that can be asked for: noise gives hands, too. */
-static wilor_detect_options loose(void) {
-    wilor_detect_options o;
-    wilor_detect_options_init(&o, sizeof o);
-    o.conf = 1e-6;
-    o.imgsz = 160;
-    o.max_hands = 5;
-    return o;
 }
 
 /* ---------------------------------------------------------------- errors */
@@ -180,7 +170,7 @@ static void test_detections(void **state) {
     (void)state;
     wilor_detector *d = open_micro();
     wilor_pipeline *p = make(d, NULL, 2, 0, NULL, NULL);
-    wilor_detect_options o = loose();
+    wilor_detect_options o = loose_detect(5);
     wilor_error err;
     const wilor_detections *out;
     assert_int_equal(wilor_detect(p, &g_picture, 1, &o, &out, &err), WILOR_OK);
@@ -211,7 +201,7 @@ static void test_batches(void **state) {
     (void)state;
     wilor_detector *d = open_micro();
     wilor_pipeline *p = make(d, NULL, 1, 0, NULL, NULL);
-    wilor_detect_options o = loose();
+    wilor_detect_options o = loose_detect(5);
     wilor_error err;
     const wilor_detections *out;
     wilor_picture two[2] = {g_picture, g_picture};
@@ -232,7 +222,7 @@ static void test_own_boxes_first(void **state) {
     wilor_detector *d = open_micro();
     wilor_model *m = open_tiny();
     wilor_pipeline *p = make(d, m, 2, 3, NULL, NULL);
-    wilor_detect_options o = loose();
+    wilor_detect_options o = loose_detect(5);
     wilor_error err;
     const wilor_hands *h;
     assert_int_equal(wilor_pipeline_run(p, &g_picture, &g_box, 1, &o, NULL, &h, &err),
@@ -326,7 +316,7 @@ static void test_nv12(void **state) {
     wilor_detector *d = open_micro();
     wilor_model *m = open_tiny();
     wilor_pipeline *p = make(d, m, 2, 2, NULL, NULL);
-    wilor_detect_options o = loose();
+    wilor_detect_options o = loose_detect(5);
     wilor_error err;
     const wilor_hands *h;
     float points[2 * 63], seen[2 * 63];
@@ -349,7 +339,7 @@ static void test_memory(void **state) {
     wilor_detector *d = open_micro();
     wilor_model *m = open_tiny();
     wilor_pipeline *p = make(d, m, 2, 3, NULL, NULL);
-    wilor_detect_options o = loose();
+    wilor_detect_options o = loose_detect(5);
     wilor_error err;
     const wilor_hands *h;
     for (int i = 0; i < 3; i++) {
@@ -379,7 +369,7 @@ static void test_allocations_fail(void **state) {
     wilor_model *m = open_tiny();
     wilor_error err;
     wilor_detector_options dopt;
-    wilor_detect_options o = loose();
+    wilor_detect_options o = loose_detect(5);
     wilor_detector_options_init(&dopt, sizeof dopt);
     dopt.detector = "random:micro";
     dopt.threads = 2;
@@ -425,7 +415,7 @@ typedef struct lane {
 
 static void *lane_main(void *user) {
     lane *l = user;
-    wilor_detect_options o = loose();
+    wilor_detect_options o = loose_detect(5);
     wilor_error err;
     const wilor_hands *h;
     wilor_pipeline *p = make(l->d, l->m, l->threads, 4, NULL, NULL);

@@ -4,6 +4,7 @@
 #include "backend_cpu.h"
 #include "convert_file.h"
 #include "golden.h"
+#include "loose_detect.h"
 #include "model_impl.h"
 #include "random_weights.h"
 
@@ -754,16 +755,6 @@ static wilor_pipeline *open_detecting(wilor_detector **d, const wilor_model *m) 
     return p;
 }
 
-/* The lowest threshold: noise gives hands, too. */
-static wilor_detect_options loose(void) {
-    wilor_detect_options o;
-    wilor_detect_options_init(&o, sizeof o);
-    o.conf = 1e-6;
-    o.imgsz = 160;
-    o.max_hands = BOXES;
-    return o;
-}
-
 static double logit_of(float score) { return log((double)score) - log1p(-(double)score); }
 
 /* Of what is found in a picture as the network sees it, with a raw column that is known by its score. */
@@ -774,7 +765,7 @@ static void test_found_odds(void **state) {
     wilor_model *m = open_model(PLAIN);
     wilor_pipeline *p = open_detecting(&d, m);
     wilor_picture picture = g_picture;
-    wilor_detect_options o = loose();
+    wilor_detect_options o = loose_detect(BOXES);
     wilor_box found[BOXES];
     const wilor_box *boxes;
     const float *points, *odds, *raw;
@@ -834,8 +825,7 @@ static void test_own_odds(void **state) {
     (void)state;
     wilor_error err;
     wilor_box box = g_box;
-    wilor_detect_options o = loose();
-    o.max_hands = BOXES - 1;
+    wilor_detect_options o = loose_detect(BOXES - 1);
     box.side = WILOR_LEFT;
     int turned = 0, all = 0;
     for (float scale = 1; scale <= 4096; scale *= 8) {

@@ -721,8 +721,8 @@ static int boxes_with(run *r, const wilor_box *found, const float *odds, int n, 
     return count;
 }
 
-/* A new hand's are its detection's; a known one's side is in doubt where a detection contradicts it, which speaks for neither,
- * and when the votes have just changed it, to what the detection says. */
+/* A new hand's are its detection's; a known one's side is in doubt where a detection contradicts it, by the votes that are
+ * left, and when the votes have just changed it, to what the detection says. */
 static void test_side_odds(void **state) {
     (void)state;
     run r = start(NULL);
