@@ -22,6 +22,7 @@ from .fake_scene import DetectScenes, PoseScenes
 from .hand import Hand, axis_angle_to_matrix, default_npz, matrix_to_rot6d, rot6d_to_matrix
 from .pose_model import TRAINING_ONLY, COLS, LEAD, ROWS, FOCAL, NanoWiLoR, Scaled, spread_pose
 from .render import LIGHTING, LIGHTS, MATERIAL
+from .scene import Dice
 from .state import load_state, save_state
 from .train_pose import first_of
 from .train_side import fit, measure, seen_by
@@ -177,7 +178,7 @@ def check_pose_learns(npz):
 
 def side_margin(model, images):
     """By how much (B) the side head takes the crops rather than their mirror images for right hands."""
-    return model(images)[1]["side"] - model(images.flip(2))[1]["side"]
+    return model(images)[1]["side"] - model.mirrored_side(images)
 
 
 def check_side(npz):
@@ -230,7 +231,7 @@ def check_vary():
     check("other light: black stays", relight(x, **{**light, "noise": x + 9})[0, :, :40].abs().max(), 0)
     y, x_at = torch.meshgrid(torch.arange(256.0), torch.arange(192.0), indexing="ij")
     points = torch.stack([x_at, y], -1).reshape(1, -1, 2).expand(8, -1, -1)
-    image, seen = covered(x, points, torch.ones(8, points.shape[1]), torch.Generator().manual_seed(2))
+    image, seen = covered(x, points, torch.ones(8, points.shape[1]), Dice(torch.Generator().manual_seed(2)))
     own = ((image == x).all(1).flatten(1), (image == x.roll(1, 0)).all(1).flatten(1))
     check("covered: points that are hidden by nothing, or seen behind something", ((seen > 0) & ~own[0]).sum() + ((seen == 0) & ~own[1]).sum(), 0)
     check("covered: nothing is", 1 - (seen == 0).sum().clamp(max=1), 0)
@@ -389,7 +390,7 @@ def check_scenes(npz):
     shown = (batch["visible"] > 0) & (pixel[..., 0] == x) & (pixel[..., 1] == y)
     off = ((own != 1) & (own != 2) & shown).sum() / shown.sum()
     check("scenes: shown keypoints that lie on no pixel of their hand", off, 0.06)
-    check_relief(crops, hand)
+    check_relief(crops)
     pictures = Pictures(4, 320, "cpu", 6, backgrounds=torch.full((2, 320, 320, 3), 90, dtype=torch.uint8), hand=hand, samples=1)
     batch = pictures.next()
     k = batch["kpts"]
@@ -398,7 +399,7 @@ def check_scenes(npz):
     check("scenes: shown keypoints outside of their box", outside.sum() / (k[..., 2] > 0).sum().clamp_min(1), 0.02)
 
 
-def check_relief(crops, hand):
+def check_relief(crops):
     """Tendons, veins and folds shade the hand that they are on, on its back, and move nothing."""
     n = crops.HANDS
     turn = torch.tensor([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])  # the back to the viewer

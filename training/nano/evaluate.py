@@ -79,8 +79,7 @@ def pose_rows(args, device):
         for name, part in (("pck_box_10", 0.1), ("pck_box_20", 0.2)):
             m[name] = ((off < part * side) & seen).sum(1) / seen.sum(1).clamp_min(1)
         if model.side_head is not None:
-            mirrored, *_ = model.backbone(batch["image"].flip(2))
-            m["side"] = (out["side"] > model.side(mirrored)).float()
+            m["side"] = (out["side"] > model.mirrored_side(batch["image"])).float()
         m.update(mode=batch["mode"], tone=batch["tone"], shown=seen.float().mean(1))
         for k, v in m.items():
             columns.setdefault(k, []).append(v.float().cpu())

@@ -97,11 +97,14 @@ def pose_loss(first, final, target, seeing=1.0):
 SIDE = 0.5  # weight of the side head's loss
 
 
+def pair_loss(right, mirrored):
+    """(B) of the side head's logits of crops and of their mirror images: pairs told apart, and each on its side of 0."""
+    return F.softplus(mirrored - right) + 0.3 * (F.softplus(-right) + F.softplus(mirrored))
+
+
 def side_loss(right, mirrored, weight):
-    """Of the side head's logits of crops (B) and of their mirror images (B): pairs told apart, and each on its side of 0. The loss,
-    and the share of pairs that are not."""
-    loss = F.softplus(mirrored - right) + 0.3 * (F.softplus(-right) + F.softplus(mirrored))
-    return SIDE * (loss * weight).mean(), ((mirrored >= right).float() * weight).mean().detach()
+    """The weighted mean of pair_loss, and the share of pairs that are not told apart."""
+    return SIDE * (pair_loss(right, mirrored) * weight).mean(), ((mirrored >= right).float() * weight).mean().detach()
 
 
 def similarity(a, b):

@@ -348,6 +348,10 @@ class NanoWiLoR(nn.Module):
         with torch.autocast(tokens.device.type, enabled=False):
             return self.side_head(tokens[:, :LEAD].float().flatten(1))[:, 0]
 
+    def mirrored_side(self, image):
+        """The same of the mirror images."""
+        return self.side(self.backbone(image.flip(2))[0])
+
     def forward(self, image):
         tokens, where, vote, crowd = self.backbone(image)
         raw = self.backbone.read_out(tokens)

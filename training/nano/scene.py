@@ -33,9 +33,8 @@ def to_srgb(x):
 class Dice:
     """Random tensors of one generator."""
 
-    def __init__(self, device, seed):
-        self.device = torch.device(device)
-        self.g = torch.Generator(device=self.device).manual_seed(seed)
+    def __init__(self, generator):
+        self.g, self.device = generator, generator.device
 
     def u(self, *shape, lo=0.0, hi=1.0):
         return torch.rand(*shape, generator=self.g, device=self.device) * (hi - lo) + lo
@@ -72,7 +71,7 @@ class Dice:
 
 def procedural_backgrounds(n, seed, device):
     """(n,320,320,3) uint8: clouds, ramps, boards, checks, in all colours and in skin's."""
-    d = Dice(device, seed)
+    d = Dice(torch.Generator(device=device).manual_seed(seed))
     out = torch.zeros(n, 3, 320, 320, device=d.device)
     for size in (3, 6, 12, 40, 120):
         amp = d.u(n, 1, 1, 1) ** 2
@@ -338,7 +337,7 @@ class Scenes:
     def __init__(self, hands, things, device, seed, backgrounds, hand=None, body=None, pool=None):
         self.device = torch.device(device)
         self.ease = 0.0  # 1: hands alone, arms from below, sharp pictures; training may begin so
-        self.d = Dice(device, seed)
+        self.d = Dice(torch.Generator(device=self.device).manual_seed(seed))
         self.hand = hand or Hand(device=device)
         self.body = body
         self.figures = Figures(self.hand, hands, things, device, body)

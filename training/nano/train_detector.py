@@ -5,6 +5,7 @@ import torch
 from . import detector_loss, trainer
 from .detector_model import NanoDetector
 from .export import exported_detector, weights_to_begin
+from .scene import Dice
 from .vary import other_light
 
 HELD_OUT_SEED = 987_654_321
@@ -50,12 +51,12 @@ class DetectorTask:
     def vary(batch, generator):
         """Every second picture as a mirror shows it, left and right hands exchanged; other light."""
         image, n = batch["image"], len(batch["image"])
-        u = lambda lo, hi, *s: torch.rand(n, *s, generator=generator, device=image.device) * (hi - lo) + lo
-        flip, width = u(0, 1) < 0.5, image.shape[2]
+        d = Dice(generator)
+        flip, width = d.chance(0.5, n), image.shape[2]
         x = torch.where(flip[:, None, None, None], image.flip(2), image)
         grey = (image == 114).all(-1, keepdim=True)
         grey = torch.where(flip[:, None, None, None], grey.flip(2), grey)  # letterbox bars keep their grey
-        x = torch.where(grey, x, other_light(x.permute(0, 3, 1, 2).float(), generator).round().to(torch.uint8).permute(0, 2, 3, 1))
+        x = torch.where(grey, x, other_light(x.permute(0, 3, 1, 2).float(), d).round().to(torch.uint8).permute(0, 2, 3, 1))
         boxes, points, w = batch["boxes"], batch["kpts"], flip[:, None, None]
         mirrored = torch.cat([width - boxes[..., 2:3], boxes[..., 1:2], width - boxes[..., 0:1], boxes[..., 3:4]], -1)
         turned = torch.cat([width - points[..., :1], points[..., 1:]], -1)

@@ -7,6 +7,7 @@ from . import pose_loss, trainer
 from .export import exported_pose, weights_to_begin
 from .hand import Hand
 from .pose_model import NanoWiLoR
+from .scene import Dice
 from .vary import covered, other_light
 
 HELD_OUT_SEED = 987_654_321
@@ -66,8 +67,8 @@ class PoseTask:
         """The same hands turned, scaled and moved a little in the picture, and in other light: labels follow exactly, but for
         the perspective of a move, which is less than the crop's own jitter."""
         image, n = batch["image"], len(batch["image"])
-        u = lambda lo, hi, *s: torch.rand(n, *s, generator=generator, device=image.device) * (hi - lo) + lo
-        angle, scale, move = u(-0.8, 0.8), torch.exp(u(-0.14, 0.1)), u(-0.03, 0.03, 2)
+        d = Dice(generator)
+        angle, scale, move = d.u(n, lo=-0.8, hi=0.8), torch.exp(d.u(n, lo=-0.14, hi=0.1)), d.u(n, 2, lo=-0.03, hi=0.03)
         c, s = torch.cos(angle), torch.sin(angle)
         turn = torch.stack([torch.stack([c, -s], -1), torch.stack([s, c], -1)], 1)  # of picture coordinates, x right, y down
         # grid_sample wants where each output pixel comes from, in halves of the 192 x 256 picture; pixel 128 is the crop's middle
@@ -81,7 +82,7 @@ class PoseTask:
         x = F.grid_sample(image.permute(0, 3, 1, 2).float(), where, padding_mode="reflection", align_corners=False)
         points = scale[:, None, None] * (batch["keypoints2d"] @ turn.transpose(1, 2)) + move[:, None]
         inside = (points[..., 0].abs() < 96 / 256) & (points[..., 1].abs() < 0.5)
-        x, visible = covered(other_light(x, generator), 256 * points + half, batch["visible"] * inside, generator)
+        x, visible = covered(other_light(x, d), 256 * points + half, batch["visible"] * inside, d)
         space = torch.eye(3, device=image.device).repeat(n, 1, 1)
         space[:, :2, :2] = turn
         rot = torch.cat([space[:, None] @ batch["rotmats"][:, :1], batch["rotmats"][:, 1:]], 1)
@@ -132,7 +133,7 @@ class PoseTask:
             first, final = self.model(batch["image"])
             measures = pose_loss.pose_measures(final, target)
             if "side" in final:
-                measures["side"] = (final["side"] > self.model(batch["image"].flip(2))[1]["side"]).float()
+                measures["side"] = (final["side"] > self.model.mirrored_side(batch["image"])).float()
             for k, v in measures.items():
                 sums[k] = sums.get(k, 0) + v.mean() / len(self.held_out)
             first_mpjpe = first_mpjpe + pose_loss.pose_measures(first, target)["mpjpe"].mean() / len(self.held_out)

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from .evaluate import MODES
 from .export import exported_pose, load_exported
 from .hand import Hand
-from .pose_loss import LEAST_SHOWN
+from .pose_loss import LEAST_SHOWN, pair_loss
 from .pose_model import LEAD, NanoWiLoR
 from .scene import PoseScenes
 from .state import read_safetensors, write_safetensors
@@ -58,7 +58,7 @@ def fit(tokens, args):
     for _ in range(args.rounds):
         for i in torch.randperm(len(x)).split(128):
             z = head(F.dropout(x[i], 0.2))[..., 0]
-            loss = F.softplus(z[:, 1] - z[:, 0]).mean() + 0.3 * (F.softplus(-z[:, 0]) + F.softplus(z[:, 1])).mean()
+            loss = pair_loss(z[:, 0], z[:, 1]).mean()
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
