@@ -67,7 +67,11 @@ typedef enum wilor_net_tensor {
     WILOR_NET_FINE0_BETA,
     WILOR_NET_FINE1_GAMMA,
     WILOR_NET_FINE1_BETA,
-    WILOR_NET_ALL_TENSORS
+    WILOR_NET_ALL_TENSORS,
+
+    /* The side head, which few files have: only for who asks. */
+    WILOR_NET_SIDE_W = WILOR_NET_ALL_TENSORS, /* 18 · D */
+    WILOR_NET_SIDE_B
 } wilor_net_tensor;
 
 /* How many numbers tensor `t` of a network of this width and MLP has. */
@@ -79,6 +83,7 @@ static inline size_t wilor_net_tensor_count(int width, int mlp, int t) {
     case WILOR_NET_POSITION:
         return 192 * d;
     case WILOR_NET_LEAD:
+    case WILOR_NET_SIDE_W:
         return 18 * d;
     case WILOR_NET_DECPOSE_W:
         return 6 * d;
@@ -139,6 +144,8 @@ static inline size_t wilor_net_tensor_count(int width, int mlp, int t) {
         return m * d;
     case WILOR_NET_FC1_B:
         return m;
+    case WILOR_NET_SIDE_B:
+        return 1;
     default: /* biases, norms */
         return d;
     }

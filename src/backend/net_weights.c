@@ -252,7 +252,26 @@ done:
     return st;
 }
 
+/* ---------------------------------------------------------------- the side head */
+
+static wilor_status put_side(reader *r) {
+    wilor_status st = WILOR_OK;
+    wilor_vit_side head;
+    WILOR_TRY(wilor_vit_find_side(&head, r->o->source, r->shape->width, r->l.err));
+    if (!head.weight)
+        WILOR_FAIL(r->l.err, WILOR_ERR_MODEL, "there is no side head");
+    WILOR_TRY(wilor_tensor_to_f32(head.weight, r->room, r->l.err));
+    WILOR_TRY(give(r, WILOR_NET_SIDE_W, 0, r->room));
+    WILOR_TRY(wilor_loader_done(&r->l, head.weight));
+    WILOR_TRY(wilor_tensor_to_f32(head.bias, r->room, r->l.err));
+    WILOR_TRY(give(r, WILOR_NET_SIDE_B, 0, r->room));
+done:
+    return st;
+}
+
 /* ---------------------------------------------------------------- all */
+
+static bool is_side(const wilor_tensor *t) { return strncmp(t->name, "side_head.", 10) == 0; }
 
 /* Bytes of the source that will be read, for the progress callback. */
 static void expect_all(reader *r) {
@@ -260,7 +279,8 @@ static void expect_all(reader *r) {
     for (size_t i = 0; i < wilor_index_count(x); i++) {
         const wilor_tensor *t = wilor_index_at(x, i);
         const char *end = strstr(t->name, ".weight");
-        if (t->rank >= 2 && end && strncmp(t->name, "mano.", 5) != 0 && t->rank < 4)
+        if (t->rank >= 2 && end && strncmp(t->name, "mano.", 5) != 0 && t->rank < 4 &&
+            (r->sink->side_head || !is_side(t)))
             wilor_loader_expect(&r->l, t);
     }
 }
@@ -288,6 +308,8 @@ wilor_status wilor_net_weights_read(const wilor_backend_load *o, const wilor_vit
     expect_all(&r);
     WILOR_TRY(put_backbone(&r));
     WILOR_TRY(put_refine(&r));
+    if (sink->side_head)
+        WILOR_TRY(put_side(&r));
 done:
     wilor_pages_free(&room);
     return st;

@@ -49,6 +49,15 @@ typedef struct wilor_vit_dims {
 wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s, int heads,
                                wilor_error *err);
 
+/* The side head in the weights' own file, in which both of its tensors are or none (NULL): one that lends a
+ * hand may have another. Errors: ERR_MODEL (one alone, or of another shape). */
+typedef struct wilor_vit_side {
+    const wilor_tensor *weight, *bias;
+} wilor_vit_side;
+
+wilor_status wilor_vit_find_side(wilor_vit_side *out, const wilor_tensor_source *s, int width,
+                                 wilor_error *err);
+
 /* Load (or, with a measuring arena, add up). v is zeroed before the first call; v->blocks is on the
  * heap, its caller's to free, all numbers are in the arena. bits: of the blocks' weights, see
  * wilor_linear_load_as. */

@@ -200,20 +200,32 @@ done:
     return st;
 }
 
-/* Of the weights' own file, in which both of its tensors are or none is: one that lends a hand may have another. */
-static wilor_status load_side_head(wilor_vit *v, wilor_loader *l) {
+wilor_status wilor_vit_find_side(wilor_vit_side *out, const wilor_tensor_source *s, int width,
+                                 wilor_error *err) {
     wilor_status st = WILOR_OK;
-    const wilor_tensor_source own = {.weights = l->source->weights};
-    const int inputs = WILOR_LEAD * v->width;
+    const wilor_tensor_source own = {.weights = s->weights};
     const wilor_index *index;
     const wilor_tensor *t;
+    *out = (wilor_vit_side){NULL, NULL};
     if (!wilor_source_find(&own, "side_head.weight", &t) &&
         !wilor_source_find(&own, "side_head.bias", &t))
         return WILOR_OK;
-    WILOR_TRY(wilor_source_need(&own, "side_head.weight", 2, (const int64_t[]){1, inputs},
-                                &index, &t, l->err));
-    WILOR_TRY(
-        wilor_source_need(&own, "side_head.bias", 1, (const int64_t[]){1}, &index, &t, l->err));
+    WILOR_TRY(wilor_source_need(&own, "side_head.weight", 2,
+                                (const int64_t[]){1, WILOR_LEAD * width}, &index, &out->weight,
+                                err));
+    WILOR_TRY(wilor_source_need(&own, "side_head.bias", 1, (const int64_t[]){1}, &index,
+                                &out->bias, err));
+done:
+    return st;
+}
+
+static wilor_status load_side_head(wilor_vit *v, wilor_loader *l) {
+    wilor_status st = WILOR_OK;
+    const int inputs = WILOR_LEAD * v->width;
+    wilor_vit_side head;
+    WILOR_TRY(wilor_vit_find_side(&head, l->source, v->width, l->err));
+    if (!head.weight)
+        return WILOR_OK;
     WILOR_TRY(wilor_vector_load(&v->side_weight, l, "side_head.weight", inputs, inputs));
     WILOR_TRY(wilor_vector_load(&v->side_bias, l, "side_head.bias", 1, 1));
 done:

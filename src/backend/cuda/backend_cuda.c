@@ -101,6 +101,22 @@ static void cuda_unload(void *model) {
     wilor_heap_free(m);
 }
 
+/* What the file is a network of, and whether it has a side head. */
+static wilor_status measure(cuda_model *m, wilor_vit_dims *dims, const wilor_backend_load *o,
+                            wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    wilor_vit_side head;
+    WILOR_TRY(wilor_vit_measure(dims, o->source, o->heads, err));
+    WILOR_TRY(wilor_vit_find_side(&head, o->source, dims->width, err));
+    m->shape.width = dims->width;
+    m->shape.depth = dims->depth;
+    m->shape.heads = dims->heads;
+    m->shape.mlp = dims->mlp;
+    m->shape.side_head = head.weight != NULL;
+done:
+    return st;
+}
+
 static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_vit_dims dims;
@@ -116,17 +132,13 @@ static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_err
     m->isa = wilor_kernels_best(o->max_isa)->isa;
     WILOR_TRY(
         wilor_cuda_choose(&m->shape.number, &m->shape.split, &m->dtype, "device cuda", err));
-    WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
-    m->shape.width = dims.width;
-    m->shape.depth = dims.depth;
-    m->shape.heads = dims.heads;
-    m->shape.mlp = dims.mlp;
+    WILOR_TRY(measure(m, &dims, o, err));
     WILOR_TRY(wilor_cuda_module_open(&m->table, err));
     for (int i = 0; i < m->cards; i++)
         WILOR_TRY(wilor_cuda_status(
             m->table->model_create(&m->model[i], m->card[i], &m->shape, &mano, &e), m->card[i],
             &e, err));
-    wilor_net_sink sink = {.user = m, .put = put_tensor};
+    wilor_net_sink sink = {.user = m, .put = put_tensor, .side_head = m->shape.side_head != 0};
     WILOR_TRY(wilor_net_weights_read(o, &dims, &sink, err));
     m->vertices = wilor_mano_vertices(o->mano);
     m->parameters = wilor_backend_count_parameters(o->source);
@@ -156,6 +168,10 @@ static const void *cuda_packed(const void *model, size_t *bytes) {
     (void)model;
     *bytes = 0;
     return NULL;
+}
+
+static bool cuda_tells_side(const void *model) {
+    return ((const cuda_model *)model)->shape.side_head != 0;
 }
 
 /* ---------------------------------------------------------------- session */
@@ -262,6 +278,7 @@ static wilor_cuda_output output_from(const cuda_session *s, const wilor_backend_
                                out->cam + i * 3,
                                out->verts + i * (size_t)s->m->vertices * 3,
                                out->keypoints + i * 21 * 3,
+                               out->side_logit ? out->side_logit + i : NULL,
                                0};
 }
 
@@ -307,9 +324,10 @@ static wilor_status cuda_run(void *session, const float *rgb, const wilor_backen
         const wilor_cuda_crop *own = crops ? s->crops + first : NULL;
         int count = n - first < part ? n - first : part;
         put_crops(s, started, rgb ? rgb + (size_t)first * CROP : NULL, own, count);
-        st = wilor_cuda_status(
-            m->table->session_start(s->session[started], own, count, fixed_betas, &e),
-            m->card[started], &e, err);
+        st =
+            wilor_cuda_status(m->table->session_start(s->session[started], own, count,
+                                                      fixed_betas, out->side_logit != NULL, &e),
+                              m->card[started], &e, err);
     }
     for (int i = 0; i < started; i++) {
         wilor_cuda_output o = output_from(s, out, i * part);
@@ -339,6 +357,7 @@ const wilor_backend *wilor_backend_cuda(void) {
                                        .unload = cuda_unload,
                                        .info = cuda_info,
                                        .packed = cuda_packed,
+                                       .tells_side = cuda_tells_side,
                                        .memory = cuda_memory,
                                        .open = cuda_open,
                                        .close = cuda_close,

@@ -15,7 +15,7 @@
 extern "C" {
 #endif
 
-enum { WILOR_CUDA_ABI = 5, WILOR_CUDA_TEXT = 256 };
+enum { WILOR_CUDA_ABI = 6, WILOR_CUDA_TEXT = 256 };
 
 /* What went wrong; the core has a status of its own for each. */
 typedef enum wilor_cuda_result {
@@ -51,7 +51,8 @@ typedef struct wilor_cuda_device_info {
 typedef struct wilor_cuda_shape {
     int width, depth, heads, mlp;
     wilor_cuda_number number; /* of the blocks' products; everything else is float32 */
-    int split; /* of float32: each number of the blocks' products as two of float16 */
+    int split;     /* of float32: each number of the blocks' products as two of float16 */
+    int side_head; /* there is one: model_put gets its tensors, too */
 } wilor_cuda_shape;
 
 /* How many numbers tensor `t` of a model of this shape has. */
@@ -81,12 +82,13 @@ typedef struct wilor_cuda_frame {
 } wilor_cuda_frame;
 
 typedef struct wilor_cuda_output {
-    float *rotation;  /* n × 16 × 9 */
-    float *betas;     /* n × 10 */
-    float *cam;       /* n × 3 */
-    float *verts;     /* n × V × 3 */
-    float *keypoints; /* n × 21 × 3 */
-    float device_ms;  /* of the last run, by the card's clock */
+    float *rotation;   /* n × 16 × 9 */
+    float *betas;      /* n × 10 */
+    float *cam;        /* n × 3 */
+    float *verts;      /* n × V × 3 */
+    float *keypoints;  /* n × 21 × 3 */
+    float *side_logit; /* n, of a run that was to tell sides; NULL: not wanted */
+    float device_ms;   /* of the last run, by the card's clock */
 } wilor_cuda_output;
 
 /* For tests: what a stage left on the card. `rows` × `cols` float32, computed without a graph. */
@@ -151,9 +153,11 @@ typedef struct wilor_cuda_table {
      * waits for it and gives its hands. A run that was started, whatever start said, is finished
      * before the session's next call. No allocation in either.
      * crops: NULL: the card makes none.
-     * fixed_betas: NULL, or 10 numbers that replace the shape in the result. */
+     * fixed_betas: NULL, or 10 numbers that replace the shape in the result.
+     * sides: by the side head, too; a model without one gives NAN. */
     wilor_cuda_result (*session_start)(void *session, const wilor_cuda_crop *crops, int n,
-                                       const float *fixed_betas, wilor_cuda_error *err);
+                                       const float *fixed_betas, int sides,
+                                       wilor_cuda_error *err);
     wilor_cuda_result (*session_finish)(void *session, wilor_cuda_output *out,
                                         wilor_cuda_error *err);
     /* For tests: the next runs tell every stage, slowly; NULL: no more. */

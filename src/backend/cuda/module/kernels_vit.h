@@ -13,7 +13,8 @@ enum {
     FLAT_THREADS = 256,
     NORM_STEPS = 4,
     NORM_MOST_THREADS = 1024,
-    PARTS_MOST_THREADS = 512
+    PARTS_MOST_THREADS = 512,
+    ASKED_THREADS = 1024 /* the side head is the reading of 18 rows of weights */
 };
 
 /* A thread is a pixel. Grid: 256 rows, crops. frame: one on the card, which may change between runs of a
@@ -173,6 +174,23 @@ __global__ void choose_kernel(const float *x, float *out, int d, int first, int 
         x + ((size_t)hand * TOKENS + (size_t)chosen_token(row % each, cols)) * (size_t)d;
     for (int i = 4 * (int)threadIdx.x; i < d; i += 4 * (int)blockDim.x)
         store(out + (size_t)row * (size_t)d + i, load<4>(from + i));
+}
+
+/* The side head: a hand's leading tokens, the first of its `each` rows, as one row of inputs. Grid: hands. */
+template <class T>
+__global__ void __launch_bounds__(ASKED_THREADS)
+    side_kernel(const T *tokens, layer head, float *logit, int d, int each) {
+    __shared__ float part[ASKED_THREADS / 32];
+    const T *x = tokens + (size_t)blockIdx.x * (size_t)each * (size_t)d;
+    float sum = 0;
+    for (int i = 4 * (int)threadIdx.x; i < LEAD * d; i += 4 * (int)blockDim.x) {
+        auto y = load<4>(x + i), by = load<4>(head.w + i);
+        for (int k = 0; k < 4; k++)
+            sum = fmaf(y.at[k], by.at[k], sum);
+    }
+    sum = block_sum(sum, part);
+    if (threadIdx.x == 0)
+        logit[blockIdx.x] = sum + head.b[0];
 }
 
 /* Rows that are complete, for tests: x stays as it is. */

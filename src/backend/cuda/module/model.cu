@@ -62,19 +62,20 @@ static wilor_cuda_number kept_as(const model *m, int t) {
 
 static void *push_bytes(device_arena *a, size_t bytes) { return a->push<char>(bytes); }
 
-static void push_tensors(model *m, device_arena *a) {
-    for (int t = 0; t < WILOR_NET_TENSORS; t++) {
-        size_t bytes = wilor_cuda_tensor_count(&m->shape, t) * number_bytes(kept_as(m, t));
-        int blocks = t < WILOR_NET_PLAIN_TENSORS ? 1 : m->shape.depth;
-        for (int b = 0; b < blocks; b++) {
-            void *at = push_bytes(a, bytes);
-            if (a->base)
-                m->tensor[t < WILOR_NET_PLAIN_TENSORS
-                              ? t
-                              : WILOR_NET_PLAIN_TENSORS + b * BLOCK_TENSORS +
-                                    (t - WILOR_NET_PLAIN_TENSORS)] = at;
-        }
+static void push_tensor(model *m, device_arena *a, int t, int blocks) {
+    size_t bytes = wilor_cuda_tensor_count(&m->shape, t) * number_bytes(kept_as(m, t));
+    for (int b = 0; b < blocks; b++) {
+        void *at = push_bytes(a, bytes);
+        if (a->base)
+            m->tensor[slot_of(m, t, b)] = at;
     }
+}
+
+static void push_tensors(model *m, device_arena *a) {
+    for (int t = 0; t < WILOR_NET_TENSORS; t++)
+        push_tensor(m, a, t, t < WILOR_NET_PLAIN_TENSORS ? 1 : m->shape.depth);
+    for (int i = 0; i < SIDE_TENSORS && m->shape.side_head; i++)
+        push_tensor(m, a, WILOR_NET_SIDE_W + i, 1);
 }
 
 template <class T>
@@ -140,7 +141,8 @@ wilor_cuda_result model_create(void **out, int device, const wilor_cuda_shape *s
     CUDA_CALL(cudaSetDevice(device), "choosing the card", err);
     CUDA_CALL(cudaGetDeviceProperties(&m->card, device), "the card", err);
     CUDA_TRY(check_card(m, err));
-    m->slots = (size_t)(WILOR_NET_PLAIN_TENSORS + shape->depth * BLOCK_TENSORS);
+    m->slots = (size_t)(WILOR_NET_PLAIN_TENSORS + shape->depth * BLOCK_TENSORS +
+                        (shape->side_head ? SIDE_TENSORS : 0));
     m->tensor = static_cast<void **>(calloc(m->slots, sizeof *m->tensor));
     push_tensors(m, &a);
     push_mano(m, mano, &a);

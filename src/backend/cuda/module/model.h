@@ -11,7 +11,7 @@
 namespace wilor_cuda {
 
 /* The blocks' tensors behind those that there is one of. */
-enum { BLOCK_TENSORS = WILOR_NET_TENSORS - WILOR_NET_PLAIN_TENSORS };
+enum { BLOCK_TENSORS = WILOR_NET_TENSORS - WILOR_NET_PLAIN_TENSORS, SIDE_TENSORS = 2 };
 
 struct model {
     int device;
@@ -20,19 +20,25 @@ struct model {
     wilor_cuda_number patch; /* what patches are multiplied in: their numbers are small */
     char *block;
     size_t bytes;
-    void **tensor; /* PLAIN_TENSORS, then BLOCK_TENSORS a block */
+    void **tensor; /* PLAIN_TENSORS, BLOCK_TENSORS a block, and the side head's */
     size_t slots, filled;
     float *staging; /* the largest tensor, as it comes; freed with the last */
     mano_arrays mano;
 };
 
+/* Which of the slots is tensor t's of a block. */
+static inline size_t slot_of(const model *m, int t, int block) {
+    if (t < WILOR_NET_PLAIN_TENSORS)
+        return (size_t)t;
+    if (t >= WILOR_NET_SIDE_W)
+        return m->slots - SIDE_TENSORS + (size_t)(t - WILOR_NET_SIDE_W);
+    return (size_t)(WILOR_NET_PLAIN_TENSORS + block * BLOCK_TENSORS +
+                    (t - WILOR_NET_PLAIN_TENSORS));
+}
+
 /* Where tensor t of a block lies. */
 template <class T> const T *tensor(const model *m, int t, int block = 0) {
-    size_t at = t < WILOR_NET_PLAIN_TENSORS
-                    ? (size_t)t
-                    : (size_t)(WILOR_NET_PLAIN_TENSORS + block * BLOCK_TENSORS +
-                               (t - WILOR_NET_PLAIN_TENSORS));
-    return static_cast<const T *>(m->tensor[at]);
+    return static_cast<const T *>(m->tensor[slot_of(m, t, block)]);
 }
 
 static inline layer layer_of(const model *m, int w) {
@@ -92,7 +98,7 @@ wilor_cuda_result session_frame(void *session, const wilor_cuda_frame *frame, ui
 void session_share(void *session, const void *run);
 float *session_crop(void *session, int i);
 wilor_cuda_result session_start(void *session, const wilor_cuda_crop *crops, int n,
-                                const float *fixed_betas, wilor_cuda_error *err);
+                                const float *fixed_betas, int sides, wilor_cuda_error *err);
 wilor_cuda_result session_finish(void *session, wilor_cuda_output *out, wilor_cuda_error *err);
 void session_trace(void *session, wilor_cuda_trace trace, void *context);
 wilor_cuda_result session_crops(void *session, int n, float *out, wilor_cuda_error *err);

@@ -3,6 +3,7 @@
  * the same graph serves every run. */
 #include "session.h"
 
+#include <cmath>
 #include <cstdlib>
 
 namespace wilor_cuda {
@@ -80,12 +81,13 @@ static wilor_cuda_result take_memory(session *s, int batch, wilor_cuda_error *er
     const model *m = s->m;
     device_arena a = {nullptr, 0};
     size_t results = (result_bytes(batch, m->mano.vertices) + 255) / 256 * 256;
+    size_t sides = ((size_t)batch * sizeof(float) + 255) / 256 * 256;
     size_t crops = (size_t)batch * CROP_FLOATS * sizeof(float);
     push_memory(&s->on, m, batch, &a);
     s->bytes = a.used;
     s->order_bytes = (ORDER_HEADER + (size_t)batch * sizeof(crop_order) + 255) / 256 * 256;
     if (cudaMalloc(&s->block, s->bytes) != cudaSuccess ||
-        cudaMallocHost(&s->pinned, s->order_bytes + results + crops) != cudaSuccess) {
+        cudaMallocHost(&s->pinned, s->order_bytes + results + sides + crops) != cudaSuccess) {
         cudaGetLastError();
         st =
             fail(err, WILOR_CUDA_NO_MEMORY, "no memory on %s for a session of %d hands, %zu MB",
@@ -96,7 +98,8 @@ static wilor_cuda_result take_memory(session *s, int batch, wilor_cuda_error *er
     push_memory(&s->on, m, batch, &a);
     s->pinned_orders = s->pinned;
     s->pinned_result = s->pinned + s->order_bytes;
-    s->pinned_crops = reinterpret_cast<float *>(s->pinned_result + results);
+    s->pinned_sides = reinterpret_cast<float *>(s->pinned_result + results);
+    s->pinned_crops = reinterpret_cast<float *>(s->pinned_result + results + sides);
     memset(s->pinned_orders, 0, s->order_bytes);
     /* Any finite numbers, for products to be timed on and for hands that a run lacks. */
     CUDA_CALL(cudaMemsetAsync(s->block, 0x3C, s->bytes, s->stream), "clearing", err);
@@ -132,6 +135,8 @@ static wilor_cuda_result make_sizes(session *s, wilor_cuda_error *err) {
         CUDA_TRY(make_plans(s, p, err));
         /* Once without a graph: kernels are loaded, errors have their own names. */
         CUDA_TRY(enqueue(s, p, err));
+        if (s->m->shape.side_head) /* never in a graph, which is of runs that do not ask, too */
+            run_sides(s, 0, n, LEAN_ROWS);
         CUDA_CALL(cudaStreamSynchronize(s->stream), "the first run", err);
         CUDA_TRY(capture_graph(
             &p->graph, s->stream, [&] { return enqueue(s, p, err); }, err));
@@ -247,6 +252,8 @@ static wilor_cuda_result run_wide_hands(session *s, const size_plan *p, int n,
         if (!s->o.full_path && r.corner[i] <= CORNER)
             continue;
         CUDA_TRY(run_wide(s, p, i, err));
+        if (s->sides && s->o.full_path) /* else they were told by the lean pass */
+            run_sides(s, i, 1, TOKENS);
         any = true;
     }
     if (!any)
@@ -267,14 +274,17 @@ static void give_result(const session *s, const size_plan *p, int n, wilor_cuda_
     memcpy(out->cam, r.cam, h * CAM * sizeof(float));
     memcpy(out->keypoints, r.keypoints, h * KEYPOINTS * 3 * sizeof(float));
     memcpy(out->verts, r.verts, h * v * sizeof(float));
+    for (int i = 0; out->side_logit && i < n; i++)
+        out->side_logit[i] = s->sides ? s->pinned_sides[i] : NAN;
 }
 
 wilor_cuda_result session_start(void *session_, const wilor_cuda_crop *crops, int n,
-                                const float *fixed_betas, wilor_cuda_error *err) {
+                                const float *fixed_betas, int sides, wilor_cuda_error *err) {
     wilor_cuda_result st = WILOR_CUDA_OK;
     session *s = static_cast<session *>(session_);
     size_plan *p = size_for(s, n);
     s->running = 0;
+    s->sides = sides && s->m->shape.side_head;
     CUDA_CALL(cudaSetDevice(s->m->device), "choosing the card", err);
     give_orders(s, crops, n, fixed_betas);
     CUDA_TRY(upload_frame(s, err));
@@ -284,6 +294,10 @@ wilor_cuda_result session_start(void *session_, const wilor_cuda_crop *crops, in
         CUDA_TRY(enqueue(s, p, err));
     else
         CUDA_CALL(cudaGraphLaunch(p->graph, s->stream), "a graph", err);
+    if (s->sides && !s->o.full_path) {
+        run_sides(s, 0, n, LEAN_ROWS);
+        CUDA_CALL(cudaGetLastError(), "the side head", err);
+    }
     CUDA_CALL(cudaEventRecord(s->end, s->stream), "an event", err);
     s->running = n;
 done:

@@ -74,8 +74,9 @@ struct session {
     char *block;
     size_t bytes;
     session_memory on;
-    char *pinned; /* orders, result, crops */
+    char *pinned; /* orders, result, sides, crops */
     char *pinned_orders, *pinned_result;
+    float *pinned_sides; /* a logit a hand, written by the card itself */
     float *pinned_crops;
     size_t order_bytes;
     size_plan sizes[MOST_SIZES];
@@ -87,6 +88,7 @@ struct session {
     frame_memory own_frame; /* a frame that came with session_frame */
     size_t frame_bytes;     /* of it, that go up with the next run */
     int running;            /* hands of the run that was started and not finished; 0: none */
+    bool sides;             /* by the side head, too */
     wilor_cuda_trace trace;
     void *trace_context;
 };
@@ -107,6 +109,8 @@ wilor_cuda_result run_network(session *s, const size_plan *p, wilor_cuda_error *
 wilor_cuda_result run_lean(session *s, const size_plan *p, wilor_cuda_error *err);
 /* The rest for one hand by all patches; the result is the one of p. */
 wilor_cuda_result run_wide(session *s, const size_plan *p, int hand, wilor_cuda_error *err);
+/* The side head on the last tokens, those of `hands` hands, `each` rows of one; hand `first` is the first. */
+void run_sides(session *s, int first, int hands, int each);
 /* For tests: waits for a stage's numbers, where someone listens. */
 void tell(session *s, const char *stage, int block, const float *card, int rows, int cols);
 

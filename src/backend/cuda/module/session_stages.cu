@@ -353,6 +353,12 @@ wilor_cuda_result run_lean(session *s, const size_plan *p, wilor_cuda_error *err
     return run_rest(s, &p->lean, &r, 0, p->hands, CORNER, CORNER, err);
 }
 
+void run_sides(session *s, int first, int hands, int each) {
+    wilor_launch(side_kernel<float>, (unsigned)hands, ASKED_THREADS, 0, s->stream, s->on.tokens,
+                 layer_of(s->m, WILOR_NET_SIDE_W), s->pinned_sides + first, s->m->shape.width,
+                 each);
+}
+
 wilor_cuda_result run_wide(session *s, const size_plan *p, int hand, wilor_cuda_error *err) {
     result_view r = result_at(s->on.result, p->hands, s->m->mano.vertices);
     return run_rest(s, &s->wide, &r, hand, 1, GRID_ROWS, GRID_COLS, err);
