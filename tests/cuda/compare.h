@@ -9,6 +9,7 @@
 
 typedef struct compare_options {
     const char *weights, *mano, *detector, *device;
+    const char *headed; /* NULL, or where weights with a side head may be written */
     wilor_dtype dtype;
     int hands, full_path, width, height;
     double scale; /* of every tolerance: 1 */
@@ -41,6 +42,8 @@ void compare_network(const compare_options *o);
 void compare_cards(const compare_options *o);
 void compare_wide(const compare_options *o);
 void compare_route(const compare_options *o);
+void compare_sides(const compare_options *o);
+void compare_turns(const compare_options *o);
 void compare_detector(const compare_options *o);
 void compare_frames(const compare_options *o);
 void compare_times(const compare_options *o);

@@ -4,11 +4,13 @@
  *   cards     hands on several cards, in every number up to --hands
  *   wide      hands whose points need more than the corner's patches
  *   route     crops and hands from a picture
+ *   sides     the side head's logits: of --weights' own, or of one that is added in the file --headed
+ *   turns     a picture's hands looked at twice by them
  *   detector  all anchors of an input
  *   frames    the detector's input, the choice of anchors, one upload
  *   times     milliseconds of hands, detector, and the whole route
  *   options   --weights W --mano M --detector D --device cuda:0[,cuda:1…] --dtype f32|f16|bf16 --hands N
- *             --size WxH --scale X --full-path
+ *             --size WxH --scale X --full-path --headed FILE
  * Every line is printed; the exit status is 1 when one of them was above its tolerance. */
 #include "compare.h"
 
@@ -140,6 +142,8 @@ static void take(compare_options *o, const char *name, const char *value) {
         o->weights = value;
     else if (!strcmp(name, "--mano"))
         o->mano = value;
+    else if (!strcmp(name, "--headed"))
+        o->headed = value;
     else if (!strcmp(name, "--detector"))
         o->detector = value;
     else if (!strcmp(name, "--device"))
@@ -160,10 +164,10 @@ int main(int argc, char **argv) {
     static const struct {
         const char *name;
         void (*run)(const compare_options *);
-    } checks[] = {{"network", compare_network},   {"cards", compare_cards},
-                  {"wide", compare_wide},         {"route", compare_route},
-                  {"detector", compare_detector}, {"frames", compare_frames},
-                  {"times", compare_times}};
+    } checks[] = {
+        {"network", compare_network},   {"cards", compare_cards},   {"wide", compare_wide},
+        {"route", compare_route},       {"sides", compare_sides},   {"turns", compare_turns},
+        {"detector", compare_detector}, {"frames", compare_frames}, {"times", compare_times}};
 
     compare_options o = {.weights = "random:tiny",
                          .detector = "random:micro",
@@ -188,6 +192,7 @@ int main(int argc, char **argv) {
             checks[i].run(&o);
             return g_compare_failed ? 1 : 0;
         }
-    printf("usage: cuda_compare network|cards|wide|route|detector|frames|times [options]\n");
+    printf("usage: cuda_compare network|cards|wide|route|sides|turns|detector|frames|times "
+           "[options]\n");
     return 2;
 }

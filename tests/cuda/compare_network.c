@@ -2,9 +2,8 @@
  * trace is kept, then the card's is held against it. */
 #include "backend_cpu.h"
 #include "backend_cuda.h"
-#include "compare.h"
+#include "compare_pose.h"
 #include "crop.h"
-#include "model_impl.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -17,31 +16,22 @@ enum { STAGES = 512, CROP_FLOATS = 256 * 256 * 3 };
  * their roundings, 2^-11 and 2^-8 of a number, which blocks add up as the root of their number. Of what a
  * user sees, metres: the 16-bit types' are what is promised at full size. f32x has 22 of float32's 24 bits: four
  * times its tolerance where numbers are not metres, for which the same is promised. */
-typedef struct tolerances {
-    double tokens, outputs, metres;
-} tolerances;
-
-static tolerances allowed(const compare_options *o, int depth) {
+compare_tolerances compare_allowed(const compare_options *o, int depth) {
     double s = o->scale, grown = s * sqrt((double)depth);
     if (o->dtype == WILOR_DTYPE_F32)
-        return (tolerances){2e-5 * s, 4e-6 * s, 1e-6 * s};
+        return (compare_tolerances){2e-5 * s, 4e-6 * s, 1e-6 * s};
     if (o->dtype == WILOR_DTYPE_F32X)
-        return (tolerances){2e-5 * s, 16e-6 * s, 1e-6 * s};
+        return (compare_tolerances){2e-5 * s, 16e-6 * s, 1e-6 * s};
     if (o->dtype == WILOR_DTYPE_F16)
         /* A rounding of float16 is 2^-11 = 4.9e-4; an attention's output has gone through five: its queries, its
          * keys, its weights, its values, itself. With the three blocks' growth: 2.1e-3. */
-        return (tolerances){1.2e-3 * grown, 1.2e-3 * grown, 5e-4 * s};
+        return (compare_tolerances){1.2e-3 * grown, 1.2e-3 * grown, 5e-4 * s};
     /* As many roundings of bfloat16, which are eight times as large. */
-    return (tolerances){8 * 1.2e-3 * grown, 8 * 1.2e-3 * grown, 3e-3 * s};
+    return (compare_tolerances){8 * 1.2e-3 * grown, 8 * 1.2e-3 * grown, 3e-3 * s};
 }
 
-typedef struct side {
-    wilor_model *model;
-    wilor_session *session;
-} side;
-
-static void open_side(side *s, const compare_options *o, const char *device,
-                      wilor_dtype dtype) {
+void compare_open_pose(compare_pose *s, const compare_options *o, const char *device,
+                       wilor_dtype dtype) {
     wilor_error err;
     wilor_session_options so;
     wilor_session_options_init(&so, sizeof so);
@@ -51,23 +41,23 @@ static void open_side(side *s, const compare_options *o, const char *device,
     compare_need(wilor_session_create(&s->session, s->model, &so, &err), &err, "a session");
 }
 
-static void close_side(side *s) {
+void compare_close_pose(compare_pose *s) {
     wilor_session_free(&s->session);
     wilor_model_free(&s->model);
 }
 
 /* The processor in float32 and the card as asked for, and the crops for both: --hands of them. */
-static float *open_both(side *cpu, side *card, const compare_options *o) {
+float *compare_open_both(compare_pose *cpu, compare_pose *card, const compare_options *o) {
     float *rgb = compare_alloc((size_t)o->hands * CROP_FLOATS * sizeof *rgb);
     compare_fill_crops(rgb, o->hands);
-    open_side(cpu, o, "cpu", WILOR_DTYPE_F32);
-    open_side(card, o, o->device, o->dtype);
+    compare_open_pose(cpu, o, "cpu", WILOR_DTYPE_F32);
+    compare_open_pose(card, o, o->device, o->dtype);
     return rgb;
 }
 
-static void close_both(side *cpu, side *card, float *rgb) {
-    close_side(cpu);
-    close_side(card);
+void compare_close_both(compare_pose *cpu, compare_pose *card, float *rgb) {
+    compare_close_pose(cpu);
+    compare_close_pose(card);
     free(rgb);
 }
 
@@ -82,7 +72,7 @@ typedef struct stage {
 typedef struct stages {
     stage at[STAGES];
     int n;
-    tolerances t;
+    compare_tolerances t;
     int matched;
 } stages;
 
@@ -130,8 +120,8 @@ static void match_stage(void *context, const char *name, int block, const float 
     }
 }
 
-static void compare_hands(const wilor_hands *got, const wilor_hands *want,
-                          const tolerances *t) {
+void compare_hands(const wilor_hands *got, const wilor_hands *want,
+                   const compare_tolerances *t) {
     size_t n = (size_t)want->n;
     compare_numbers("rotation", got->rotation, want->rotation, n * 144, t->outputs);
     compare_numbers("betas", got->betas, want->betas, n * 10, t->outputs);
@@ -142,7 +132,8 @@ static void compare_hands(const wilor_hands *got, const wilor_hands *want,
 }
 
 /* The same again by the graph, which the trace goes without. */
-static void compare_graph(side *card, const float *rgb, int n, const wilor_hands *traced) {
+static void compare_graph(compare_pose *card, const float *rgb, int n,
+                          const wilor_hands *traced) {
     wilor_error err;
     const wilor_hands *hands;
     size_t count = (size_t)n * (size_t)traced->vertices * 3;
@@ -154,7 +145,7 @@ static void compare_graph(side *card, const float *rgb, int n, const wilor_hands
 }
 
 /* Move both sides' cameras, so that points fall on more than the corner's pixels. */
-static void shift_cameras(side *cpu, side *card, float by) {
+void compare_shift_cameras(compare_pose *cpu, compare_pose *card, float by) {
     const wilor_cuda_table *table;
     wilor_cuda_error e = {{0}};
     void *inside, *model;
@@ -172,12 +163,12 @@ static void shift_cameras(side *cpu, side *card, float by) {
 void compare_wide(const compare_options *o) {
     wilor_error err;
     const wilor_hands *want, *got;
-    side cpu, card;
-    float *rgb = open_both(&cpu, &card, o);
-    tolerances t = allowed(o, cpu.model->info.depth);
+    compare_pose cpu, card;
+    float *rgb = compare_open_both(&cpu, &card, o);
+    compare_tolerances t = compare_allowed(o, cpu.model->info.depth);
     static const float shifts[] = {3, 9}; /* to some patches, then to nearly all */
     for (int i = 0; i < 2; i++) {
-        shift_cameras(&cpu, &card, shifts[i]);
+        compare_shift_cameras(&cpu, &card, shifts[i]);
         compare_need(wilor_run(cpu.session, rgb, o->hands, &want, &err), &err, "the processor");
         int corner = ((wilor_cpu_session *)cpu.session->work)->corner[0];
         printf("-- %d patches a side\n", corner);
@@ -185,23 +176,23 @@ void compare_wide(const compare_options *o) {
         compare_need(wilor_run(card.session, rgb, o->hands, &got, &err), &err, "the card");
         compare_hands(got, want, &t);
     }
-    close_both(&cpu, &card, rgb);
+    compare_close_both(&cpu, &card, rgb);
 }
 
 /* Every number of hands up to --hands, however they are shared out over the cards of --device. */
 void compare_cards(const compare_options *o) {
     wilor_error err;
     const wilor_hands *want, *got;
-    side cpu, card;
-    float *rgb = open_both(&cpu, &card, o);
-    tolerances t = allowed(o, cpu.model->info.depth);
+    compare_pose cpu, card;
+    float *rgb = compare_open_both(&cpu, &card, o);
+    compare_tolerances t = compare_allowed(o, cpu.model->info.depth);
     for (int n = 1; n <= o->hands; n++) {
         printf("-- %d hands on %s\n", n, card.model->info.device);
         compare_need(wilor_run(cpu.session, rgb, n, &want, &err), &err, "the processor");
         compare_need(wilor_run(card.session, rgb, n, &got, &err), &err, "the cards");
         compare_hands(got, want, &t);
     }
-    close_both(&cpu, &card, rgb);
+    compare_close_both(&cpu, &card, rgb);
 }
 
 void compare_network(const compare_options *o) {
@@ -209,10 +200,10 @@ void compare_network(const compare_options *o) {
     const wilor_hands *want, *got;
     const wilor_cuda_table *table;
     void *inside, *model;
-    side cpu, card;
+    compare_pose cpu, card;
     stages all = {.n = 0};
-    float *rgb = open_both(&cpu, &card, o);
-    all.t = allowed(o, cpu.model->info.depth);
+    float *rgb = compare_open_both(&cpu, &card, o);
+    all.t = compare_allowed(o, cpu.model->info.depth);
     wilor_cpu_session *work = cpu.session->work;
     work->vit.trace = keep_stage;
     work->vit.trace_context = &all;
@@ -227,7 +218,7 @@ void compare_network(const compare_options *o) {
         g_compare_failed++;
     }
     compare_graph(&card, rgb, o->hands, got);
-    close_both(&cpu, &card, rgb);
+    compare_close_both(&cpu, &card, rgb);
     for (int i = 0; i < all.n; i++)
         free(all.at[i].data);
 }
@@ -235,7 +226,7 @@ void compare_network(const compare_options *o) {
 /* ---------------------------------------------------------------- from a picture */
 
 /* Of the first card, if there are several: n of them. */
-static void check_crops(side *cpu, side *card, int n) {
+static void check_crops(compare_pose *cpu, compare_pose *card, int n) {
     wilor_cuda_error e = {{0}};
     const wilor_cuda_table *table;
     void *inside, *model;
@@ -262,7 +253,7 @@ void compare_route(const compare_options *o) {
     };
     wilor_error err;
     const wilor_hands *want, *got;
-    side cpu, card;
+    compare_pose cpu, card;
     compare_options five = *o;
     uint8_t *pixels = compare_alloc((size_t)o->width * (size_t)o->height * 3);
     compare_fill_picture(pixels, o->width, o->height);
@@ -272,10 +263,10 @@ void compare_route(const compare_options *o) {
                              .stride = o->width * 3,
                              .format = WILOR_RGB8};
     five.hands = BOXES;
-    open_side(&cpu, &five, "cpu", WILOR_DTYPE_F32);
-    open_side(&card, &five, o->device, o->dtype);
+    compare_open_pose(&cpu, &five, "cpu", WILOR_DTYPE_F32);
+    compare_open_pose(&card, &five, o->device, o->dtype);
     const int first = strchr(card.model->info.device, ',') ? 1 : BOXES;
-    tolerances t = allowed(o, cpu.model->info.depth);
+    compare_tolerances t = compare_allowed(o, cpu.model->info.depth);
     for (int warp = 0; warp < 2; warp++) {
         wilor_predict_options po;
         wilor_predict_options_init(&po, sizeof po);
@@ -288,7 +279,7 @@ void compare_route(const compare_options *o) {
         check_crops(&cpu, &card, first);
         compare_hands(got, want, &t);
     }
-    close_side(&cpu);
-    close_side(&card);
+    compare_close_pose(&cpu);
+    compare_close_pose(&card);
     free(pixels);
 }

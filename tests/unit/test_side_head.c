@@ -3,6 +3,7 @@
  * are made to tell one box's crop from its mirror image. */
 #include "backend_cpu.h"
 #include "convert_file.h"
+#include "extend_file.h"
 #include "golden.h"
 #include "loose_detect.h"
 #include "model_impl.h"
@@ -54,74 +55,9 @@ static wilor_status convert(const char *from, const char *to, wilor_weights_dtyp
     return convert_file(to, &o, err);
 }
 
-typedef struct bytes {
-    uint8_t *data;
-    size_t size;
-} bytes;
-
-static bytes read_file(const char *path) {
-    bytes b = {0};
-    FILE *f = fopen(path, "rb");
-    assert_non_null(f);
-    assert_int_equal(fseek(f, 0, SEEK_END), 0);
-    b.size = (size_t)ftell(f);
-    b.data = malloc(b.size);
-    rewind(f);
-    assert_int_equal(fread(b.data, 1, b.size, f), b.size);
-    fclose(f);
-    return b;
-}
-
-/* A tensor to be put behind a file's others. */
-typedef struct extra {
-    const char *name;
-    int rank;
-    int64_t shape[4];
-    const void *data;
-    size_t bytes;
-    bool whole; /* I64, not F32 */
-} extra;
-
-static void describe(char *to, size_t room, const extra *e, uint64_t at) {
-    size_t n = (size_t)snprintf(to, room, ",\"%s\":{\"dtype\":\"%s\",\"shape\":[", e->name,
-                                e->whole ? "I64" : "F32");
-    for (int i = 0; i < e->rank; i++)
-        n += (size_t)snprintf(to + n, room - n, "%s%lld", i ? "," : "", (long long)e->shape[i]);
-    snprintf(to + n, room - n, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at,
-             (unsigned long long)(at + e->bytes));
-}
-
-/* PLAIN with further tensors. Its metadata's hash no longer holds, which only wilor_verify sees. */
+/* PLAIN with further tensors. */
 static void extend(const char *to, const extra *extras, int count) {
-    bytes b = read_file(PLAIN);
-    uint64_t header = 0, at;
-    for (int i = 0; i < 8; i++)
-        header |= (uint64_t)b.data[i] << (8 * i);
-    size_t room = (size_t)header + (size_t)count * 256 + 16, n = (size_t)header;
-    char *text = malloc(room);
-    memcpy(text, b.data + 8, n);
-    while (text[n - 1] == ' ')
-        n--;
-    n--; /* the last brace */
-    at = b.size - 8 - header;
-    for (int i = 0; i < count; at += extras[i++].bytes) {
-        describe(text + n, room - n, &extras[i], at);
-        n += strlen(text + n);
-    }
-    text[n++] = '}';
-    while (n % 8 != 0)
-        text[n++] = ' ';
-    FILE *f = fopen(to, "wb");
-    assert_non_null(f);
-    for (int i = 0; i < 8; i++)
-        fputc((int)((uint64_t)n >> (8 * i) & 255), f);
-    fwrite(text, 1, n, f);
-    fwrite(b.data + 8 + header, 1, b.size - 8 - (size_t)header, f);
-    for (int i = 0; i < count; i++)
-        fwrite(extras[i].data, 1, extras[i].bytes, f);
-    assert_int_equal(fclose(f), 0);
-    free(text);
-    free(b.data);
+    assert_true(extend_file(PLAIN, to, extras, count));
 }
 
 static extra weight_of(int inputs) {
