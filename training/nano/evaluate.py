@@ -58,12 +58,10 @@ def pose_of(args, hand, device):
 
 
 @torch.no_grad()
-def pose_rows(args, device):
-    hand = Hand(args.hand, device)
-    model, meta, config = pose_of(args, hand, device)
-    scenes = PoseScenes(args.batch, device, POSE_SEED, hand=hand)
+def pose_columns(model, hand, scenes, rounds):
+    """What is measured of each of the hands in so many batches."""
     columns = {}
-    for _ in range(max(1, args.samples // args.batch)):
+    for _ in range(rounds):
         batch = scenes.next(with_extra=True)
         target = pose_loss.prepare_target(hand, batch)
         _, out = model(batch["image"])
@@ -83,17 +81,29 @@ def pose_rows(args, device):
         m.update(mode=batch["mode"], tone=batch["tone"], shown=seen.float().mean(1))
         for k, v in m.items():
             columns.setdefault(k, []).append(v.float().cpu())
-    columns = {k: torch.cat(v) for k, v in columns.items()}
-    keep = columns["shown"] >= 0.25
+    return {k: torch.cat(v) for k, v in columns.items()}
 
-    def row(name, mask):
-        mask = mask & keep
-        return dict(set=name, hands=int(mask.sum()), **{k: round(float(v[mask].mean()), 4) for k, v in columns.items() if k not in ("mode", "tone", "shown")})
 
-    rows = [row("all", keep)]
-    rows += [row(name, columns["mode"] == i) for i, name in enumerate(MODES)]
-    rows += [row("at least 18 of 21 points shown", columns["shown"] > 0.85), row("fewer shown", columns["shown"] <= 0.85)]
-    tones = [row(f"tone {i + 1} of 5 (1 light, 5 dark)", (columns["tone"] * 5).floor().clamp(0, 4) == i) for i in range(5)]
+def pose_row(name, columns, mask):
+    """Means over those hands in `mask` of which a quarter of the points is seen."""
+    mask = mask & (columns["shown"] >= 0.25)
+    return dict(set=name, hands=int(mask.sum()), **{k: round(float(v[mask].mean()), 4) for k, v in columns.items() if k not in ("mode", "tone", "shown")})
+
+
+def pose_rows(args, device):
+    hand = Hand(args.hand, device)
+    model, meta, config = pose_of(args, hand, device)
+    scenes = PoseScenes(args.batch, device, POSE_SEED, hand=hand)
+    rounds = max(1, args.samples // args.batch)
+    whole = pose_columns(model, hand, scenes, rounds)
+    scenes.cut = 1.0
+    border = pose_columns(model, hand, scenes, max(1, rounds // 4))
+    row = lambda name, mask: pose_row(name, whole, mask)
+    rows = [row("all", whole["shown"] >= 0)]
+    rows += [row(name, whole["mode"] == i) for i, name in enumerate(MODES)]
+    rows += [row("at least 18 of 21 points shown", whole["shown"] > 0.85), row("fewer shown", whole["shown"] <= 0.85)]
+    rows += [pose_row("6 to 50 % beyond the picture's border", border, border["shown"] >= 0)]
+    tones = [row(f"tone {i + 1} of 5 (1 light, 5 dark)", (whole["tone"] * 5).floor().clamp(0, 4) == i) for i in range(5)]
     return dict(rows=rows, tones=tones, state={k: v for k, v in meta.items() if k != "config"}, config=config)
 
 

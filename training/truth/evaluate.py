@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """How well the four annotated photos are read: a row a hand, means, and clips with known motion.
 
-  evaluate.py --wilor PROGRAM --photos FOLDER [--clips] [--overlay FOLDER] [--json OUT] [options of wilor ...]
-  evaluate.py --mediapipe --photos FOLDER [--clips] [--json OUT]      needs mediapipe==0.10.21
-  evaluate.py --self-check                                           needs no photos and no program
+  evaluate.py --wilor PROGRAM --photos FOLDER [--clips] [--forms] [--overlay FOLDER] [--json OUT] [options of wilor ...]
+  evaluate.py --mediapipe --photos FOLDER [--clips] [--forms] [--json OUT]      needs mediapipe==0.10.21
+  evaluate.py --self-check                                                     needs no photos and no program
 
 Options that are not ours go to `wilor predict` and `wilor live`: --weights nano --conf 0.4 --threads 2 …
 README.md says what the columns mean. Needs numpy and Pillow.
@@ -22,12 +22,14 @@ except ImportError as error:
     sys.exit(77)
 
 import clips
+import forms
 import scoring
 import sources
 
 HAND = ('hand', 'clear', 'found', 'score', 'iou', 'side', 'pck10', 'pck20', 'error', 'det10', 'det20')
 MEAN = ('over', 'hands', 'found', 'side_right', 'iou', 'pck10', 'pck20', 'error', 'det10', 'det20', 'all10', 'all20', 'false', 'double')
 CLIP = ('hand', 'clip', 'clear', 'frames', 'alive', 'switches', 'flips', 'side_right', 'pck10', 'jitter', 'jitter_px', 'wander')
+FORM = ('form', 'hands', 'found', 'side_right', 'both', 'pck10', 'pck20', 'error', 'false', 'double')
 
 
 def text(value):
@@ -89,6 +91,24 @@ def moving(source, photos, folder):
     return {'hands': rows, 'false': false, 'means': mean}
 
 
+def in_forms(source, photos, folder):
+    """A row a form of the photos, and one over all of them. MediaPipe's inputs have one size."""
+    rows, found = [], []
+    sizes = forms.SIZES if isinstance(source, sources.Wilor) else (None,)
+    for grading in forms.GRADINGS:
+        with tempfile.TemporaryDirectory() as scratch:
+            forms.write(photos, folder, pathlib.Path(scratch), grading)
+            for size in sizes:
+                got = (source.sized(size) if size else source).photos([pathlib.Path(scratch) / p['file'] for p in photos])
+                rows.append({'form': f'{grading}, {size}' if size else grading, **forms.row(photos, got)})
+                found.append(got)
+    for size in sizes if len(sizes) > 1 else ():
+        rows.append({'form': f'all, {size}', **forms.row(photos * len(forms.GRADINGS), sum(found[sizes.index(size)::len(sizes)], []))})
+    rows.append({'form': 'all', **forms.row(photos * len(found), sum(found, []))})
+    table(FORM, rows)
+    return rows
+
+
 def clip_means(rows):
     """Of clear hands; a hand that is never found counts in alive only."""
     return {'hands': len(rows), **{key: scoring.mean([r[key] for r in rows]) for key in CLIP[4:]}}
@@ -100,6 +120,7 @@ def arguments():
     parser.add_argument('--photos', metavar='FOLDER', type=pathlib.Path)
     parser.add_argument('--use', choices=scoring.USES, help='only the photos of this use')
     parser.add_argument('--clips', action='store_true')
+    parser.add_argument('--forms', action='store_true', help='the photos in other gradings and by other detector inputs, too')
     parser.add_argument('--mediapipe', action='store_true')
     parser.add_argument('--overlay', metavar='FOLDER', type=pathlib.Path)
     parser.add_argument('--json', metavar='OUT', type=pathlib.Path)
@@ -125,6 +146,8 @@ def main():
         result = {'source': source.name, 'stills': stills(source, photos, ours.photos, ours.overlay)}
         if ours.clips:
             result['clips'] = moving(source, photos, ours.photos)
+        if ours.forms:
+            result['forms'] = in_forms(source, photos, ours.photos)
         out.append(result)
     if ours.json:
         ours.json.write_text(json.dumps({'v': 1, 'results': out}, indent=1) + '\n')

@@ -13,6 +13,7 @@ import numpy as np
 from PIL import Image
 
 import clips
+import forms
 import scoring
 import sources
 
@@ -168,6 +169,31 @@ def event(found, **more):
     return json.dumps({'v': 1, 'type': 'hands', 'hands': hands, **more}) + '\n'
 
 
+def check_forms(check, photos):
+    """Gradings do to grey levels what they say, and means over forms are over all of their hands."""
+    grey = np.array([[[0, 110, 200]]], np.uint8)
+    light = lambda grading: forms.graded(grey, *forms.GRADINGS[grading]).ravel().tolist()
+    check('contrast turns about the middle', light('less contrast') == [33, 110, 173] and light('more contrast') == [0, 110, 227])
+    check('brightness scales', light('darker') == [0, 77, 140] and light('brighter') == [0, 138, 250])
+    check('as they are stays', light('as they are') == [0, 110, 200])
+    clear = sum(h['clear'] for p in photos for h in p['hands'])
+    m = forms.row(photos * 2, [perfect(p) for p in photos] + [swapped(p, perfect(p)) for p in photos])
+    check('half of the forms with swapped sides', m['hands'] == 2 * clear and m['found'] == m['pck10'] == 1 and m['both'] == 0.5)
+    m = forms.row(photos * 2, [perfect(p) for p in photos] + [[] for _ in photos])
+    check('half of the forms without answers', m['found'] == m['both'] == m['all10'] == 0.5 and m['side_right'] == 1)
+    m = forms.row(photos, [[] for _ in photos])
+    check('no answer at all', m['found'] == m['both'] == 0 and m['side_right'] is None)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder, to = pathlib.Path(scratch) / 'from', pathlib.Path(scratch) / 'to'
+        folder.mkdir()
+        to.mkdir()
+        Image.fromarray(np.repeat(np.repeat(grey, 8, 0), 8, 1)).save(folder / 'a.png')
+        forms.write([{'file': 'a.png'}], folder, to, 'as they are')
+        check('as they are: the same bytes', (to / 'a.png').read_bytes() == (folder / 'a.png').read_bytes())
+        forms.write([{'file': 'a.png'}], folder, to, 'darker')
+        check('darker: another picture', np.asarray(Image.open(to / 'a.png')).max() == 140)
+
+
 def check_program(check, photos):
     """Through a program's NDJSON, with its events out of order, and with one missing."""
     with tempfile.TemporaryDirectory() as scratch:
@@ -207,6 +233,7 @@ def main():
     check_stills(check, photos)
     check_motion(check)
     check_clips(check, photos)
+    check_forms(check, photos)
     check_program(check, photos)
     print(f'{check.done - check.failed} of {check.done} checks passed')
     return 1 if check.failed else 0

@@ -35,6 +35,10 @@ class Wilor:
     def __init__(self, program, options):
         self.program, self.options, self.name = program, options, ' '.join(['wilor', *options])
 
+    def sized(self, size):
+        """The same with another input of the detector."""
+        return Wilor(self.program, [*self.options, '--imgsz', str(size)])
+
     def photos(self, files, overlay=None):
         extra = ['--overlay', overlay] if overlay else []
         events = run([self.program, 'predict', *files, '--ndjson', '--quiet', *self.options, *extra])
