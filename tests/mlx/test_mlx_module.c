@@ -3,6 +3,7 @@
 #include "mlx_side.h"
 
 #include "backend_cpu.h"
+#include "convert_file.h"
 #include "heap.h"
 
 #include <math.h>
@@ -124,27 +125,17 @@ static void test_runs(void **state) {
 
 /* ---------------------------------------------------------------- 4 and 8 bits */
 
-static int write_file(void *user, uint64_t offset, const void *data, size_t size) {
-    FILE *f = user;
-    return fseek(f, (long)offset, SEEK_SET) != 0 || fwrite(data, 1, size, f) != size;
-}
-
 static void convert(const char *path, wilor_weights_layout layout, wilor_weights_dtype dtype,
                     int group) {
     wilor_error err;
     wilor_convert_options o;
-    FILE *f = fopen(path, "wb");
-    assert_non_null(f);
     wilor_convert_options_init(&o, sizeof o);
+    o.source = "random:hd80";
     o.layout = layout;
     o.dtype = dtype;
     o.group_size = group;
-    o.write = write_file;
-    o.write_user = f;
-    o.source = "random:hd80";
-    if (wilor_convert(&o, &err) != WILOR_OK)
+    if (convert_file(path, &o, &err) != WILOR_OK)
         fail_msg("%s", err.text);
-    assert_int_equal(fclose(f), 0);
 }
 
 /* The processor multiplies the same numbers out. */
