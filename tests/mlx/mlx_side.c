@@ -1,9 +1,11 @@
 /* mlx_side.h. */
 #include "mlx_side.h"
 
+#include "backend_cpu.h"
 #include "heap.h"
 
 #include <stdio.h>
+#include <string.h>
 
 tolerances side_tolerances(wilor_dtype dtype) {
     if (dtype == WILOR_DTYPE_F16)
@@ -127,4 +129,29 @@ void side_compare(const char *what, const wilor_hands *got, const wilor_hands *w
         snprintf(text, sizeof text, "%s: %s", what, names[i]);
         golden_check(text, a[i], b[i], (size_t)got->n * counts[i], allowed(t, i));
     }
+}
+
+static void nothing(void *owner) { (void)owner; }
+
+void side_move_cameras(const wilor_model *cpu, const wilor_model *mlx, float by) {
+    static float cam[3];
+    const wilor_mlx_table *table;
+    wilor_mlx_error e;
+    const wilor_cpu_model *m = cpu->network;
+    float *init = (float *)(uintptr_t)m->vit.init_cam;
+    init[1] += by;
+    memcpy(cam, init, sizeof cam);
+    const wilor_mlx_block block = {cam, nothing, NULL};
+    assert_int_equal(wilor_mlx_module_open(&table, NULL), WILOR_OK);
+    assert_int_equal(table->model_put(wilor_mlx_model_inside(mlx->network), WILOR_NET_INIT_CAM,
+                                      0, &block, &e),
+                     WILOR_MLX_OK);
+}
+
+int side_wide_of(const side *s) {
+    const wilor_mlx_table *table;
+    void *inside;
+    int wide;
+    wilor_mlx_session_inside(s->session->work, &table, &inside, &wide);
+    return wide;
 }

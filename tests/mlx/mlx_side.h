@@ -59,4 +59,9 @@ void side_check(const char *what, const wilor_index *ref, const char *prefix,
 void side_compare(const char *what, const wilor_hands *got, const wilor_hands *want,
                   const tolerances *t);
 
+/* Another camera for both, before the sessions are opened: points fall on more than the corner. */
+void side_move_cameras(const wilor_model *cpu, const wilor_model *mlx, float by);
+/* Hands of an mlx session's last run that were computed twice. */
+int side_wide_of(const side *s);
+
 #endif

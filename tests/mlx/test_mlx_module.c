@@ -29,47 +29,21 @@ static float *copy_vertices(const wilor_hands *h, size_t *count) {
 
 /* ---------------------------------------------------------------- the guard */
 
-static void nothing(void *owner) { (void)owner; }
-
-/* Another camera for both, before the sessions are opened: points fall on more than the corner. */
-static void move_cameras(const wilor_model *cpu, const wilor_model *mlx, float by) {
-    static float cam[3];
-    const wilor_mlx_table *table;
-    wilor_mlx_error e;
-    const wilor_cpu_model *m = cpu->network;
-    float *init = (float *)(uintptr_t)m->vit.init_cam;
-    init[1] += by;
-    memcpy(cam, init, sizeof cam);
-    const wilor_mlx_block block = {cam, nothing, NULL};
-    assert_int_equal(wilor_mlx_module_open(&table, NULL), WILOR_OK);
-    assert_int_equal(table->model_put(wilor_mlx_model_inside(mlx->network), WILOR_NET_INIT_CAM,
-                                      0, &block, &e),
-                     WILOR_MLX_OK);
-}
-
-static int wide_of(const side *s) {
-    const wilor_mlx_table *table;
-    void *inside;
-    int wide;
-    wilor_mlx_session_inside(s->session->work, &table, &inside, &wide);
-    return wide;
-}
-
 static void check_wide(float by, int least) {
     side_options o = options_of("random:tiny", "cpu");
     side cpu = {.model = side_open_model(&o)};
     o.device = "mlx";
     side mlx = {.model = side_open_model(&o)};
     o.heads = 4;
-    move_cameras(cpu.model, mlx.model, by);
+    side_move_cameras(cpu.model, mlx.model, by);
     cpu.session = side_open_session(cpu.model, &o);
     mlx.session = side_open_session(mlx.model, &o);
     float *rgb = side_crops("tiny");
     const wilor_hands *want = side_run(&cpu, rgb, SIDE_HANDS);
     const wilor_hands *got = side_run(&mlx, rgb, SIDE_HANDS);
     printf("camera moved by %g: %d patches a side, %d hands computed twice\n", (double)by,
-           ((wilor_cpu_session *)cpu.session->work)->corner[0], wide_of(&mlx));
-    assert_true(wide_of(&mlx) >= least);
+           ((wilor_cpu_session *)cpu.session->work)->corner[0], side_wide_of(&mlx));
+    assert_true(side_wide_of(&mlx) >= least);
     for (int i = 0; i < SIDE_HANDS; i++)
         assert_int_equal(got->failed[i], want->failed[i]);
     if (!want->failed[0])
