@@ -315,7 +315,7 @@ static void test_mlx_words(void **state) {
     side_options o = options_of("random:tiny", "cpu");
     side cpu = side_open(&o);
     wilor_net_mano mano = wilor_net_mano_view(cpu.model->mano);
-    const wilor_mlx_shape shape = {64, 3, 4, 256, WILOR_MLX_F32, 0};
+    const wilor_mlx_shape shape = {64, 3, 4, 256, WILOR_MLX_F32, 0, false};
     const wilor_mlx_session_options so = {.batch = 1};
     assert_int_equal(wilor_mlx_module_open(&table, &err), WILOR_OK);
     assert_int_equal(table->model_create(&model, &shape, &mano, &e), WILOR_MLX_OK);

@@ -97,9 +97,24 @@ static void mlx_unload(void *model) {
     wilor_heap_free(m);
 }
 
-static wilor_status mlx_load(void **out, const wilor_backend_load *o, wilor_error *err) {
+/* What the file is a network of, and whether it has a side head. */
+static wilor_status measure(mlx_model *m, const wilor_backend_load *o, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_vit_dims dims;
+    wilor_vit_side head;
+    WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
+    WILOR_TRY(wilor_vit_find_side(&head, o->source, dims.width, err));
+    m->shape.width = dims.width;
+    m->shape.depth = dims.depth;
+    m->shape.heads = dims.heads;
+    m->shape.mlp = dims.mlp;
+    m->shape.side_head = head.weight != NULL;
+done:
+    return st;
+}
+
+static wilor_status mlx_load(void **out, const wilor_backend_load *o, wilor_error *err) {
+    wilor_status st = WILOR_OK;
     wilor_mlx_error e = {{0}};
     wilor_net_mano mano = wilor_net_mano_view(o->mano);
     mlx_model *m = wilor_heap_alloc(1, sizeof *m);
@@ -109,11 +124,7 @@ static wilor_status mlx_load(void **out, const wilor_backend_load *o, wilor_erro
     m->dtype = o->dtype;
     m->isa = wilor_kernels_best(o->max_isa)->isa;
     WILOR_TRY(wilor_mlx_choose(&m->shape.number, &m->shape.bits, &m->dtype, err));
-    WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
-    m->shape.width = dims.width;
-    m->shape.depth = dims.depth;
-    m->shape.heads = dims.heads;
-    m->shape.mlp = dims.mlp;
+    WILOR_TRY(measure(m, o, err));
     WILOR_TRY(wilor_mlx_module_open(&m->table, err));
     WILOR_TRY(
         wilor_mlx_status(m->table->model_create(&m->model, &m->shape, &mano, &e), &e, err));
@@ -145,6 +156,10 @@ static const void *mlx_packed(const void *model, size_t *bytes) {
     (void)model;
     *bytes = 0;
     return NULL;
+}
+
+static bool mlx_tells_side(const void *model) {
+    return ((const mlx_model *)model)->shape.side_head;
 }
 
 /* ---------------------------------------------------------------- session */
@@ -208,7 +223,8 @@ static wilor_status mlx_run(void *session, const float *rgb, const wilor_backend
     mlx_session *s = session;
     uint64_t start = wilor_clock_ns();
     wilor_mlx_error e = {{0}};
-    wilor_mlx_output o = {out->rotation, out->betas, out->cam, out->verts, out->keypoints, 0};
+    wilor_mlx_output o = {out->rotation,  out->betas,      out->cam, out->verts,
+                          out->keypoints, out->side_logit, 0};
     (void)crops; /* the caller makes all of them */
     wilor_mlx_result r = s->m->table->session_run(s->session, rgb, n, fixed_betas, &o, &e);
     out->network_ns = wilor_clock_ns() - start;
@@ -233,6 +249,7 @@ const wilor_backend *wilor_backend_mlx(void) {
                                       .unload = mlx_unload,
                                       .info = mlx_info,
                                       .packed = mlx_packed,
+                                      .tells_side = mlx_tells_side,
                                       .memory = mlx_memory,
                                       .open = mlx_open,
                                       .close = mlx_close,

@@ -7,7 +7,7 @@
 
 #include <stdbool.h>
 
-enum { WILOR_MLX_ABI = 1, WILOR_MLX_TEXT = 320 };
+enum { WILOR_MLX_ABI = 2, WILOR_MLX_TEXT = 320 };
 
 /* What went wrong; the core has a status of its own for each. */
 typedef enum wilor_mlx_result {
@@ -34,6 +34,7 @@ typedef struct wilor_mlx_shape {
     int width, depth, heads, mlp;
     wilor_mlx_number number; /* of the blocks' products; everything else is float32 */
     int bits; /* 4 or 8: MLX makes groups of 64 of the blocks' matrices that come as numbers. Else 0 */
+    bool side_head; /* there is one: model_put gets its tensors, too */
 } wilor_mlx_shape;
 
 /* Memory that the module owns from then on, also when a call with it fails: MLX computes on it in place where it can,
@@ -60,12 +61,13 @@ typedef struct wilor_mlx_session_options {
 } wilor_mlx_session_options;
 
 typedef struct wilor_mlx_output {
-    float *rotation;  /* n × 16 × 9 */
-    float *betas;     /* n × 10 */
-    float *cam;       /* n × 3 */
-    float *verts;     /* n × V × 3 */
-    float *keypoints; /* n × 21 × 3 */
-    int wide;         /* hands that were computed once more by all patches */
+    float *rotation;   /* n × 16 × 9 */
+    float *betas;      /* n × 10 */
+    float *cam;        /* n × 3 */
+    float *verts;      /* n × V × 3 */
+    float *keypoints;  /* n × 21 × 3 */
+    float *side_logit; /* n, NAN of a model without a side head; NULL: not wanted */
+    int wide;          /* hands that were computed once more by all patches */
 } wilor_mlx_output;
 
 /* For tests: what a stage is. `rows` × `cols` float32, computed without compiling the graph. */

@@ -224,7 +224,8 @@ wilor_status wilor_mlx_weights_give(const wilor_mlx_table *table, void *model,
                                  .place = place,
                                  .keeps = keeps,
                                  .put_stored = put_stored,
-                                 .learned_norms = true};
+                                 .learned_norms = true,
+                                 .side_head = shape->side_head};
     wilor_status st = wilor_net_weights_read(o, &dims, &sink, err);
     give_up(&to.placed);
     return st;

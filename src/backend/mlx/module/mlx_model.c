@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    LEARNED = WILOR_NET_ALL_TENSORS - WILOR_NET_TENSORS,
+    FURTHER = WILOR_NET_SIDE_B + 1 - WILOR_NET_TENSORS, /* what norms learned, the side head */
     BLOCK_TENSORS = WILOR_NET_TENSORS - WILOR_NET_PLAIN_TENSORS,
     GROUP = 64 /* of matrices that are quantised here */
 };
@@ -58,7 +58,7 @@ static size_t slot(int t, int block) {
         return (size_t)t;
     if (t >= WILOR_NET_TENSORS)
         return (size_t)(WILOR_NET_PLAIN_TENSORS + t - WILOR_NET_TENSORS);
-    return (size_t)(WILOR_NET_PLAIN_TENSORS + LEARNED + block * BLOCK_TENSORS + t -
+    return (size_t)(WILOR_NET_PLAIN_TENSORS + FURTHER + block * BLOCK_TENSORS + t -
                     WILOR_NET_PLAIN_TENSORS);
 }
 
@@ -91,6 +91,9 @@ static int shape_of(const wilor_mlx_shape *s, int t, int shape[3]) {
         break;
     case WILOR_NET_FC2_W:
         inputs = s->mlp;
+        break;
+    case WILOR_NET_SIDE_W:
+        inputs = MLX_LEAD * d;
         break;
     case WILOR_NET_POSITION:
     case WILOR_NET_LEAD:
@@ -240,7 +243,7 @@ wilor_mlx_result wilor_mlx_model_create(void **out, const wilor_mlx_shape *shape
     if (!m)
         return wilor_mlx_fail(err, WILOR_MLX_NO_MEMORY, "no memory for a model");
     m->shape = *shape;
-    m->slots = (size_t)(WILOR_NET_PLAIN_TENSORS + LEARNED + shape->depth * BLOCK_TENSORS);
+    m->slots = (size_t)(WILOR_NET_PLAIN_TENSORS + FURTHER + shape->depth * BLOCK_TENSORS);
     m->tensor = calloc(m->slots, sizeof *m->tensor);
     if (!m->tensor) {
         st = wilor_mlx_fail(err, WILOR_MLX_NO_MEMORY, "no memory for a model");

@@ -51,7 +51,7 @@ typedef struct wilor_mlx_model {
     bool gpu;
     wilor_mlx_shape shape;
     wilor_mlx_hand hand;
-    wilor_mlx_matrix *tensor; /* plain ones, what the norms learned, then the blocks' */
+    wilor_mlx_matrix *tensor; /* plain ones, what only some ask for, then the blocks' */
     size_t slots, bytes;
 } wilor_mlx_model;
 
@@ -100,6 +100,9 @@ typedef struct wilor_mlx_pose {
 
 wilor_mlx_pose wilor_mlx_read_out(wilor_mlx_graph *g, const wilor_mlx_model *m,
                                   mlx_array tokens, int n);
+/* The side head on the leading tokens, of a model that has one: n × 1. */
+mlx_array wilor_mlx_tell_side(wilor_mlx_graph *g, const wilor_mlx_model *m, mlx_array tokens,
+                              int n);
 
 /* ---------------------------------------------------------------- mlx_hand.c */
 

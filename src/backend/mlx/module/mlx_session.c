@@ -3,11 +3,12 @@
 
 #include "mlx_worker.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-/* What a graph gives, in this order. */
-enum { ROTATION, BETAS, CAM, KEYPOINTS, VERTS, NEED, STREAM, RESULTS };
+/* What a graph gives, in this order; the last of models with a side head only. */
+enum { ROTATION, BETAS, CAM, KEYPOINTS, VERTS, NEED, STREAM, SIDE, RESULTS };
 
 enum { FIXED = 1 + MLX_BETAS }; /* 1 and a shape, or 0 */
 
@@ -34,6 +35,8 @@ typedef struct run {
 
 /* ---------------------------------------------------------------- graphs */
 
+static size_t result_count(const session *s) { return s->m->shape.side_head ? RESULTS : SIDE; }
+
 static void tell_pose(wilor_mlx_graph *g, const wilor_mlx_pose *p, const wilor_mlx_posed *hands,
                       bool last) {
     wilor_mlx_graph_tell(g, last ? "pose6d" : "pose6d0", 0, p->six);
@@ -57,14 +60,16 @@ static void build_rest(wilor_mlx_graph *g, const session *s, mlx_array x, mlx_ar
                               wilor_mlx_slice(g, fixed, 0, 1, FIXED), p.betas);
     hands = wilor_mlx_pose_hands(g, &m->hand, p.six, p.betas, n, like_mlx);
     tell_pose(g, &p, &hands, true);
-    const mlx_array results[RESULTS] = {[ROTATION] = hands.rotation,
-                                        [BETAS] = p.betas,
-                                        [CAM] = p.cam,
-                                        [KEYPOINTS] = hands.keypoints,
-                                        [VERTS] = hands.verts,
-                                        [NEED] = need,
-                                        [STREAM] = x};
-    for (int i = 0; i < RESULTS; i++)
+    mlx_array results[RESULTS] = {[ROTATION] = hands.rotation,
+                                  [BETAS] = p.betas,
+                                  [CAM] = p.cam,
+                                  [KEYPOINTS] = hands.keypoints,
+                                  [VERTS] = hands.verts,
+                                  [NEED] = need,
+                                  [STREAM] = x};
+    if (m->shape.side_head)
+        results[SIDE] = wilor_mlx_tell_side(g, m, tokens, n);
+    for (size_t i = 0; i < result_count(s); i++)
         out[i] = wilor_mlx_contiguous(g, results[i]);
 }
 
@@ -93,7 +98,7 @@ static int trace_graph(mlx_vector_array *out, mlx_vector_array in, const session
     wilor_mlx_graph_begin(&g, s->stream);
     if (!failed) {
         build(&g, s, input[0], input[1], mlx_array_dim(input[0], 0), results);
-        failed = g.failed || mlx_vector_array_set_data(out, results, RESULTS);
+        failed = g.failed || mlx_vector_array_set_data(out, results, result_count(s));
     }
     wilor_mlx_graph_end(&g);
     mlx_array_free(input[0]);
@@ -123,6 +128,15 @@ static int take(mlx_vector_array results, int i, float *to, size_t count) {
     return !data;
 }
 
+static int take_sides(mlx_vector_array results, const session *s, const wilor_mlx_output *o,
+                      int first, int n) {
+    if (o->side_logit && s->m->shape.side_head)
+        return take(results, SIDE, o->side_logit + first, (size_t)n);
+    for (int i = 0; o->side_logit && i < n; i++)
+        o->side_logit[first + i] = NAN;
+    return 0;
+}
+
 static int take_hands(mlx_vector_array results, const session *s, wilor_mlx_output *o,
                       int first, int n) {
     size_t f = (size_t)first, h = (size_t)n, v = 3 * (size_t)s->m->hand.vertices;
@@ -131,7 +145,7 @@ static int take_hands(mlx_vector_array results, const session *s, wilor_mlx_outp
            take(results, CAM, o->cam + f * MLX_CAM, h * MLX_CAM) ||
            take(results, KEYPOINTS, o->keypoints + f * MLX_KEYPOINTS * 3,
                 h * MLX_KEYPOINTS * 3) ||
-           take(results, VERTS, o->verts + f * v, h * v);
+           take(results, VERTS, o->verts + f * v, h * v) || take_sides(results, s, o, first, n);
 }
 
 static int apply(mlx_vector_array *out, mlx_closure f, mlx_array x, mlx_array fixed) {
@@ -202,7 +216,8 @@ static int run_traced(const run *r, mlx_vector_array *results, mlx_array rgb, ml
     wilor_mlx_graph_begin(&g, r->s->stream);
     g.stages = calloc(WILOR_MLX_STAGES, sizeof *g.stages);
     build_whole(&g, r->s, rgb, fixed, r->n, out);
-    int failed = !g.stages || g.failed || mlx_vector_array_set_data(results, out, RESULTS) ||
+    int failed = !g.stages || g.failed ||
+                 mlx_vector_array_set_data(results, out, result_count(r->s)) ||
                  mlx_eval(*results) || tell_stages(r, &g);
     free(g.stages);
     wilor_mlx_graph_end(&g);

@@ -196,3 +196,10 @@ wilor_mlx_pose wilor_mlx_read_out(wilor_mlx_graph *g, const wilor_mlx_model *m,
                           wilor_mlx_vector(m, WILOR_NET_INIT_CAM, 0));
     return p;
 }
+
+mlx_array wilor_mlx_tell_side(wilor_mlx_graph *g, const wilor_mlx_model *m, mlx_array tokens,
+                              int n) {
+    mlx_array lead = wilor_mlx_slice(g, tokens, 1, 0, MLX_LEAD);
+    lead = wilor_mlx_reshape(g, lead, MLX_DIMS(n, MLX_LEAD * m->shape.width));
+    return plain(g, m, lead, WILOR_NET_SIDE_W);
+}
