@@ -118,6 +118,11 @@ wilor_status wilor_session_options_fill(wilor_session_options *own,
 /* Of a model's or a detector's device: not the processor. */
 bool wilor_on_card(const char *device);
 
+/* A session's own arrays from hand `first` on, for its back end to fill. side_logit: NULL, or a number a hand of
+ * the run. */
+wilor_backend_result wilor_session_result(const wilor_session *session, int first,
+                                          float *side_logit);
+
 /* What packed weights depend on, as 64 hex digits: the files' sizes, times and tensors, the heads,
  * the kernel tier, the arithmetic and how this version packs. */
 void wilor_packed_key(char key[65], const wilor_tensor_source *source, int heads,

@@ -95,6 +95,17 @@ static void push_results(wilor_session *s, const wilor_model *m, const wilor_ses
     push_second_look(s, m, o, a);
 }
 
+wilor_backend_result wilor_session_result(const wilor_session *s, int first,
+                                          float *side_logit) {
+    size_t h = (size_t)first, v = (size_t)s->model->info.vertices;
+    return (wilor_backend_result){.rotation = s->rotation + h * 16 * 9,
+                                  .betas = s->betas + h * 10,
+                                  .cam = s->pred_cam + h * 3,
+                                  .verts = s->vertices_3d + h * v * 3,
+                                  .keypoints = s->keypoints_3d + h * 21 * 3,
+                                  .side_logit = side_logit};
+}
+
 static void publish_results(wilor_session *s) {
     s->hands = (wilor_hands){.vertices = s->model->info.vertices,
                              .side = s->side,

@@ -258,8 +258,6 @@ static wilor_status put_side(reader *r) {
     wilor_status st = WILOR_OK;
     wilor_vit_side head;
     WILOR_TRY(wilor_vit_find_side(&head, r->o->source, r->shape->width, r->l.err));
-    if (!head.weight)
-        WILOR_FAIL(r->l.err, WILOR_ERR_MODEL, "there is no side head");
     WILOR_TRY(wilor_tensor_to_f32(head.weight, r->room, r->l.err));
     WILOR_TRY(give(r, WILOR_NET_SIDE_W, 0, r->room));
     WILOR_TRY(wilor_loader_done(&r->l, head.weight));
@@ -280,7 +278,7 @@ static void expect_all(reader *r) {
         const wilor_tensor *t = wilor_index_at(x, i);
         const char *end = strstr(t->name, ".weight");
         if (t->rank >= 2 && end && strncmp(t->name, "mano.", 5) != 0 && t->rank < 4 &&
-            (r->sink->side_head || !is_side(t)))
+            (r->shape->side_head || !is_side(t)))
             wilor_loader_expect(&r->l, t);
     }
 }
@@ -308,7 +306,7 @@ wilor_status wilor_net_weights_read(const wilor_backend_load *o, const wilor_vit
     expect_all(&r);
     WILOR_TRY(put_backbone(&r));
     WILOR_TRY(put_refine(&r));
-    if (sink->side_head)
+    if (shape->side_head)
         WILOR_TRY(put_side(&r));
 done:
     wilor_pages_free(&room);

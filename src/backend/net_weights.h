@@ -18,7 +18,6 @@ typedef struct wilor_net_sink {
     wilor_status (*put_stored)(void *user, int tensor, int block,
                                const wilor_matrix_view *matrix, wilor_error *err);
     bool learned_norms; /* the tensors behind WILOR_NET_TENSORS, too */
-    bool side_head; /* WILOR_NET_SIDE_W and WILOR_NET_SIDE_B, too, which the file must have */
 } wilor_net_sink;
 
 wilor_status wilor_net_weights_read(const wilor_backend_load *o, const wilor_vit_dims *shape,

@@ -44,6 +44,7 @@ typedef struct wilor_vit {
  * width / 80 and the file's own metadata. Errors: ERR_MODEL. */
 typedef struct wilor_vit_dims {
     int width, depth, heads, mlp;
+    bool side_head; /* the file has one: wilor_vit_find_side */
 } wilor_vit_dims;
 
 wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s, int heads,

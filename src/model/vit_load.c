@@ -34,11 +34,32 @@ static wilor_status measure_heads(int *out, const wilor_tensor_source *s, int wi
     return WILOR_OK;
 }
 
+wilor_status wilor_vit_find_side(wilor_vit_side *out, const wilor_tensor_source *s, int width,
+                                 wilor_error *err) {
+    wilor_status st = WILOR_OK;
+    const wilor_tensor_source own = {.weights = s->weights};
+    const wilor_index *index;
+    const wilor_tensor *t;
+    *out = (wilor_vit_side){NULL, NULL};
+    if (!wilor_source_find(&own, "side_head.weight", &t) &&
+        !wilor_source_find(&own, "side_head.bias", &t))
+        return WILOR_OK;
+    WILOR_TRY(wilor_source_need(&own, "side_head.weight", 2,
+                                (const int64_t[]){1, WILOR_LEAD * width}, &index, &out->weight,
+                                err));
+    WILOR_TRY(wilor_source_need(&own, "side_head.bias", 1, (const int64_t[]){1}, &index,
+                                &out->bias, err));
+done:
+    return st;
+}
+
 wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s, int heads,
                                wilor_error *err) {
     wilor_quoted q;
     const char *path = wilor_quote(&q, wilor_index_path(s->weights));
+    wilor_status st = WILOR_OK;
     const wilor_tensor *pos, *fc1;
+    wilor_vit_side head;
     char name[96];
     int depth = 0;
     if (!wilor_source_find(s, "backbone.pos_embed", &pos))
@@ -67,11 +88,16 @@ wilor_status wilor_vit_measure(wilor_vit_dims *out, const wilor_tensor_source *s
             "%s: the tensor 'backbone.blocks.0.mlp.fc1.bias' is missing or has "
             "an impossible size",
             path);
-    *out = (wilor_vit_dims){(int)pos->shape[pos->rank - 1], depth, 0, (int)fc1->count};
+    *out = (wilor_vit_dims){
+        .width = (int)pos->shape[pos->rank - 1], .depth = depth, .mlp = (int)fc1->count};
     if (out->width % 8 != 0)
         return wilor_error_set(err, WILOR_ERR_MODEL, "%s: a width of %d is no multiple of 8",
                                path, out->width);
-    return measure_heads(&out->heads, s, out->width, heads, err);
+    WILOR_TRY(measure_heads(&out->heads, s, out->width, heads, err));
+    WILOR_TRY(wilor_vit_find_side(&head, s, out->width, err));
+    out->side_head = head.weight != NULL;
+done:
+    return st;
 }
 
 /* ---------------------------------------------------------------- loading */
@@ -200,32 +226,9 @@ done:
     return st;
 }
 
-wilor_status wilor_vit_find_side(wilor_vit_side *out, const wilor_tensor_source *s, int width,
-                                 wilor_error *err) {
-    wilor_status st = WILOR_OK;
-    const wilor_tensor_source own = {.weights = s->weights};
-    const wilor_index *index;
-    const wilor_tensor *t;
-    *out = (wilor_vit_side){NULL, NULL};
-    if (!wilor_source_find(&own, "side_head.weight", &t) &&
-        !wilor_source_find(&own, "side_head.bias", &t))
-        return WILOR_OK;
-    WILOR_TRY(wilor_source_need(&own, "side_head.weight", 2,
-                                (const int64_t[]){1, WILOR_LEAD * width}, &index, &out->weight,
-                                err));
-    WILOR_TRY(wilor_source_need(&own, "side_head.bias", 1, (const int64_t[]){1}, &index,
-                                &out->bias, err));
-done:
-    return st;
-}
-
 static wilor_status load_side_head(wilor_vit *v, wilor_loader *l) {
     wilor_status st = WILOR_OK;
     const int inputs = WILOR_LEAD * v->width;
-    wilor_vit_side head;
-    WILOR_TRY(wilor_vit_find_side(&head, l->source, v->width, l->err));
-    if (!head.weight)
-        return WILOR_OK;
     WILOR_TRY(wilor_vector_load(&v->side_weight, l, "side_head.weight", inputs, inputs));
     WILOR_TRY(wilor_vector_load(&v->side_bias, l, "side_head.bias", 1, 1));
 done:
@@ -244,7 +247,6 @@ static wilor_status load_heads(wilor_vit *v, wilor_loader *l) {
     WILOR_TRY(
         wilor_vector_load(&v->init_betas, l, "backbone.init_betas", WILOR_BETAS, WILOR_BETAS));
     WILOR_TRY(wilor_vector_load(&v->init_cam, l, "backbone.init_cam", WILOR_CAM, WILOR_CAM));
-    WILOR_TRY(load_side_head(v, l));
 done:
     return st;
 }
@@ -268,6 +270,8 @@ wilor_status wilor_vit_load(wilor_vit *v, wilor_loader *l, const wilor_vit_dims 
     for (int i = 0; i < v->depth; i++)
         WILOR_TRY(load_block(&v->blocks[i], v, l, i, bits));
     WILOR_TRY(load_heads(v, l));
+    if (dims->side_head)
+        WILOR_TRY(load_side_head(v, l));
 done:
     return st;
 }

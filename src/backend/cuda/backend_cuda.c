@@ -101,22 +101,6 @@ static void cuda_unload(void *model) {
     wilor_heap_free(m);
 }
 
-/* What the file is a network of, and whether it has a side head. */
-static wilor_status measure(cuda_model *m, wilor_vit_dims *dims, const wilor_backend_load *o,
-                            wilor_error *err) {
-    wilor_status st = WILOR_OK;
-    wilor_vit_side head;
-    WILOR_TRY(wilor_vit_measure(dims, o->source, o->heads, err));
-    WILOR_TRY(wilor_vit_find_side(&head, o->source, dims->width, err));
-    m->shape.width = dims->width;
-    m->shape.depth = dims->depth;
-    m->shape.heads = dims->heads;
-    m->shape.mlp = dims->mlp;
-    m->shape.side_head = head.weight != NULL;
-done:
-    return st;
-}
-
 static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_error *err) {
     wilor_status st = WILOR_OK;
     wilor_vit_dims dims;
@@ -132,13 +116,18 @@ static wilor_status cuda_load(void **out, const wilor_backend_load *o, wilor_err
     m->isa = wilor_kernels_best(o->max_isa)->isa;
     WILOR_TRY(
         wilor_cuda_choose(&m->shape.number, &m->shape.split, &m->dtype, "device cuda", err));
-    WILOR_TRY(measure(m, &dims, o, err));
+    WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
+    m->shape.width = dims.width;
+    m->shape.depth = dims.depth;
+    m->shape.heads = dims.heads;
+    m->shape.mlp = dims.mlp;
+    m->shape.side_head = dims.side_head;
     WILOR_TRY(wilor_cuda_module_open(&m->table, err));
     for (int i = 0; i < m->cards; i++)
         WILOR_TRY(wilor_cuda_status(
             m->table->model_create(&m->model[i], m->card[i], &m->shape, &mano, &e), m->card[i],
             &e, err));
-    wilor_net_sink sink = {.user = m, .put = put_tensor, .side_head = m->shape.side_head != 0};
+    wilor_net_sink sink = {.user = m, .put = put_tensor};
     WILOR_TRY(wilor_net_weights_read(o, &dims, &sink, err));
     m->vertices = wilor_mano_vertices(o->mano);
     m->parameters = wilor_backend_count_parameters(o->source);

@@ -97,24 +97,9 @@ static void mlx_unload(void *model) {
     wilor_heap_free(m);
 }
 
-/* What the file is a network of, and whether it has a side head. */
-static wilor_status measure(mlx_model *m, const wilor_backend_load *o, wilor_error *err) {
-    wilor_status st = WILOR_OK;
-    wilor_vit_dims dims;
-    wilor_vit_side head;
-    WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
-    WILOR_TRY(wilor_vit_find_side(&head, o->source, dims.width, err));
-    m->shape.width = dims.width;
-    m->shape.depth = dims.depth;
-    m->shape.heads = dims.heads;
-    m->shape.mlp = dims.mlp;
-    m->shape.side_head = head.weight != NULL;
-done:
-    return st;
-}
-
 static wilor_status mlx_load(void **out, const wilor_backend_load *o, wilor_error *err) {
     wilor_status st = WILOR_OK;
+    wilor_vit_dims dims;
     wilor_mlx_error e = {{0}};
     wilor_net_mano mano = wilor_net_mano_view(o->mano);
     mlx_model *m = wilor_heap_alloc(1, sizeof *m);
@@ -124,7 +109,12 @@ static wilor_status mlx_load(void **out, const wilor_backend_load *o, wilor_erro
     m->dtype = o->dtype;
     m->isa = wilor_kernels_best(o->max_isa)->isa;
     WILOR_TRY(wilor_mlx_choose(&m->shape.number, &m->shape.bits, &m->dtype, err));
-    WILOR_TRY(measure(m, o, err));
+    WILOR_TRY(wilor_vit_measure(&dims, o->source, o->heads, err));
+    m->shape.width = dims.width;
+    m->shape.depth = dims.depth;
+    m->shape.heads = dims.heads;
+    m->shape.mlp = dims.mlp;
+    m->shape.side_head = dims.side_head;
     WILOR_TRY(wilor_mlx_module_open(&m->table, err));
     WILOR_TRY(
         wilor_mlx_status(m->table->model_create(&m->model, &m->shape, &mano, &e), &e, err));

@@ -218,14 +218,14 @@ wilor_status wilor_mlx_weights_give(const wilor_mlx_table *table, void *model,
                                     const wilor_mlx_shape *shape, const wilor_backend_load *o,
                                     wilor_error *err) {
     giver to = {.table = table, .model = model, .shape = shape, .pool = o->pool};
-    const wilor_vit_dims dims = {shape->width, shape->depth, shape->heads, shape->mlp};
+    const wilor_vit_dims dims = {shape->width, shape->depth, shape->heads, shape->mlp,
+                                 shape->side_head};
     const wilor_net_sink sink = {.user = &to,
                                  .put = put,
                                  .place = place,
                                  .keeps = keeps,
                                  .put_stored = put_stored,
-                                 .learned_norms = true,
-                                 .side_head = shape->side_head};
+                                 .learned_norms = true};
     wilor_status st = wilor_net_weights_read(o, &dims, &sink, err);
     give_up(&to.placed);
     return st;

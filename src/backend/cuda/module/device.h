@@ -41,6 +41,9 @@ done:
     return st;
 }
 
+/* Where the next piece of a block begins. */
+static inline size_t in_lines(size_t bytes) { return (bytes + 255) / 256 * 256; }
+
 /* Pieces of one block; with base NULL only their sizes are added up. */
 struct device_arena {
     char *base;
@@ -48,7 +51,7 @@ struct device_arena {
 
     template <class T> T *push(size_t count) {
         size_t at = used;
-        used += (count * sizeof(T) + 255) / 256 * 256;
+        used += in_lines(count * sizeof(T));
         return base ? reinterpret_cast<T *>(base + at) : nullptr;
     }
 };

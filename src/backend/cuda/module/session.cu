@@ -80,12 +80,12 @@ static wilor_cuda_result take_memory(session *s, int batch, wilor_cuda_error *er
     wilor_cuda_result st = WILOR_CUDA_OK;
     const model *m = s->m;
     device_arena a = {nullptr, 0};
-    size_t results = (result_bytes(batch, m->mano.vertices) + 255) / 256 * 256;
-    size_t sides = ((size_t)batch * sizeof(float) + 255) / 256 * 256;
+    size_t results = in_lines(result_bytes(batch, m->mano.vertices));
+    size_t sides = in_lines((size_t)batch * sizeof(float));
     size_t crops = (size_t)batch * CROP_FLOATS * sizeof(float);
     push_memory(&s->on, m, batch, &a);
     s->bytes = a.used;
-    s->order_bytes = (ORDER_HEADER + (size_t)batch * sizeof(crop_order) + 255) / 256 * 256;
+    s->order_bytes = in_lines(ORDER_HEADER + (size_t)batch * sizeof(crop_order));
     if (cudaMalloc(&s->block, s->bytes) != cudaSuccess ||
         cudaMallocHost(&s->pinned, s->order_bytes + results + sides + crops) != cudaSuccess) {
         cudaGetLastError();
