@@ -26,6 +26,8 @@ void compare_numbers(const char *what, const float *got, const float *want, size
 /* n crops of 256 × 256 × 3 whole numbers: soft shapes with noise, from a formula. */
 void compare_fill_crops(float *rgb, int n);
 void compare_fill_picture(uint8_t *rgb, int width, int height);
+/* The formula's picture of --size, RGB; its pixels are to be freed. */
+uint8_t *compare_make_picture(wilor_picture *out, const compare_options *o);
 
 /* Prints and exits when st is an error. */
 void compare_need(wilor_status st, const wilor_error *err, const char *what);

@@ -129,6 +129,17 @@ void compare_fill_picture(uint8_t *rgb, int width, int height) {
                 *rgb++ = (uint8_t)level(77, x, y, c, width, height);
 }
 
+uint8_t *compare_make_picture(wilor_picture *out, const compare_options *o) {
+    uint8_t *pixels = compare_alloc((size_t)o->width * (size_t)o->height * 3);
+    compare_fill_picture(pixels, o->width, o->height);
+    *out = (wilor_picture){.data = pixels,
+                           .width = o->width,
+                           .height = o->height,
+                           .stride = o->width * 3,
+                           .format = WILOR_RGB8};
+    return pixels;
+}
+
 static wilor_dtype dtype_named(const char *name) {
     for (int i = 0; i <= WILOR_DTYPE_FP8; i++)
         if (!strcmp(wilor_dtype_name((wilor_dtype)i), name))

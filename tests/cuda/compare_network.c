@@ -255,13 +255,8 @@ void compare_route(const compare_options *o) {
     const wilor_hands *want, *got;
     compare_pose cpu, card;
     compare_options five = *o;
-    uint8_t *pixels = compare_alloc((size_t)o->width * (size_t)o->height * 3);
-    compare_fill_picture(pixels, o->width, o->height);
-    wilor_picture picture = {.data = pixels,
-                             .width = o->width,
-                             .height = o->height,
-                             .stride = o->width * 3,
-                             .format = WILOR_RGB8};
+    wilor_picture picture;
+    uint8_t *pixels = compare_make_picture(&picture, o);
     five.hands = BOXES;
     compare_open_pose(&cpu, &five, "cpu", WILOR_DTYPE_F32);
     compare_open_pose(&card, &five, o->device, o->dtype);

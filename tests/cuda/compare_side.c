@@ -1,5 +1,6 @@
 /* The side head: a card's logits against the processor's and against what the card's own tokens say, in which
  * runs there are any, and the second look at hands of a picture. */
+#include "../support/convert_file.h"
 #include "../support/extend_file.h"
 #include "backend_cpu.h"
 #include "backend_cuda.h"
@@ -24,51 +25,22 @@ static void tell(bool ok, const char *what) {
 
 /* ---------------------------------------------------------------- a file with a head */
 
-static int write_at(void *user, uint64_t offset, const void *data, size_t size) {
-    FILE *f = user;
-    return fseek(f, (long)offset, SEEK_SET) != 0 || fwrite(data, 1, size, f) != size;
-}
-
-static void write_plain(const char *path, const char *weights) {
-    wilor_error err;
-    wilor_convert_options o;
-    wilor_convert_options_init(&o, sizeof o);
-    FILE *f = fopen(path, "wb");
-    o.source = weights;
-    o.dtype = WILOR_WEIGHTS_F32;
-    o.layout = WILOR_WEIGHTS_CHECKPOINT;
-    o.write = write_at;
-    o.write_user = f;
-    if (f)
-        compare_need(wilor_convert(&o, &err), &err, "a file of the weights");
-    if (!f || fclose(f) != 0) {
-        printf("FAIL %s cannot be written\n", path);
-        exit(2);
-    }
-}
-
 /* --weights with a head of noise at --headed, to be used in their place. The bias makes each crop a mirror image's, so
  * that all are asked twice. */
 static void write_headed(compare_options *o) {
     char plain[1024];
     const float bias = -9;
+    wilor_error err;
     snprintf(plain, sizeof plain, "%s.plain", o->headed);
-    write_plain(plain, o->weights);
+    compare_need(
+        convert_file(o->weights, plain, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_F32, 0, &err),
+        &err, "a file of the weights");
     wilor_model *m = compare_open_model(o, "cpu", WILOR_DTYPE_F32);
-    size_t inputs = (size_t)WILOR_LEAD * (size_t)m->info.width;
-    float *weight = compare_alloc(inputs * sizeof *weight);
+    int inputs = WILOR_LEAD * m->info.width;
+    float *weight = compare_alloc((size_t)inputs * sizeof *weight);
     wilor_model_free(&m);
-    wilor_random_fill("side_head.weight", 3, 0.05f, 0, 0, inputs, weight);
-    const extra head[2] = {{.name = "side_head.weight",
-                            .rank = 2,
-                            .shape = {1, (int64_t)inputs},
-                            .data = weight,
-                            .bytes = inputs * sizeof *weight},
-                           {.name = "side_head.bias",
-                            .rank = 1,
-                            .shape = {1},
-                            .data = &bias,
-                            .bytes = sizeof bias}};
+    wilor_random_fill("side_head.weight", 3, 0.05f, 0, 0, (size_t)inputs, weight);
+    const extra head[2] = {side_head_weight(weight, inputs), side_head_bias(&bias, 1)};
     if (!extend_file(plain, o->headed, head, 2)) {
         printf("FAIL %s cannot be written\n", o->headed);
         exit(2);
@@ -84,12 +56,7 @@ static void write_headed(compare_options *o) {
 static void run(compare_pose *s, const float *rgb, int n, float *logit) {
     wilor_error err;
     wilor_session *to = s->session;
-    wilor_backend_result r = {.rotation = to->rotation,
-                              .betas = to->betas,
-                              .cam = to->pred_cam,
-                              .verts = to->vertices_3d,
-                              .keypoints = to->keypoints_3d,
-                              .side_logit = logit};
+    wilor_backend_result r = wilor_session_result(to, 0, logit);
     for (int i = 0; logit && i < n; i++)
         logit[i] = INFINITY;
     compare_need(s->model->backend->run(to->work, rgb, NULL, n, NULL, &r, &err), &err, "a run");
@@ -323,13 +290,8 @@ static void compare_turned(compare_pose *cpu, compare_pose *card, const wilor_pi
 void compare_turns(const compare_options *o) {
     compare_options own = *o;
     compare_pose cpu, card;
-    uint8_t *pixels = compare_alloc((size_t)o->width * (size_t)o->height * 3);
-    compare_fill_picture(pixels, o->width, o->height);
-    wilor_picture picture = {.data = pixels,
-                             .width = o->width,
-                             .height = o->height,
-                             .stride = o->width * 3,
-                             .format = WILOR_RGB8};
+    wilor_picture picture;
+    uint8_t *pixels = compare_make_picture(&picture, o);
     if (o->headed)
         write_headed(&own);
     own.hands = BOXES;

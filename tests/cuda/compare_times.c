@@ -132,13 +132,8 @@ static void time_route(const wilor_detector *detector, const wilor_model *model,
 void compare_times(const compare_options *o) {
     static const int counts[] = {1, 2, 8, 32};
     bool wide = o->dtype == WILOR_DTYPE_F32 || o->dtype == WILOR_DTYPE_F32X;
-    uint8_t *pixels = compare_alloc((size_t)o->width * (size_t)o->height * 3);
-    compare_fill_picture(pixels, o->width, o->height);
-    wilor_picture picture = {.data = pixels,
-                             .width = o->width,
-                             .height = o->height,
-                             .stride = o->width * 3,
-                             .format = WILOR_RGB8};
+    wilor_picture picture;
+    uint8_t *pixels = compare_make_picture(&picture, o);
     wilor_model *model = compare_open_model(o, o->device, o->dtype);
     for (size_t i = 0; i < sizeof counts / sizeof counts[0] && counts[i] <= o->hands; i++)
         time_hands(model, counts[i]);

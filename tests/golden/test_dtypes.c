@@ -127,13 +127,8 @@ static void test_models(void **state) {
 
 static void write_int4(const char *path) {
     wilor_error err;
-    wilor_convert_options o;
-    wilor_convert_options_init(&o, sizeof o);
-    o.layout = WILOR_WEIGHTS_CHECKPOINT;
-    o.dtype = WILOR_WEIGHTS_INT4;
-    o.source = "random:hd80";
-    o.group_size = 32;
-    if (convert_file(path, &o, &err) != WILOR_OK)
+    if (convert_file("random:hd80", path, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_INT4, 32,
+                     &err) != WILOR_OK)
         fail_msg("%s", err.text);
 }
 

@@ -35,13 +35,7 @@ typedef struct result {
 static void convert(const char *from, const char *to, wilor_weights_layout layout,
                     wilor_weights_dtype dtype, int group) {
     wilor_error err;
-    wilor_convert_options o;
-    wilor_convert_options_init(&o, sizeof o);
-    o.source = from;
-    o.layout = layout;
-    o.dtype = dtype;
-    o.group_size = group;
-    if (convert_file(to, &o, &err) != WILOR_OK)
+    if (convert_file(from, to, layout, dtype, group, &err) != WILOR_OK)
         fail_msg("%s", err.text);
 }
 

@@ -102,13 +102,7 @@ static void test_runs(void **state) {
 static void convert(const char *path, wilor_weights_layout layout, wilor_weights_dtype dtype,
                     int group) {
     wilor_error err;
-    wilor_convert_options o;
-    wilor_convert_options_init(&o, sizeof o);
-    o.source = "random:hd80";
-    o.layout = layout;
-    o.dtype = dtype;
-    o.group_size = group;
-    if (convert_file(path, &o, &err) != WILOR_OK)
+    if (convert_file("random:hd80", path, layout, dtype, group, &err) != WILOR_OK)
         fail_msg("%s", err.text);
 }
 

@@ -30,13 +30,7 @@ static float g_crops[HANDS * SIDE_PIXELS], g_weight[INPUTS], g_bias;
 static void convert(const char *from, const char *to, wilor_weights_dtype dtype,
                     wilor_weights_layout layout, int group) {
     wilor_error err;
-    wilor_convert_options o;
-    wilor_convert_options_init(&o, sizeof o);
-    o.source = from;
-    o.dtype = dtype;
-    o.layout = layout;
-    o.group_size = group;
-    if (convert_file(to, &o, &err) != WILOR_OK)
+    if (convert_file(from, to, layout, dtype, group, &err) != WILOR_OK)
         fail_msg("%s", err.text);
 }
 
@@ -45,17 +39,9 @@ static void write_head(const char *to, bool weight, bool bias) {
     extra both[2];
     int n = 0;
     if (weight)
-        both[n++] = (extra){.name = "side_head.weight",
-                            .rank = 2,
-                            .shape = {1, INPUTS},
-                            .data = g_weight,
-                            .bytes = sizeof g_weight};
+        both[n++] = side_head_weight(g_weight, INPUTS);
     if (bias)
-        both[n++] = (extra){.name = "side_head.bias",
-                            .rank = 1,
-                            .shape = {1},
-                            .data = &g_bias,
-                            .bytes = sizeof g_bias};
+        both[n++] = side_head_bias(&g_bias, 1);
     assert_true(extend_file(PLAIN, to, both, n));
 }
 
@@ -85,12 +71,7 @@ static bool tells_side(const wilor_model *m) {
 static void run(const side *s, const float *rgb, int n, float *logit) {
     wilor_error err;
     wilor_session *to = s->session;
-    wilor_backend_result r = {.rotation = to->rotation,
-                              .betas = to->betas,
-                              .cam = to->pred_cam,
-                              .verts = to->vertices_3d,
-                              .keypoints = to->keypoints_3d,
-                              .side_logit = logit};
+    wilor_backend_result r = wilor_session_result(to, 0, logit);
     for (int i = 0; logit && i < n; i++)
         logit[i] = INFINITY;
     if (s->model->backend->run(to->work, rgb, NULL, n, NULL, &r, &err) != WILOR_OK)

@@ -1,10 +1,12 @@
-/* wilor_convert into a file, for tests of what is read from one. */
+/* wilor_convert into a file, for tests of what is read from one. No test framework. */
 #ifndef WILOR_TEST_CONVERT_FILE_H
 #define WILOR_TEST_CONVERT_FILE_H
 
 #include "wilor/wilor.h"
 
-/* As the options say, but for where to: the file at `path`, whatever it held before. */
-wilor_status convert_file(const char *path, wilor_convert_options *o, wilor_error *err);
+/* The weights `from` in the file `to`, whatever it held before. group: numbers that share a scale; 0: the layout's rule.
+ * Errors: as wilor_convert; ERR_IO (the file cannot be written). */
+wilor_status convert_file(const char *from, const char *to, wilor_weights_layout layout,
+                          wilor_weights_dtype dtype, int group, wilor_error *err);
 
 #endif

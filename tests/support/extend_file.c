@@ -80,3 +80,19 @@ bool extend_file(const char *from, const char *to, const extra *extras, int coun
     free(b.data);
     return ok;
 }
+
+extra side_head_weight(const float *data, int inputs) {
+    return (extra){.name = "side_head.weight",
+                   .rank = 2,
+                   .shape = {1, inputs},
+                   .data = data,
+                   .bytes = (size_t)inputs * sizeof *data};
+}
+
+extra side_head_bias(const float *data, int count) {
+    return (extra){.name = "side_head.bias",
+                   .rank = 1,
+                   .shape = {count},
+                   .data = data,
+                   .bytes = (size_t)count * sizeof *data};
+}

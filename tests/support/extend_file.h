@@ -19,4 +19,8 @@ typedef struct extra {
  * false: a file could not be read or written. */
 bool extend_file(const char *from, const char *to, const extra *extras, int count);
 
+/* The side head's two tensors: of so many inputs, and of so many numbers where one is right. */
+extra side_head_weight(const float *data, int inputs);
+extra side_head_bias(const float *data, int count);
+
 #endif

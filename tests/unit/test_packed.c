@@ -162,12 +162,10 @@ static void test_not_used(void **state) {
 
 static void convert(wilor_weights_dtype dtype) {
     wilor_error err;
-    wilor_convert_options o;
-    wilor_convert_options_init(&o, sizeof o);
-    o.source = "random:hd80";
-    o.dtype = dtype;
-    o.group_size = dtype == WILOR_WEIGHTS_INT4 ? 32 : 0;
-    assert_int_equal(convert_file(WEIGHTS, &o, &err), WILOR_OK);
+    int group = dtype == WILOR_WEIGHTS_INT4 ? 32 : 0;
+    assert_int_equal(
+        convert_file("random:hd80", WEIGHTS, WILOR_WEIGHTS_CHECKPOINT, dtype, group, &err),
+        WILOR_OK);
 }
 
 /* Quantised weights, from a file; and the file is written anew with the same size and tensors. */

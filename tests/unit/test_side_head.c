@@ -45,37 +45,17 @@ static float g_crops[HANDS * CROP], g_weight[INPUTS], g_bias;
 
 /* ---------------------------------------------------------------- files */
 
-static wilor_status convert(const char *from, const char *to, wilor_weights_dtype dtype,
-                            wilor_weights_layout layout, wilor_error *err) {
-    wilor_convert_options o;
-    wilor_convert_options_init(&o, sizeof o);
-    o.source = from;
-    o.dtype = dtype;
-    o.layout = layout;
-    return convert_file(to, &o, err);
-}
-
 /* PLAIN with further tensors. */
 static void extend(const char *to, const extra *extras, int count) {
     assert_true(extend_file(PLAIN, to, extras, count));
 }
 
-static extra weight_of(int inputs) {
-    return (extra){.name = "side_head.weight",
-                   .rank = 2,
-                   .shape = {1, inputs},
-                   .data = g_weight,
-                   .bytes = (size_t)inputs * sizeof(float)};
-}
+static extra weight_of(int inputs) { return side_head_weight(g_weight, inputs); }
 
 static extra bias_of(int count) {
     static float values[2];
     values[0] = g_bias;
-    return (extra){.name = "side_head.bias",
-                   .rank = 1,
-                   .shape = {count},
-                   .data = values,
-                   .bytes = (size_t)count * sizeof(float)};
+    return side_head_bias(values, count);
 }
 
 /* HEADED, of g_weight and g_bias. */
@@ -148,15 +128,9 @@ static void run_backend(const wilor_model *m, int batch, int full, float *logit,
     wilor_session *s = open_session(m, batch, full, WILOR_COMPAT_MINI);
     watch(s, t, full);
     for (int i = 0; i < HANDS; i += batch) {
-        size_t h = (size_t)i, v = (size_t)m->info.vertices;
-        wilor_backend_result r = {.rotation = s->rotation + h * 144,
-                                  .betas = s->betas + h * 10,
-                                  .cam = s->pred_cam + h * 3,
-                                  .verts = s->vertices_3d + h * v * 3,
-                                  .keypoints = s->keypoints_3d + h * 63,
-                                  .side_logit = logit + i};
+        wilor_backend_result r = wilor_session_result(s, i, logit + i);
         t->n = i; /* tokens of hands that need more patches come twice */
-        if (m->backend->run(s->work, g_crops + h * CROP, NULL, batch, NULL, &r, &err) !=
+        if (m->backend->run(s->work, g_crops + (size_t)i * CROP, NULL, batch, NULL, &r, &err) !=
             WILOR_OK)
             fail_msg("%s", err.text);
     }
@@ -255,8 +229,9 @@ static void expect_refused(const char *name) {
     assert_null(m);
     if (!strstr(err.text, name))
         fail_msg("'%s' is not in: %s", name, err.text);
-    assert_int_equal(convert(OTHER, PACKED, WILOR_WEIGHTS_F32, WILOR_WEIGHTS_CHECKPOINT, &err),
-                     WILOR_ERR_MODEL);
+    assert_int_equal(
+        convert_file(OTHER, PACKED, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_F32, 0, &err),
+        WILOR_ERR_MODEL);
     assert_non_null(strstr(err.text, "side_head"));
     g_log[0] = 0;
     assert_int_equal(wilor_verify(OTHER, &calls, &err), WILOR_ERR_MODEL);
@@ -309,8 +284,8 @@ static void test_lent_hand(void **state) {
         fail_msg("%s", err.text);
     assert_true(m->backend->tells_side(m->network));
     wilor_model_free(&m);
-    if (convert("random:hd80", PACKED, WILOR_WEIGHTS_F32, WILOR_WEIGHTS_CHECKPOINT, &err) !=
-            WILOR_OK ||
+    if (convert_file("random:hd80", PACKED, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_F32, 0,
+                     &err) != WILOR_OK ||
         try_model(&m, PACKED, OTHER, NULL, &err) != WILOR_OK)
         fail_msg("%s", err.text);
     assert_false(m->backend->tells_side(m->network));
@@ -379,8 +354,8 @@ static void test_convert(void **state) {
             wilor_error err;
             wilor_callbacks calls = {.log = add_log};
             float logit[HANDS];
-            if (convert(HEADED, OTHER, types[i].dtype,
-                        mlx ? WILOR_WEIGHTS_MLX : WILOR_WEIGHTS_CHECKPOINT, &err) != WILOR_OK)
+            if (convert_file(HEADED, OTHER, mlx ? WILOR_WEIGHTS_MLX : WILOR_WEIGHTS_CHECKPOINT,
+                             types[i].dtype, 0, &err) != WILOR_OK)
                 fail_msg("%s", err.text);
             expect_kept(OTHER, types[i].stored, types[i].share);
             g_log[0] = 0;
@@ -394,13 +369,16 @@ static void test_convert(void **state) {
         }
     /* Beside all others; 16 bits stay 16 bits where the blocks are quantised. */
     wilor_error err;
-    assert_int_equal(convert(HEADED, OTHER, WILOR_WEIGHTS_F32, WILOR_WEIGHTS_CHECKPOINT, &err),
-                     WILOR_OK);
+    assert_int_equal(
+        convert_file(HEADED, OTHER, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_F32, 0, &err),
+        WILOR_OK);
     assert_int_equal(tensors_of(OTHER), tensors_of(PLAIN) + 2);
-    assert_int_equal(convert(HEADED, OTHER, WILOR_WEIGHTS_F16, WILOR_WEIGHTS_CHECKPOINT, &err),
-                     WILOR_OK);
-    assert_int_equal(convert(OTHER, PACKED, WILOR_WEIGHTS_INT8, WILOR_WEIGHTS_CHECKPOINT, &err),
-                     WILOR_OK);
+    assert_int_equal(
+        convert_file(HEADED, OTHER, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_F16, 0, &err),
+        WILOR_OK);
+    assert_int_equal(
+        convert_file(OTHER, PACKED, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_INT8, 0, &err),
+        WILOR_OK);
     expect_kept(PACKED, "F16", 0x1p-11);
 }
 
@@ -923,8 +901,8 @@ int main(void) {
         s = s * 1664525u + 1013904223u;
         g_crops[i] = (float)(s >> 24);
     }
-    if (convert("random:tiny", PLAIN, WILOR_WEIGHTS_F32, WILOR_WEIGHTS_CHECKPOINT, &err) !=
-        WILOR_OK)
+    if (convert_file("random:tiny", PLAIN, WILOR_WEIGHTS_CHECKPOINT, WILOR_WEIGHTS_F32, 0,
+                     &err) != WILOR_OK)
         return 1;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_logit),    cmocka_unit_test(test_without),
